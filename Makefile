@@ -1,0 +1,62 @@
+# make quickstart   install, train the quickstart recipe, measure it with and without skills
+# make test         install the test extras, run the suite
+# make lint         ruff
+# make verify       claims and benchmarks: hours, never part of the suite
+# make clean        remove build products and caches (not .venv, not runs)
+#
+# PYTHON=python3.12 names another interpreter; ARGS="train.steps=3" goes to train, pytest or the proofs.
+
+VENV ?= .venv
+ARGS ?=
+JOBS ?= 2
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
+	if $$python -c '$(SUPPORTED)' >/dev/null 2>&1; then echo $$python; break; fi; done)
+
+PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+SDAR := $(VENV)/bin/sdar
+PROOFS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
+
+.PHONY: quickstart test lint verify clean
+.DELETE_ON_ERROR:
+
+quickstart: $(VENV)/.stamp-run
+	$(SDAR) train --recipe quickstart $(ARGS)
+	$(SDAR) eval latest --both
+	@echo "Curves and episodes, in MLflow: $(SDAR) ui"
+
+test: $(VENV)/.stamp-dev
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+
+lint: $(VENV)/.stamp-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+verify: $(VENV)/.stamp-dev
+	@set -e; for proof in $(PROOFS); do echo "$$proof $(ARGS)"; $(VENV)/bin/python $$proof $(ARGS); done
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find sdar_cli envs recipes tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps keep a second call from installing again; a changed pyproject.toml or constraints.txt does.
+$(VENV)/.stamp-run: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing sdar into $(VENV): some minutes the first time"
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.stamp-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@$(VENV)/bin/python -c 'import importlib.util as u; raise SystemExit(not u.find_spec("alfworld"))' \
+	|| command -v g++ >/dev/null \
+	|| { echo "error: g++ is missing and ALFWorld's engine is compiled with it: install g++ and try again" >&2; exit 2; }
+	@echo "Installing sdar with its test extras into $(VENV): some minutes the first time"
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.stamp-run
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" \
+	|| { echo "error: no Python 3.11 or 3.12 was found: install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@"$(PYTHON)" -c '$(SUPPORTED)' \
+	|| { echo "error: $(PYTHON) is not Python 3.11 or 3.12: name another, make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@"$(PYTHON)" -m venv $(VENV) \
+	|| { rm -rf $(VENV); echo "error: $(PYTHON) cannot make a virtual environment: install its venv module" >&2; exit 2; }

@@ -1,0 +1,152 @@
+"""The protocol of an environment: plain Python, text in and text out.
+
+One class plays two parts. A *prototype* in the main process lists tasks, writes prompts and parses
+responses; *slots*, further instances of the same class made by the pool (in worker processes when
+``isolation`` says so), hold one live episode each. An environment is deterministic in the task and
+the actions, and never prints.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Message = dict[str, str]
+"""A chat message: ``{"role": "system" | "user" | "assistant", "content": text}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task: an id that is unique and stable within its environment and options."""
+
+    id: str
+    task_type: str
+    goal: str = ""
+    """The task's sentence, for tables and keyword retrieval; may be empty before ``reset``."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever the environment needs to build the episode; plain, picklable values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    text: str
+    admissible: tuple[str, ...] = ()
+    """Commands that the environment would accept now; empty when it cannot tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    observation: Observation
+    reward: float
+    done: bool
+    won: bool = False
+    score: float = 0.0
+    """Native graded score in [0, 1] (WebShop); 1.0 for ``won`` elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A response without a usable action; ``reason`` is a short, stable phrase that is counted."""
+
+    reason: str
+    fallback: str = ""
+    """What is sent to the environment all the same (ALFWorld's protocol), or empty: nothing is sent,
+    and the policy sees the same observation again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A finished turn: what was sent to the environment, and what was observed before it."""
+
+    observation: Observation
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that a prompt may show: ``turns`` are past, ``observation`` is the current one."""
+
+    task: Task
+    goal: str
+    turns: tuple[Exchange, ...]
+    observation: Observation
+    window: int
+    """How many past turns the prompt shows; the task itself is always shown."""
+
+    @property
+    def recent(self) -> tuple[Exchange, ...]:
+        return self.turns[-self.window :] if self.window else ()
+
+
+class Options(BaseModel):
+    """Base of an environment's typed options (``environment.options`` in a recipe)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Environment(ABC):
+    """One environment; see the module docstring for its two parts."""
+
+    name: ClassVar[str]
+    Options: ClassVar[type[Options]] = Options
+    isolation: ClassVar[Literal["inline", "process"]] = "inline"
+    """``process`` when the engine is not safe to share, slow, or may crash."""
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    skills: ClassVar[Path | None] = None
+    """Folder of the skill bank written for this environment."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def tasks(self, split: str) -> Sequence[Task]:
+        """All tasks of a split, in a fixed order. Splits are disjoint."""
+
+    @abstractmethod
+    def reset(self, task: Task) -> Observation:
+        """Start an episode in this slot."""
+
+    @abstractmethod
+    def step(self, action: str) -> Step:
+        """Apply an action; never raises for anything that a model may write."""
+
+    @abstractmethod
+    def parse(self, response: str) -> Action | Invalid:
+        """The action in a response, or why there is none. Pure."""
+
+    @abstractmethod
+    def prompt(self, history: History) -> list[Message]:
+        """Messages for the next turn under windowed context. Pure."""
+
+    def followup(self, observation: Observation) -> str:
+        """The user message for a later turn under full context. Pure."""
+        return observation.text
+
+    def goal(self, task: Task, first: Observation) -> str:
+        """The task's sentence, known at the latest with the first observation. Pure."""
+        return task.goal
+
+    def expert(self, task: Task) -> Sequence[str] | None:
+        """Actions that solve the task, or None where no expert exists."""
+        return None
+
+    def format_response(self, action: str) -> str:
+        """The response text that ``parse`` reads as ``action`` (demonstrations, scripted policies)."""
+        return f"<think></think><action>{action}</action>"
+
+    def describe_skills(self) -> Mapping[str, str] | None:
+        """Generated skill files (name → markdown), for environments whose bank depends on options."""
+        return None
+
+    def close(self) -> None:
+        """Free the slot's resources."""

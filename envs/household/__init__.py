@@ -1,0 +1,1 @@
+"""A controlled household world for studying whether skills move into the weights."""

@@ -1,0 +1,25 @@
+"""Skill files from their templates: ``{wash}`` becomes the station that the rulebook gives to ``wash``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from sdar_envs.household.rulebook import Rulebook
+
+
+@cache
+def templates(folder: Path) -> Mapping[str, str]:
+    """File stem → markdown with slots, in the order of the names."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
+
+
+def fill_skills(folder: Path, rulebook: Rulebook) -> dict[str, str]:
+    """Skill name → markdown that states the rules of ``rulebook``."""
+    filled = {}
+    for name, text in templates(folder).items():
+        for verb, station in rulebook.stations.items():
+            text = text.replace(f"{{{verb}}}", station)
+        filled[name] = text
+    return filled

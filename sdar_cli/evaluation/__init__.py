@@ -1,0 +1,1 @@
+"""Panels, results, statistics and the internalisation report."""

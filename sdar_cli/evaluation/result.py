@@ -1,0 +1,219 @@
+"""What one evaluation found: a record an episode, and the summary of all of them.
+
+An episode that ended with an environment error is listed, counted apart (``environment_errors``), and
+counts as not solved: leaving it out would let two evaluations of one panel differ in their tasks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from sdar_cli.errors import RunError
+from sdar_cli.evaluation.files import write_json
+from sdar_cli.evaluation.statistics import LEVEL, Interval, wilson
+from sdar_cli.rollout.episode import Episode, StopReason
+
+FORMAT = 1
+
+Mode = Literal["no_skills", "skills"]
+"""Whether the policy's own prompt held skills."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRecord:
+    task_id: str
+    task_type: str
+    won: bool
+    score: float
+    """Native graded score in [0, 1]."""
+    reward: float
+    turns: int
+    response_tokens: int
+    prompt_tokens: int
+    """Summed over turns, as the policy saw them."""
+    invalid_turns: int
+    stop: str
+    """A ``StopReason`` value."""
+    skills: tuple[str, ...] = ()
+    error: str | None = None
+
+    @classmethod
+    def of(cls, episode: Episode) -> Self:
+        failed = episode.stop is StopReason.ENVIRONMENT_ERROR
+        return cls(
+            task_id=episode.task.id,
+            task_type=episode.task.task_type,
+            won=episode.won and not failed,
+            score=0.0 if failed else float(episode.score),
+            reward=float(episode.reward),
+            turns=len(episode.turns),
+            response_tokens=episode.response_tokens,
+            prompt_tokens=episode.prompt_tokens,
+            invalid_turns=episode.invalid_turns,
+            stop=episode.stop.value,
+            skills=tuple(episode.skills),
+            error=episode.error,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Means are over episodes unless the name says otherwise."""
+
+    episodes: int
+    solved: int
+    success: Interval
+    """Wilson's interval, as everywhere here."""
+    by_type: dict[str, Interval]
+    episodes_by_type: dict[str, int]
+    score: float
+    """Mean native score × 100."""
+    turns: float
+    response_tokens: float
+    prompt_tokens: float
+    prompt_tokens_per_turn: float
+    invalid_action_rate: float
+    """Share of turns without a valid action."""
+    stops: dict[str, int]
+    environment_errors: int
+
+    @classmethod
+    def of(cls, records: Iterable[EpisodeRecord], level: float = LEVEL) -> Self:
+        records = list(records)
+        if not records:
+            raise ValueError("an evaluation without episodes has no summary")
+        types: dict[str, list[bool]] = defaultdict(list)
+        for record in records:
+            types[record.task_type].append(record.won)
+        n = len(records)
+        solved = sum(record.won for record in records)
+        turns = sum(record.turns for record in records)
+        prompt_tokens = sum(record.prompt_tokens for record in records)
+        stops = Counter(record.stop for record in records)
+        return cls(
+            episodes=n,
+            solved=solved,
+            success=wilson(solved, n, level),
+            by_type={name: wilson(sum(won), len(won), level) for name, won in sorted(types.items())},
+            episodes_by_type={name: len(won) for name, won in sorted(types.items())},
+            score=100 * sum(record.score for record in records) / n,
+            turns=turns / n,
+            response_tokens=sum(record.response_tokens for record in records) / n,
+            prompt_tokens=prompt_tokens / n,
+            prompt_tokens_per_turn=prompt_tokens / turns if turns else 0.0,
+            invalid_action_rate=sum(record.invalid_turns for record in records) / turns if turns else 0.0,
+            stops=dict(sorted(stops.items())),
+            environment_errors=stops[StopReason.ENVIRONMENT_ERROR.value],
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers worth a curve: success, score, turns, tokens, invalid actions, errors, by type."""
+        flat = {
+            "success": self.success.estimate,
+            "score": self.score,
+            "turns": self.turns,
+            "response_tokens": self.response_tokens,
+            "prompt_tokens": self.prompt_tokens,
+            "invalid_action_rate": self.invalid_action_rate,
+            "environment_errors": float(self.environment_errors),
+        }
+        return flat | {f"success/{name}": rate.estimate for name, rate in self.by_type.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One visit to every task of a panel, with everything that a comparison must know."""
+
+    mode: Mode
+    label: str
+    """``base``, ``trained``, or a name for a checkpoint that has no run."""
+    environment: str
+    panel: str
+    """The panel's hash."""
+    sampling: Mapping[str, Any]
+    """All that shapes an episode beside the model and the skills: temperature, top_p, top_k, most turns,
+    context, history, token limits. Evaluations are paired only where this is equal."""
+    seed: int
+    engine: str
+    records: tuple[EpisodeRecord, ...]
+    """In the order of the panel."""
+    seconds: float
+    checkpoint: str | None = None
+    """Name or path of the weights."""
+    step: int | None = None
+    bank: str | None = None
+    """Name of the skill bank that was used or, without skills, left out."""
+    bank_digest: str | None = None
+    split: str | None = None
+    run: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Plain JSON values, kept and not interpreted."""
+
+    @property
+    def summary(self) -> Summary:
+        return Summary.of(self.records)
+
+    @property
+    def metric_prefix(self) -> str:
+        """``eval/no_skills`` or ``eval/skills``."""
+        return f"eval/{self.mode}"
+
+    def metrics(self) -> dict[str, float]:
+        """``Summary.metrics`` under ``eval/<mode>/…``."""
+        return {f"{self.metric_prefix}/{name}": value for name, value in self.summary.metrics().items()}
+
+    def won(self) -> list[bool]:
+        return [record.won for record in self.records]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data with the summary beside the records; ``from_json`` gives the same evaluation back."""
+        return {"format": FORMAT, "summary": self.summary.to_json(), **asdict(self)}
+
+    @classmethod
+    def from_json(cls, content: Any, where: str = "the evaluation") -> Self:
+        """Raises RunError, naming ``where``, when the content is not an evaluation."""
+        remedy = "run sdar eval again to write a new one"
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise RunError(f"{where} is not an evaluation of format {FORMAT}: {remedy}")
+        known = {entry.name for entry in fields(cls)}
+        try:
+            values = {key: value for key, value in content.items() if key in known}
+            values["records"] = tuple(
+                EpisodeRecord(**{**record, "skills": tuple(record["skills"])}) for record in values["records"]
+            )
+            evaluation = cls(**values)
+            summary = evaluation.summary.to_json()
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{where} is malformed ({_short(error)}): {remedy}") from error
+        if evaluation.mode not in ("no_skills", "skills"):
+            raise RunError(f"{where} has mode {evaluation.mode!r}, neither no_skills nor skills: {remedy}")
+        if content.get("summary") != summary:
+            raise RunError(f"{where} was edited (its summary does not follow from its records): {remedy}")
+        return evaluation
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, atomically."""
+        write_json(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises RunError when the file is missing or malformed."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(
+                f"the evaluation {path} cannot be read ({_short(error)}): run sdar eval again to write it"
+            ) from error
+        return cls.from_json(content, f"the evaluation {path}")
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -1,0 +1,1 @@
+"""Models and tokenizers: loaded from a folder or a hub, or made small for a laptop."""

@@ -1,0 +1,166 @@
+"""Weights and tokenizer from a folder or a hub id; safetensors only, no remote code unless asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdar_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from sdar_cli.recipe.schema import Lora
+
+
+def load_tokenizer(path: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer, with a pad token and a chat template.
+
+    Raises:
+        ModelError: it cannot be found or read, or has no chat template.
+    """
+    from transformers import AutoTokenizer
+
+    _check_folder(path)
+    with _quiet():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, padding_side="left")
+        except Exception as error:
+            raise _not_found(path, "tokenizer", error) from error
+    if tokenizer.chat_template is None:
+        raise ModelError(
+            f"the tokenizer of {path!r} has no chat template: use a chat model, or save a chat_template.jinja beside "
+            "its tokenizer.json"
+        )
+    if tokenizer.eos_token is None:
+        raise ModelError(f"the tokenizer of {path!r} has no end-of-turn token: set eos_token in tokenizer_config.json")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(path: str, *, trust_remote_code: bool = False) -> PreTrainedModel:
+    """The causal language model in float32; a folder with LoRA weights gives its base with the adapter on.
+
+    Raises:
+        ModelError: it cannot be found or read, or is an adapter without its base.
+    """
+    from transformers import AutoModelForCausalLM
+
+    _check_folder(path)
+    adapter = Path(path) / "adapter_config.json"
+    if adapter.is_file():
+        return _load_adapter(path, adapter, trust_remote_code)
+    with _quiet():
+        try:
+            return AutoModelForCausalLM.from_pretrained(
+                path, dtype="float32", use_safetensors=True, trust_remote_code=trust_remote_code
+            )
+        except Exception as error:
+            raise _not_found(path, "model", error) from error
+
+
+def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PreTrainedModel:
+    """Wrap the model in a fresh adapter, initialised from ``seed``."""
+    from peft import LoraConfig, get_peft_model
+
+    from sdar_cli.determinism import seeded
+
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
+    )
+    with seeded(seed):
+        try:
+            return get_peft_model(model, config)
+        except ValueError as error:
+            raise ModelError(
+                f"LoRA does not fit the model ({_first_line(error)}): set model.lora.targets to modules that it has"
+            ) from error
+
+
+def merged_adapter(path: str, out: Path, *, trust_remote_code: bool = False) -> Path:
+    """Write a LoRA folder as full weights, so that RL can start from it with an adapter of its own."""
+    model = load_model(path, trust_remote_code=trust_remote_code).merge_and_unload()
+    model.save_pretrained(out)
+    load_tokenizer(path, trust_remote_code=trust_remote_code).save_pretrained(out)
+    return out
+
+
+def _load_adapter(path: str, config: Path, trust_remote_code: bool) -> PreTrainedModel:
+    from peft import PeftModel
+
+    base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise ModelError(
+            f"{path!r} holds LoRA weights without their base: set base_model_name_or_path in {config.name} to its folder"
+        )
+    try:
+        model = load_model(base, trust_remote_code=trust_remote_code)
+    except ModelError as error:
+        raise ModelError(
+            f"{path!r} holds LoRA weights whose base {base!r} cannot be loaded: put the base there, or correct "
+            f"base_model_name_or_path in {config.name}"
+        ) from error
+    with _quiet():
+        try:
+            return PeftModel.from_pretrained(model, path, use_safetensors=True)
+        except Exception as error:
+            raise _not_found(path, "adapter", error) from error
+
+
+def _check_folder(path: str) -> None:
+    """A path that looks local must be there, and be a model."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+            raise ModelError(f"the folder {path!r} holds no config.json: give the folder of a Hugging Face model")
+    elif path.startswith((".", "/", "~")) or path.count("/") > 1:
+        raise ModelError(f"there is no model folder {path!r}: correct model.path, or give a hub id such as Qwen/Qwen3-1.7B")
+
+
+def _not_found(path: str, what: str, error: Exception) -> ModelError:
+    if Path(path).is_dir():
+        return ModelError(
+            f"the {what} in {path!r} cannot be loaded ({_first_line(error)}): give a complete Hugging Face folder with "
+            "safetensors weights"
+        )
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return ModelError(
+        f"the {what} {path!r} is neither a folder here, nor in the cache {HF_HUB_CACHE}, nor could it be fetched from "
+        "the hub: give a local folder with --model FOLDER"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0].rstrip(".:") if text else type(error).__name__
+
+
+class _quiet:
+    """No progress bars or retry chatter while loading."""
+
+    def __enter__(self) -> None:
+        import logging
+
+        from transformers.utils import logging as transformers_logging
+
+        self._bars = transformers_logging.is_progress_bar_enabled()
+        self._loggers = [logging.getLogger(name) for name in ("huggingface_hub", "httpx", "transformers")]
+        self._levels = [logger.level for logger in self._loggers]
+        transformers_logging.disable_progress_bar()
+        for logger in self._loggers:
+            logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *exc) -> None:
+        from transformers.utils import logging as transformers_logging
+
+        if self._bars:
+            transformers_logging.enable_progress_bar()
+        for logger, level in zip(self._loggers, self._levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""Recipes: typed settings, read from YAML with inheritance, overlays and overrides."""

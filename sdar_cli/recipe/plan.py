@@ -1,0 +1,79 @@
+"""What ``--dry-run`` tells: panel, launch command, tokens and memory. Loads no torch."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.recipe.dump import recipe_digest
+from sdar_cli.recipe.estimate import Part, memory, tokens_per_step
+from sdar_cli.recipe.load import ResolvedRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class PanelFacts:
+    """The panel a run would be evaluated on; ``problem`` says why it cannot be drawn here."""
+
+    digest: str | None
+    tasks: int
+    split: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    resolved: ResolvedRecipe
+    command: tuple[str, ...]
+    panel: PanelFacts
+    tokens: list[Part]
+    memory: list[Part] | None
+
+    @classmethod
+    def make(cls, resolved: ResolvedRecipe, command: Sequence[str]) -> Plan:
+        recipe = resolved.recipe
+        return cls(resolved, tuple(command), panel_facts(resolved), tokens_per_step(recipe), memory(recipe))
+
+    @property
+    def shell_command(self) -> str:
+        return shlex.join(self.command)
+
+    def to_json(self) -> dict[str, Any]:
+        recipe = self.resolved.recipe
+        return {
+            "recipe": recipe.model_dump(mode="json"),
+            "origins": self.resolved.origins,
+            "recipe_digest": recipe_digest(recipe),
+            "panel": asdict(self.panel),
+            "command": list(self.command),
+            "tokens_per_step": [asdict(part) for part in self.tokens],
+            "memory": None if self.memory is None else [asdict(part) for part in self.memory],
+        }
+
+
+def panel_facts(resolved: ResolvedRecipe) -> PanelFacts:
+    """Load or draw the panel; data or packages that are not there yet are told, not raised.
+
+    Raises:
+        PanelError: the panel file is wrong, or the split holds too few tasks.
+    """
+    from sdar_cli.environments import build_environment
+    from sdar_cli.evaluation.panel import Panel
+
+    recipe = resolved.recipe
+    settings = recipe.evaluation
+    if settings.panel is not None:
+        panel = Panel.load(Path(settings.panel))
+        return PanelFacts(panel.digest, len(panel), panel.split)
+    try:
+        environment = build_environment(recipe.environment)
+        try:
+            panel = Panel.make(environment, settings.split, settings.tasks, settings.panel_seed)
+        finally:
+            environment.close()
+    except EnvironmentSetupError as error:
+        return PanelFacts(None, settings.tasks, settings.split, str(error))
+    return PanelFacts(panel.digest, len(panel), panel.split)

@@ -1,0 +1,155 @@
+"""YAML to plain values, strictly: the core schema's scalars, no tags, no duplicate keys, bounded work.
+
+Differs from PyYAML's safe loader where that one surprises: ``1e-6`` is a number, ``on`` and ``yes`` are
+words, a date is a word, and a key that stands twice is refused instead of winning silently.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sdar_cli.errors import RecipeError
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 24
+MAX_NODES = 20_000
+
+_NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
+_BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
+_INT = re.compile(r"[-+]?[0-9]{1,32}\Z")
+_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?\Z")
+_SPECIAL = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file: its value, and the line (from 1) of every dotted key in it."""
+
+    value: Any
+    lines: dict[str, int]
+
+
+def read_file(path: Path) -> Document:
+    """Parse a YAML file of at most 1 MiB.
+
+    Raises:
+        RecipeError: the file is missing, unreadable, too large or not the YAML described above.
+    """
+    try:
+        if path.is_dir():
+            raise RecipeError(f"{path} is a folder, not a recipe: give the path of a .yaml file")
+        if path.stat().st_size > MAX_BYTES:
+            raise RecipeError(f"{path} is larger than 1 MiB, which no recipe is: check that it is the right file")
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise RecipeError(f"{path} does not exist: check the path") from None
+    except (OSError, ValueError) as error:
+        reason = "is not UTF-8 text" if isinstance(error, UnicodeError) else f"cannot be read ({error})"
+        raise RecipeError(f"{str(path)!r} {reason}: give the path of a readable .yaml file") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Document:
+    """Parse YAML text; ``source`` names it in errors."""
+    import yaml
+
+    try:
+        _check_shape(yaml.parse(text, Loader=yaml.SafeLoader), source)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{source}{_place(error)} is not valid YAML ({_problem(error)}): correct that line") from None
+    except (RecursionError, ValueError) as error:
+        raise RecipeError(f"{source} is not valid YAML ({error}): rewrite the file") from None
+    builder = _Builder(source)
+    return Document(None if node is None else builder.build(node, "", 0), builder.lines)
+
+
+def scalar(text: str) -> Any:
+    """The value of a plain (unquoted) scalar under YAML 1.2's core schema."""
+    if _NULL.match(text):
+        return None
+    if _BOOL.match(text):
+        return text[0] in "tT"
+    if _INT.match(text):
+        return int(text)
+    if _FLOAT.match(text):
+        return float(text)
+    if _SPECIAL.match(text):
+        return float(text.replace(".", "", 1))
+    return text
+
+
+def _check_shape(events: Any, source: str) -> None:
+    """Refuse tags, and too deep or too large documents, before anything recursive touches them."""
+    import yaml
+
+    depth = documents = 0
+    for count, event in enumerate(events):
+        if getattr(event, "tag", None) is not None:
+            line = event.start_mark.line + 1
+            raise RecipeError(f"{source}:{line} uses the YAML tag {event.tag!r}: recipes have no tags, remove it")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+        if documents > 1:
+            raise RecipeError(f"{source} holds more than one YAML document: keep one, without further '---' lines")
+        if depth > MAX_DEPTH:
+            raise RecipeError(f"{source} is nested deeper than {MAX_DEPTH} levels: no recipe is, flatten it")
+        if count > MAX_NODES:
+            raise RecipeError(f"{source} holds more than {MAX_NODES} values: no recipe does, shorten it")
+
+
+class _Builder:
+    """Node graph to values. Aliases are followed, and every visit counts towards ``MAX_NODES``."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.lines: dict[str, int] = {}
+        self.visits = 0
+
+    def build(self, node: Any, key: str, depth: int) -> Any:
+        import yaml
+
+        self.visits += 1
+        line = node.start_mark.line + 1
+        if self.visits > MAX_NODES or depth > MAX_DEPTH:
+            raise RecipeError(f"{self.source}:{line} repeats itself through anchors too often: write the values out")
+        if isinstance(node, yaml.ScalarNode):
+            return scalar(node.value) if node.style is None else node.value
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, f"{key}[{index}]", depth + 1) for index, item in enumerate(node.value)]
+        return self._mapping(node, key, depth)
+
+    def _mapping(self, node: Any, key: str, depth: int) -> dict[str, Any]:
+        import yaml
+
+        result: dict[str, Any] = {}
+        for name_node, value_node in node.value:
+            line = name_node.start_mark.line + 1
+            if not isinstance(name_node, yaml.ScalarNode) or not name_node.value:
+                raise RecipeError(f"{self.source}:{line} has a key that is not a word: keys of a recipe are words")
+            name = name_node.value
+            if "." in name:
+                raise RecipeError(f"{self.source}:{line} has the key {name!r}: write it as keys within a section")
+            if name in result:
+                raise RecipeError(f"{self.source}:{line} has the key {name!r} twice: remove one of them")
+            dotted = f"{key}.{name}" if key else name
+            self.lines.setdefault(dotted, line)
+            result[name] = self.build(value_node, dotted, depth + 1)
+        return result
+
+
+def _place(error: Any) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f":{mark.line + 1}" if mark is not None else ""
+
+
+def _problem(error: Any) -> str:
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+    return " ".join(str(problem).split())

@@ -1,0 +1,1 @@
+"""Rollouts: tasks in, episodes out."""

@@ -1,0 +1,91 @@
+"""Who answers a prompt: one method, token ids in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from sdar_cli.recipe.schema import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    ids: list[int]
+    """Sampled tokens, the end-of-turn token included when it was sampled."""
+    logprobs: list[float] | None = None
+
+
+class Policy(Protocol):
+    def generate(self, prompts: Sequence[list[int]]) -> list[Generation]: ...
+
+
+class HFPolicy:
+    """Hugging Face ``generate`` on one process, for evaluation and for people.
+
+    Sampling uses torch's global generator: seed it (``sdar_cli.determinism.seeded``) for a repeatable
+    answer.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        sampling: Sampling,
+        *,
+        max_response_tokens: int,
+        max_batch: int = 512,
+    ) -> None:
+        from transformers import GenerationConfig
+
+        self.model = model
+        self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        self.ends = end_tokens(model, tokenizer)
+        self.max_batch = max_batch
+        self.config = GenerationConfig(
+            max_new_tokens=max_response_tokens,
+            do_sample=True,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            pad_token_id=self.pad,
+            eos_token_id=sorted(self.ends),
+            disable_compile=True,
+        )
+
+    def generate(self, prompts: Sequence[list[int]]) -> list[Generation]:
+        return [g for start in range(0, len(prompts), self.max_batch) for g in self._batch(prompts[start : start + self.max_batch])]
+
+    def _batch(self, prompts: Sequence[list[int]]) -> list[Generation]:
+        import torch
+
+        width = max(map(len, prompts))
+        device = self.model.device
+        ids = torch.tensor([[self.pad] * (width - len(p)) + p for p in prompts], device=device)
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.inference_mode():
+                out = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=self.config)
+        finally:
+            self.model.train(training)
+        return [Generation(until_end(row, self.ends)) for row in out[:, width:].tolist()]
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Every token that ends a turn: those the model declares, and the tokenizer's."""
+    declared = model.generation_config.eos_token_id
+    declared = [declared] if isinstance(declared, int) else declared or []
+    return {*declared, tokenizer.eos_token_id}
+
+
+def until_end(ids: list[int], ends: set[int]) -> list[int]:
+    """Cut behind the first end-of-turn token; what follows is padding."""
+    for position, token in enumerate(ids):
+        if token in ends:
+            return ids[: position + 1]
+    return ids

@@ -1,0 +1,1 @@
+"""Where a run is written down: MLflow, the journal of metrics, plots and traces."""

@@ -1,0 +1,70 @@
+"""Where runs are tracked: the one rule for MLflow's store, and how it is shown without credentials."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from sdar_cli.errors import RunError
+from sdar_cli.recipe.schema import Recipe
+
+DATABASE = "mlflow.db"
+"""File name of the default store, within the runs folder."""
+ARTIFACTS = "mlartifacts"
+"""Folder of the default store's artifacts, within the runs folder."""
+
+
+def runs_root(option: Path | None = None) -> Path:
+    """The runs folder: the option, else ``SDAR_RUNS``, else ``./runs``; absolute."""
+    return Path(option or os.environ.get("SDAR_RUNS") or "runs").expanduser().absolute()
+
+
+def tracking_uri(recipe_or_flag: Recipe | str | None, runs_root: Path) -> str:
+    """The MLflow tracking URI of a training.
+
+    Order: a flag or the recipe's ``tracking.uri``, then ``MLFLOW_TRACKING_URI``, then a SQLite file in the
+    runs folder. A bare path to a ``.db`` file is read as a SQLite store.
+
+    Raises:
+        RunError: the value is neither a URI nor a ``.db`` path.
+    """
+    given = recipe_or_flag.tracking.uri if isinstance(recipe_or_flag, Recipe) else recipe_or_flag
+    uri = given or os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        return sqlite_uri(runs_root / DATABASE)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", uri):
+        return uri
+    if uri.endswith(".db"):
+        return sqlite_uri(Path(uri))
+    raise RunError(
+        f"the tracking URI {uri!r} is not a URI: write for example http://host:5000 or sqlite:////path/to/mlflow.db"
+    )
+
+
+def sqlite_uri(path: Path) -> str:
+    return f"sqlite:///{path.expanduser().absolute()}"
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite URI, or None for another store."""
+    scheme, separator, path = uri.partition(":///")
+    if not separator or not scheme.startswith("sqlite"):
+        return None
+    return Path(path)
+
+
+def redact(uri: str) -> str:
+    """The URI without password, token or user name, for display."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return "(unreadable URI)"
+    netloc = parts.netloc
+    if "@" in netloc:
+        netloc = "***@" + netloc.rpartition("@")[2]
+    query = re.sub(r"(?i)([^=&]*(?:token|password|secret|key)[^=&]*)=[^&]*", r"\1=***", parts.query)
+    if netloc == parts.netloc and query == parts.query:
+        return uri
+    return urlunsplit(parts._replace(netloc=netloc, query=query))

@@ -1,0 +1,1 @@
+"""Training: episodes → rows → log-probabilities → objective → optimiser."""

@@ -1,0 +1,52 @@
+"""Metrics of a training step under stable names (docs/method.md lists them)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sdar_cli.rollout.episode import Episode, StopReason
+
+
+def episode_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
+    """What the rollout did. Rates are over episodes or turns that ran, errors counted apart."""
+    ran = [e for e in episodes if e.trainable]
+    turns = sum(len(e.turns) for e in ran)
+    groups: dict[int, set[float]] = defaultdict(set)
+    for episode in ran:
+        groups[episode.group].add(episode.reward)
+    count, turn_count = max(1, len(ran)), max(1, turns)
+    out = {
+        "rollout/episodes": float(len(episodes)),
+        "rollout/success": sum(e.won for e in ran) / count,
+        "rollout/return": sum(e.reward for e in ran) / count,
+        "rollout/turns": turns / count,
+        "rollout/response_tokens": sum(e.response_tokens for e in ran) / turn_count,
+        "rollout/prompt_tokens": sum(e.prompt_tokens for e in ran) / turn_count,
+        "rollout/invalid_action_rate": sum(e.invalid_turns for e in ran) / turn_count,
+        "rollout/truncated_rate": sum(t.truncated for e in ran for t in e.turns) / turn_count,
+        "rollout/zero_variance_groups": sum(len(r) == 1 for r in groups.values()) / max(1, len(groups)),
+        "teacher/task_skill_fraction": sum(e.has_task_skill for e in ran) / count,
+    }
+    for reason in StopReason:
+        out[f"rollout/stop/{reason}"] = sum(e.stop is reason for e in episodes) / max(1, len(episodes))
+    return out
+
+
+def trl_metrics(collected: Mapping[str, Sequence[float]], logs: Mapping[str, float]) -> dict[str, float]:
+    """TRL's metrics of the step (means over micro-batches) under our names."""
+
+    def mean(name: str) -> float:
+        values = [v for v in collected.get(name, ()) if v == v]
+        return sum(values) / len(values) if values else 0.0
+
+    return {
+        "loss/total": float(logs["loss"]),
+        "policy/kl": mean("kl"),
+        "policy/entropy": mean("entropy"),
+        "policy/clip_ratio": mean("clip_ratio/region_mean"),
+        "policy/clip_ratio_low": mean("clip_ratio/low_mean"),
+        "policy/clip_ratio_high": mean("clip_ratio/high_mean"),
+        "optim/grad_norm": float(logs.get("grad_norm", 0.0)),
+        "optim/learning_rate": float(logs.get("learning_rate", 0.0)),
+    }

@@ -1,0 +1,141 @@
+"""Episodes as training rows: prompt, completion, and what each completion token is worth.
+
+Window context gives one row a turn; full context one row a trajectory, with the environment's text
+between the responses masked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sdar_cli.objectives.advantages import group_advantages, turn_advantages
+from sdar_cli.rollout.episode import Episode
+
+
+@dataclass(slots=True)
+class Row:
+    """One sequence to train on. Lists over completion tokens have equal lengths."""
+
+    episode: int
+    """Index into the rollout's episodes."""
+    prompt_ids: list[int]
+    teacher_prompt_ids: list[int] | None
+    completion_ids: list[int]
+    mask: list[int]
+    """1 on tokens that the policy wrote."""
+    advantages: list[float]
+    turns: list[int]
+    """Turn index of every token."""
+    sampler_logprobs: list[float] | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Length of the longer of the student's and the teacher's sequences."""
+        return max(len(self.prompt_ids), len(self.teacher_prompt_ids or ())) + len(self.completion_ids)
+
+    @property
+    def response_tokens(self) -> int:
+        return sum(self.mask)
+
+
+def make_rows(episodes: Sequence[Episode], *, context: str, penalty: float, statistics: str) -> list[Row]:
+    """Rows of all trainable episodes.
+
+    Args:
+        context: ``window`` or ``full``.
+        penalty: taken off an invalid turn's own tokens, in advantage units.
+        statistics: ``trajectory`` (the paper: group mean and deviation over trajectories, then the
+            penalty) or ``turn`` (the released code: over every turn's penalised score).
+    """
+    advantages = _advantages(episodes, penalty, statistics)
+    build = _full if context == "full" else _window
+    return [row for index, values in advantages.items() for row in build(index, episodes[index], values)]
+
+
+def _advantages(episodes: Sequence[Episode], penalty: float, statistics: str) -> dict[int, list[float]]:
+    """Episode index → an advantage for each of its turns."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index, episode in enumerate(episodes):
+        if episode.trainable:
+            groups[episode.group].append(index)
+    out: dict[int, list[float]] = {}
+    for members in groups.values():
+        fines = [[penalty * (turn.invalid is not None) for turn in episodes[i].turns] for i in members]
+        if statistics == "turn":
+            scores = [[episodes[i].reward - fine for fine in own] for i, own in zip(members, fines, strict=True)]
+            values = turn_advantages(scores)
+        else:
+            shared = group_advantages([episodes[i].reward for i in members])
+            values = [[a - fine for fine in own] for a, own in zip(shared, fines, strict=True)]
+        out.update(zip(members, values, strict=True))
+    return dict(sorted(out.items()))
+
+
+def _window(index: int, episode: Episode, values: list[float]) -> list[Row]:
+    return [
+        Row(
+            episode=index,
+            prompt_ids=turn.prompt_ids,
+            teacher_prompt_ids=turn.teacher_prompt_ids,
+            completion_ids=turn.response_ids,
+            mask=[1] * len(turn.response_ids),
+            advantages=[value] * len(turn.response_ids),
+            turns=[turn.index] * len(turn.response_ids),
+            sampler_logprobs=turn.logprobs,
+        )
+        for turn, value in zip(episode.turns, values, strict=True)
+    ]
+
+
+def _full(index: int, episode: Episode, values: list[float]) -> list[Row]:
+    first, last = episode.turns[0], episode.turns[-1]
+    start = len(first.prompt_ids)
+    completion = (last.prompt_ids + last.response_ids)[start:]
+    row = Row(
+        episode=index,
+        prompt_ids=first.prompt_ids,
+        teacher_prompt_ids=first.teacher_prompt_ids,
+        completion_ids=completion,
+        mask=[0] * len(completion),
+        advantages=[0.0] * len(completion),
+        turns=[0] * len(completion),
+        sampler_logprobs=[0.0] * len(completion) if last.logprobs is not None else None,
+    )
+    for turn, value in zip(episode.turns, values, strict=True):
+        begin = len(turn.prompt_ids) - start
+        for offset in range(len(turn.response_ids)):
+            row.mask[begin + offset] = 1
+            row.advantages[begin + offset] = value
+            row.turns[begin + offset] = turn.index
+            if row.sampler_logprobs is not None:
+                row.sampler_logprobs[begin + offset] = turn.logprobs[offset]
+    return [row]
+
+
+def split_updates(rows: Sequence[Row], rows_per_update: int | None) -> list[list[int]]:
+    """Row indices of every optimiser update: as even as possible, at most ``rows_per_update`` each."""
+    if not rows:
+        return []
+    size = rows_per_update or len(rows)
+    count = -(-len(rows) // size)
+    base, extra = divmod(len(rows), count)
+    bounds = [i * base + min(i, extra) for i in range(count + 1)]
+    return [list(range(a, b)) for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def split_microbatches(rows: Sequence[Row], indices: Sequence[int], budget: int) -> list[list[int]]:
+    """Row indices of every micro-batch: sorted by length, at most ``budget`` padded tokens each.
+
+    A row longer than the budget gets a micro-batch of its own. The split depends on lengths only.
+    """
+    batches: list[list[int]] = []
+    width = 0
+    for index in sorted(indices, key=lambda i: (rows[i].tokens, i)):
+        width = max(width, rows[index].tokens)
+        if not batches or width * (len(batches[-1]) + 1) > budget:
+            batches.append([])
+            width = rows[index].tokens
+        batches[-1].append(index)
+    return batches

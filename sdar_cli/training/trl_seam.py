@@ -1,0 +1,85 @@
+"""All that we touch of TRL's insides, in one place. A test asserts that each name still exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdar_cli.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from trl import GRPOConfig
+
+PRIVATE_NAMES = (
+    "_compute_loss",
+    "_generate_single_turn",
+    "_get_per_token_logps_and_entropies",
+    "_save_checkpoint",
+)
+"""Methods of TRL's ``GRPOTrainer`` that ``SDARTrainer`` overrides or calls."""
+
+PRIVATE_ATTRIBUTES = ("_metrics", "_step", "ref_model", "beta", "generation_config", "eos_token_ids")
+"""Attributes that a constructed trainer must have."""
+
+
+def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens: int) -> GRPOConfig:
+    """TRL's configuration for a recipe.
+
+    One dataloader item is one rollout: gradient accumulation and the split into updates are ours, so
+    TRL's own counters stay at one. The k3 KL is uncorrected (``use_bias_correction_kl`` off).
+    """
+    from trl import GRPOConfig
+
+    per_device = max(2, recipe.rollout.tasks * recipe.rollout.group // world_size)
+    engine: dict[str, Any] = {}
+    if recipe.engine.kind == "vllm":
+        engine = {
+            "use_vllm": True,
+            "vllm_mode": recipe.engine.mode,
+            "vllm_server_base_url": recipe.engine.server_url,
+            "vllm_gpu_memory_utilization": recipe.engine.gpu_memory,
+            "vllm_max_model_length": max_model_tokens,
+        }
+    sampling, policy, optimiser = recipe.rollout.sampling, recipe.policy, recipe.optimiser
+    return GRPOConfig(
+        output_dir=str(output),
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        max_steps=recipe.train.steps,
+        per_device_train_batch_size=per_device,
+        gradient_accumulation_steps=1,
+        steps_per_generation=1,
+        num_iterations=1,
+        num_generations=per_device,
+        shuffle_dataset=False,
+        remove_unused_columns=False,
+        max_completion_length=recipe.rollout.max_response_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        beta=policy.kl_coef,
+        use_bias_correction_kl=False,
+        epsilon=policy.clip,
+        delta=policy.dual_clip,
+        loss_type="dapo",
+        scale_rewards="group",
+        disable_dropout=True,
+        learning_rate=optimiser.learning_rate,
+        lr_scheduler_type=optimiser.schedule,
+        warmup_steps=optimiser.warmup_ratio,
+        weight_decay=optimiser.weight_decay,
+        max_grad_norm=optimiser.max_grad_norm,
+        bf16=recipe.model.dtype == "bfloat16",
+        gradient_checkpointing=recipe.model.gradient_checkpointing,
+        trust_remote_code=recipe.model.trust_remote_code,
+        save_strategy="steps",
+        save_steps=recipe.train.checkpoint_every,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        ignore_data_skip=True,
+        dataloader_pin_memory=False,
+        use_cpu=False,
+        **engine,
+    )

@@ -1,0 +1,113 @@
+"""Everything a recipe needs around the model: environment, pool, skills, panel, loops.
+
+One object is built once for a command and closed at its end; training and evaluation share it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdar_cli.environments import build_environment
+from sdar_cli.errors import RecipeError, SkillError
+from sdar_cli.evaluation.panel import Panel
+from sdar_cli.recipe.schema import Recipe
+from sdar_cli.rollout.context import Context
+from sdar_cli.rollout.loop import RolloutLoop
+from sdar_cli.rollout.policies import Policy
+from sdar_cli.rollout.pool import Pool
+from sdar_cli.skills.bank import SkillBank, bank_for
+from sdar_cli.skills.retrieval import Retriever, make_retriever
+from sdar_envs.base import Environment
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(slots=True)
+class Workshop:
+    """Use as a context manager: the pool's processes end with it."""
+
+    recipe: Recipe
+    environment: Environment
+    pool: Pool
+    bank: SkillBank
+    retriever: Retriever
+
+    @classmethod
+    def open(cls, recipe: Recipe) -> Workshop:
+        """Raises EnvironmentSetupError, SkillError or RecipeError for what the recipe asks and is not there."""
+        environment = build_environment(recipe.environment)
+        bank = bank_for(recipe.skills, environment)
+        _check_teacher(recipe, bank)
+        pool = Pool(
+            type(environment),
+            environment.options,
+            workers=recipe.environment.workers,
+            timeout=recipe.environment.timeout,
+        )
+        return cls(recipe, environment, pool, bank, make_retriever(bank, recipe.skills, recipe.seed))
+
+    def __enter__(self) -> Workshop:
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.pool.close()
+        self.environment.close()
+
+    def panel(self) -> Panel:
+        """The recipe's panel: its file, or drawn from its split; never a training task."""
+        evaluation = self.recipe.evaluation
+        if evaluation.panel is not None:
+            panel = Panel.load(Path(evaluation.panel).expanduser())
+        else:
+            panel = Panel.make(self.environment, evaluation.split, evaluation.tasks, evaluation.panel_seed)
+        panel.check_disjoint(self.environment.tasks("train"))
+        return panel
+
+    def context(self, tokenizer: PreTrainedTokenizerBase) -> Context:
+        """How the training policy reads: without skills, with the teacher's prompt beside where one is needed."""
+        rollout = self.recipe.rollout
+        return Context(
+            environment=self.environment,
+            tokenizer=tokenizer,
+            kind=rollout.context,
+            window=rollout.history,
+            max_prompt_tokens=rollout.max_prompt_tokens,
+            placement=self.recipe.skills.placement,
+            template_kwargs=dict(self.recipe.model.template_kwargs),
+            policy_sees_skills=False,
+            teacher=self.recipe.needs_teacher,
+        )
+
+    def loop(
+        self, policy: Policy, tokenizer: PreTrainedTokenizerBase, ends: set[int], context: Context
+    ) -> RolloutLoop:
+        rollout = self.recipe.rollout
+        return RolloutLoop(
+            environment=self.environment,
+            pool=self.pool,
+            context=context,
+            policy=policy,
+            retriever=self.retriever,
+            decode=lambda ids: tokenizer.decode(ids, skip_special_tokens=True),
+            ends=ends,
+            max_turns=rollout.max_turns,
+            penalise_inadmissible=rollout.penalise == "inadmissible",
+            concurrency=self.recipe.engine.max_batch,
+        )
+
+
+def _check_teacher(recipe: Recipe, bank: SkillBank) -> None:
+    if recipe.needs_teacher and not bank.skills:
+        raise SkillError(
+            f"the teacher has no skills (the bank {bank.name!r} is empty): set skills.bank to a folder of skills, or "
+            "method=grpo"
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > recipe.rollout.tasks:
+        raise RecipeError(
+            f"rollout.tasks={recipe.rollout.tasks} is fewer than the processes that share them: raise it, or start "
+            "fewer processes"
+        )

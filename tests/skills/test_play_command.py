@@ -1,0 +1,147 @@
+"""``sdar play``: a person through a pipe, the expert, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from sdar_cli.cli.play import play
+from sdar_cli.errors import EnvironmentSetupError, PanelError, RecipeError, RunFailed, SdarError
+
+TOY = '''
+from sdar_envs.base import Action, Environment, Observation, Step, Task
+
+
+class Toy(Environment):
+    """Say 'yes' to win, 'no' to lose, 'boom' to crash."""
+
+    name = "toy"
+    splits = ("train", "test")
+
+    def tasks(self, split):
+        return [Task(f"{split}/{i}", "answer", f"Answer question {i}.") for i in range(5)]
+
+    def reset(self, task):
+        return Observation("Well [bold]now[/bold]?", ("yes", "no"))
+
+    def step(self, action):
+        if action == "boom":
+            raise RuntimeError("boom")
+        if action == "yes":
+            return Step(Observation("Good."), 10.0, True, won=True)
+        return Step(Observation("Hm."), 0.0, action == "no")
+
+    def parse(self, response):
+        return Action(response)
+
+    def prompt(self, history):
+        return [{"role": "user", "content": history.goal}]
+
+
+class Master(Toy):
+    name = "master"
+
+    def expert(self, task):
+        return ["wait", "yes"]
+'''
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("toys") / "toys.py"
+    path.write_text(TOY)
+    return f"{path}:Toy"
+
+
+def run(*arguments: str, typed: str = "") -> Result:
+    app = typer.Typer()
+    app.command()(play)
+    return CliRunner().invoke(app, arguments, input=typed)
+
+
+def test_a_person_wins_through_a_pipe(toy: str) -> None:
+    out = run(toy, "--task", "test/3", typed="  look   around\n\nyes\n")
+    assert out.exit_code == 0
+    assert out.stdout.splitlines() == [
+        "test/3 (answer)",
+        "Task: Answer question 3.",
+        "Well [bold]now[/bold]?",
+        "yes · no",
+        "> look around",
+        "Hm.",
+        "> ",
+        "> yes",
+        "Good.",
+        "Won in 2 turns, reward 10.",
+    ]
+
+
+@pytest.mark.parametrize("typed", ["", "look\n", "look\nquit\n", "look\nQUIT\nyes\n"])
+def test_end_of_input_and_quit_leave(toy: str, typed: str) -> None:
+    out = run(toy, typed=typed)
+    assert out.exit_code == 0
+    turns = "1 turn," if typed else "0 turns,"
+    assert out.stdout.splitlines()[-1] == f"Left after {turns} reward 0."
+
+
+def test_json_is_alone_on_standard_output(toy: str) -> None:
+    out = run(toy, "--task", "train/0", "--json", typed="no\n")
+    record = json.loads(out.stdout)
+    assert record["stop"] == "failure"
+    assert record["goal"] == "Answer question 0."
+    assert record["turns"] == [{"action": "no", "observation": "Hm.", "reward": 0.0}]
+    assert "Lost after 1 turn" in out.stderr
+
+
+def test_the_expert_plays(toy: str) -> None:
+    record = json.loads(run(toy.replace(":Toy", ":Master"), "--expert", "--json").stdout)
+    assert record["won"] is True
+    assert [turn["action"] for turn in record["turns"]] == ["wait", "yes"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_household_experts_win_and_the_recipe_limits_turns(seed: int) -> None:
+    record = json.loads(run("household", "--expert", "--seed", str(seed), "--json").stdout)
+    assert record["won"] is True
+    short = run("--recipe", "quickstart", "rollout.max_turns=1", "--expert", "--json")
+    assert json.loads(short.stdout)["stop"] == "max_turns"
+
+
+def test_the_seed_draws_the_task(toy: str) -> None:
+    drawn = [json.loads(run(toy, "--seed", str(seed), "--json").stdout)["task"] for seed in range(12)]
+    again = [json.loads(run(toy, "--seed", str(seed), "--json").stdout)["task"] for seed in range(12)]
+    assert drawn == again
+    assert {task.split("/")[0] for task in drawn} == {"test"}
+    assert len(set(drawn)) > 2
+    assert json.loads(run(toy, "--split", "train", "--json").stdout)["task"].startswith("train/")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "said"),
+    [
+        (["--task", "test/33"], PanelError, "no task 'test/33': did you mean 'test/3'?"),
+        (["--split", "tset"], PanelError, "no split 'tset': give one of train, test"),
+        (["--expert"], EnvironmentSetupError, "'toy' has no expert"),
+        (["seed=1"], RecipeError, "use --recipe"),
+        (["--recipe", "quickstart"], RecipeError, "leave one out"),
+    ],
+)
+def test_refusals(toy: str, arguments: list[str], kind: type[SdarError], said: str) -> None:
+    error = run(toy, *arguments).exception
+    assert isinstance(error, kind)
+    assert said in str(error)
+    assert "\n" not in str(error)
+
+
+def test_a_lost_episode_is_our_failure(toy: str) -> None:
+    error = run(toy, typed="boom\n").exception
+    assert isinstance(error, RunFailed)
+    assert "was lost" in str(error)
+
+
+def test_nothing_to_play(tmp_path: Path) -> None:
+    assert isinstance(run().exception, RecipeError)

@@ -1,0 +1,116 @@
+"""A model of a few thousand weights, made-up episodes, and a trainer that replays them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from sdar_cli.models.tiny import build_model, build_tokenizer
+from sdar_cli.recipe.schema import Recipe, TinyModel
+from sdar_cli.rollout.episode import Episode, StopReason, Turn
+from sdar_cli.training.events import Listener
+from sdar_cli.training.schedule import TaskSchedule
+from sdar_envs.base import Task
+
+WORDS = [f"word{i}" for i in range(40)]
+SKILLS_IDS = [5, 6, 7, 8]
+"""Stands for the skills block in front of a teacher's prompt."""
+
+
+def save_base(folder: Path) -> Path:
+    tokenizer = build_tokenizer([" ".join(WORDS)])
+    model = build_model(TinyModel(layers=2, width=16, heads=2, mlp=32), tokenizer, seed=0)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def recipe(**changes) -> Recipe:
+    """Two groups of four, three steps, one update a step."""
+    values: dict = {
+        "name": "replay",
+        "environment": {"name": "household"},
+        "model": {"path": "unused"},
+        "rollout": {"tasks": 2, "group": 4, "max_turns": 3, "max_response_tokens": 8},
+        "optimiser": {"learning_rate": 1e-2, "weight_decay": 0.0},
+        "policy": {"kl_coef": 0.01},
+        "train": {"steps": 3, "checkpoint_every": 1000},
+    }
+    for key, value in changes.items():
+        values[key] = {**values[key], **value} if isinstance(values.get(key), dict) else value
+    return Recipe.model_validate(values)
+
+
+def episodes(step: int, vocabulary: int, seed: int = 0, groups: int = 2, group: int = 4) -> list[Episode]:
+    """Windowed episodes of one to three turns with random tokens; wins and invalid turns vary."""
+    draw = torch.Generator().manual_seed(1000 * seed + step)
+
+    def tokens(low: int, high: int) -> list[int]:
+        n = int(torch.randint(low, high, (1,), generator=draw))
+        return torch.randint(4, vocabulary, (n,), generator=draw).tolist()
+
+    out = []
+    for g in range(groups):
+        for s in range(group):
+            episode = Episode(Task(f"t{g}", "type"), "goal", g, s, skills=("a",), has_task_skill=True)
+            for index in range(1 + (s + g) % 3):
+                prompt = tokens(4, 12)
+                invalid = "no action tag" if (s + index) % 4 == 0 else None
+                episode.turns.append(
+                    Turn(index, prompt, SKILLS_IDS + prompt, tokens(1, 8), None, "", "", "x", invalid, "", 0.0)
+                )
+            episode.won = bool(torch.rand(1, generator=draw) < 0.5)
+            episode.reward = 10.0 * episode.won
+            episode.stop = StopReason.SUCCESS if episode.won else StopReason.MAX_TURNS
+            out.append(episode)
+    return out
+
+
+class Replay:
+    """Stands in for the rollout loop: the episodes of a step are given."""
+
+    def __init__(self, vocabulary: int, **about) -> None:
+        from sdar_cli.rollout.loop import Timing
+
+        self.timing = Timing()
+        self.vocabulary, self.about, self.step = vocabulary, about, 0
+
+    def play(self, starts):
+        self.step += 1
+        return episodes(self.step - 1, self.vocabulary, **self.about)
+
+
+class Record(Listener):
+    def __init__(self) -> None:
+        self.steps: list[dict[str, float]] = []
+        self.signals: list[dict] = []
+
+    def metrics(self, step, values):
+        self.steps.append(dict(values))
+
+    def rollout(self, step, episodes, signals):
+        self.signals.append(dict(signals))
+
+
+def trainer(base: Path, output: Path, chosen: Recipe, model=None, **about):
+    from sdar_cli.models.load import load_model, load_tokenizer
+    from sdar_cli.training.trainer import SDARTrainer
+
+    tokenizer = load_tokenizer(str(base))
+    record = Record()
+    made = SDARTrainer(
+        recipe=chosen,
+        model=model if model is not None else load_model(str(base)),
+        tokenizer=tokenizer,
+        make_loop=lambda _: Replay(len(tokenizer), **about),
+        schedule=TaskSchedule([Task(f"t{i}", "type") for i in range(4)], chosen.rollout.tasks, 0),
+        output=output,
+        max_model_tokens=64,
+        listener=record,
+    )
+    return made, record
+
+
+def weights(model) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
