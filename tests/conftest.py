@@ -1,21 +1,27 @@
-"""Every test runs offline, on one thread, with caches and runs in folders of its own session."""
+"""Every test runs offline, on one thread, with caches and runs in folders of the session."""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-_SESSION = Path(tempfile.mkdtemp(prefix="sdar-tests-"))
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+"""pytest-xdist's workers share the caches of the process that started them, not its runs."""
+
+if _WORKER is None:
+    os.environ["SDAR_TEST_SESSION"] = tempfile.mkdtemp(prefix="sdar-tests-")
+_SESSION = Path(os.environ["SDAR_TEST_SESSION"])
 
 # Set before anything imports torch, transformers or MLflow; subprocesses inherit them.
 os.environ.update(
     SDAR_CACHE=str(_SESSION / "cache"),
-    SDAR_RUNS=str(_SESSION / "runs"),
+    SDAR_RUNS=str(_SESSION / "runs" / (_WORKER or "main")),
     HF_HOME=str(_SESSION / "huggingface"),
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_PROGRESS_BARS="1",
@@ -28,28 +34,30 @@ os.environ.update(
     NO_COLOR="1",
     COLUMNS="100",
 )
-for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "ALFWORLD_DATA"):
-    os.environ.pop(name, None)
+for _name in (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_RUN_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+    "ALFWORLD_DATA",
+    "FORCE_COLOR",
+):
+    os.environ.pop(_name, None)
 
 
 def pytest_sessionfinish() -> None:
-    import shutil
-
-    shutil.rmtree(_SESSION, ignore_errors=True)
+    if _WORKER is None:
+        shutil.rmtree(_SESSION, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> Iterator[None]:
-    """Python's generator starts alike in every test; torch's and numpy's too where they are loaded."""
-    import sys
-
+def _seeded() -> None:
+    """Python's generator starts alike in every test; numpy's and torch's too where they are loaded."""
     random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
         sys.modules["torch"].set_num_threads(1)
-    yield
 
 
 @pytest.fixture(scope="session")

@@ -107,3 +107,34 @@ def test_constraints_pin_what_is_required(project: dict[str, Any], repository: P
     requirements = [r for r in requirements if r.name not in ("sdar", "setuptools")]
     for requirement in requirements:
         assert requirement.specifier.contains(pins[requirement.name]), str(requirement)
+
+
+LIGHT = (
+    "sdar_cli/cli/",
+    "sdar_cli/recipe/",
+    "sdar_cli/runs/",
+    "sdar_cli/skills/",
+    "sdar_envs/",
+    "sdar_recipes/",
+)
+LIGHT_FILES = (
+    "sdar_cli/evaluation/panel.py",
+    "sdar_cli/evaluation/statistics.py",
+    "sdar_cli/rollout/episode.py",
+)
+HEAVY = ("torch", "transformers", "trl", "mlflow", "textworld", "matplotlib", "pandas")
+
+
+def test_light_modules_import_nothing_heavy(tree: set[str]) -> None:
+    files = sorted(n for n in tree if n.endswith(".py") and (n.startswith(LIGHT) or n in LIGHT_FILES))
+    modules = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in files]
+    assert len(modules) > 30
+    code = (
+        "import importlib, sys\n"
+        f"for module in {modules!r}:\n"
+        "    importlib.import_module(module)\n"
+        f"    heavy = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "    assert not heavy, f'{module} imports {heavy} when it is imported'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

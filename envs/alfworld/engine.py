@@ -14,6 +14,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,7 +28,7 @@ TRANSLATIONS_KEPT = 16
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What the game shows: its text, every command it would accept (sorted, with ``help``), and if it is won."""
+    """What the game shows: its text, the commands it would accept (sorted, with ``help``), if it is won."""
 
     text: str
     commands: tuple[str, ...]
@@ -41,6 +42,7 @@ class Engine:
         self._parts = parts()
         with _undisturbed():
             self._library = self._parts.fast_downward.load_lib()
+        self._library.load_sas_replan = lambda sas: None  # the planner's copy of the game: nothing here plans
         self._state: Any = None
         self._actions: dict[str, Any] = {}
 
@@ -62,11 +64,6 @@ class Engine:
             self._state.apply(action)
             variables = {key.name: self._entities[value.name] for key, value in action.mapping.items()}
             return self._screen(self._derive(action.feedback_rule, variables, action.mapping))
-
-    def plan(self) -> list[str]:
-        """Commands with which the package's planner reaches the goal from here; empty when it finds none."""
-        with _undisturbed():
-            return [command.strip() for command in self._state.replan(self._entities)]
 
     def close(self) -> None:
         self._state = None
@@ -141,7 +138,7 @@ def parts() -> Parts:
 
 
 def _memoise_translation(translate: Any) -> Any:
-    """One translation a problem. The optimised one, for the planner only, is replaced by the plain one."""
+    """One translation a problem; the second, for the planner, is not needed."""
 
     @lru_cache(maxsize=TRANSLATIONS_KEPT)
     def plain(domain: str, problem: str) -> Any:
@@ -161,8 +158,6 @@ def _memoise_parse(parse: Any) -> Any:
         return parse(text, rule_name=rule_name)
 
     def parse_and_convert(text: str, rule_name: str, **_: Any) -> Any:
-        from copy import copy
-
         return [copy(symbol) for symbol in parsed(text, rule_name)]
 
     return parse_and_convert

@@ -1,109 +1,107 @@
 """``sdar play``: a person, the expert or a checkpoint plays one episode, and one sees what happens.
 
-Works through pipes as well: ``printf 'go to kettle\\n' | sdar play household``.
+Works through pipes as well: ``printf 'look\\nquit\\n' | sdar play household``.
 """
 
 from __future__ import annotations
 
-import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sdar_cli.cli.render import JsonOption, RunsOption, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
+    from sdar_cli.cli.players import Move, Player
     from sdar_cli.recipe.schema import EnvironmentSection, Recipe
-    from sdar_cli.rollout.pool import Pool
-    from sdar_envs.base import Environment, Observation, Task
-
-LEAVE = ("quit", "exit")
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """What a player does in a turn."""
-
-    action: str | None
-    """Sent to the environment; None: nothing is sent."""
-    response: str = ""
-    """The words around the action, of players that have some."""
-    invalid: str | None = None
-
-
-class Player(Protocol):
-    def move(self, observation: Observation) -> Move | None:
-        """The next move, or None to leave."""
+    from sdar_cli.rollout.pool import Pool, SlotError
+    from sdar_envs.base import Environment, Task
 
 
 def play(
     environment: Annotated[
-        str | None, typer.Argument(metavar="ENV", help="An environment, by name or file.")
+        str | None, typer.Argument(metavar="ENV", help="An environment: a name, or path/to/file.py:Class.")
     ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides of the recipe.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="A recipe: its environment and options.")
+        str | None, typer.Option("--recipe", "-r", help="A recipe: its environment, options and turn limit.")
     ] = None,
     expert: Annotated[bool, typer.Option("--expert", help="The environment's expert plays.")] = False,
     checkpoint: Annotated[
         str | None,
-        typer.Option("--checkpoint", metavar="RUN", help="A run, or a Hugging Face folder, plays."),
+        typer.Option("--checkpoint", metavar="RUN", help="A run plays; or a model, with --recipe."),
     ] = None,
     skills: Annotated[
-        bool, typer.Option("--skills/--no-skills", help="A checkpoint reads the skills.")
+        bool, typer.Option("--skills/--no-skills", help="The checkpoint reads the skills.")
     ] = False,
     task: Annotated[
-        str | None, typer.Option("--task", metavar="ID", help="The task; else one drawn by --seed.")
+        str | None, typer.Option("--task", metavar="ID", help="The task, instead of a drawn one.")
     ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Where the task is drawn from.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="The split that the task is drawn from.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Draws the task, and a checkpoint's words.")] = 0,
-    data: Annotated[str | None, typer.Option("--data", help="The environment's data folder.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the episode as JSON at the end.")] = False,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="PATH", help="The environment's data folder.")
+    ] = None,
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Play one episode: type actions; Ctrl-D or 'quit' leaves.
 
     Usage: sdar play household
     """
-    import json
-
     from rich.console import Console
 
+    from sdar_cli.cli.players import Checkpoint, Expert, Person
     from sdar_cli.environments import build_environment
+    from sdar_cli.errors import UserError
     from sdar_cli.rollout.pool import Pool
 
-    console = Console(stderr=as_json, highlight=False)
-    setting = _setting(environment, overrides or [], recipe, checkpoint, data)
-    prototype = build_environment(setting.section)
-    chosen = _choose(prototype, task, split or setting.split, seed)
-    timeout = setting.section.timeout
-    with Pool(type(prototype), prototype.options, workers=1, timeout=timeout) as pool:
-        player: Player
-        if checkpoint is not None:
-            player = _checkpoint_player(setting, prototype, chosen, skills=skills, seed=seed)
-        elif expert:
-            player = ExpertPlayer(_expert_actions(prototype, chosen))
-        else:
-            player = Person(console)
+    if expert and checkpoint is not None:
+        raise UserError("--expert and --checkpoint both say who plays: give one of them")
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    setting = _setting(environment, overrides or [], recipe, checkpoint, data, runs)
+    with ExitStack() as stack:
+        prototype = build_environment(setting.section)
+        stack.callback(prototype.close)
+        chosen = _choose(prototype, task, split or setting.split, seed)
+        pool = stack.enter_context(
+            Pool(type(prototype), prototype.options, workers=1, timeout=setting.section.timeout)
+        )
+        player: Player = Person(console)
+        if expert:
+            player = Expert.of(prototype, chosen)
+        elif setting.weights is not None and setting.recipe is not None:
+            from sdar_cli.determinism import seeded
+
+            workshop = _workshop(setting.recipe, prototype, pool)
+            player = Checkpoint.load(setting.weights, workshop, chosen, skills=skills)
+            stack.enter_context(seeded(seed))
         record = _episode(console, prototype, pool, chosen, player, setting.max_turns)
     if as_json:
-        print(json.dumps(record, indent=2, ensure_ascii=False))
+        print_json(record)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where the episode takes place."""
+    """Where the episode takes place, and by whom."""
 
     section: EnvironmentSection
     split: str | None = None
     max_turns: int | None = None
     """None: until the environment ends it, or the player leaves."""
     recipe: Recipe | None = None
-    weights: Path | None = None
+    weights: str | None = None
+    """A Hugging Face folder or id, when a checkpoint plays."""
 
 
 def _setting(
@@ -112,32 +110,66 @@ def _setting(
     recipe: str | None,
     checkpoint: str | None,
     data: str | None,
+    runs: Path | None,
 ) -> Setting:
-    from sdar_cli.errors import RecipeError
+    from sdar_cli.errors import UserError
     from sdar_cli.recipe.load import load_recipe
     from sdar_cli.recipe.schema import EnvironmentSection
 
     if environment is not None and "=" in environment:
         overrides, environment = [environment, *overrides], None
-    if environment is not None and recipe is not None:
-        raise RecipeError(
-            f"both the environment {environment!r} and --recipe {recipe!r} are given: leave one out"
-        )
-    options = {} if data is None else {"environment.options.data": ("--data", data)}
     if environment is not None:
+        if recipe is not None or checkpoint is not None:
+            other = "--recipe" if recipe is not None else "--checkpoint"
+            raise UserError(f"both {environment!r} and {other} say what to play: leave one out")
         if overrides:
-            raise RecipeError(
-                f"{overrides[0]!r} overrides a recipe and none is given: use --recipe instead of ENV"
+            raise UserError(
+                f"{overrides[0]!r} overrides a recipe, but none is given: use --recipe instead of ENV"
             )
         return Setting(EnvironmentSection(name=environment, options={} if data is None else {"data": data}))
+    weights = None
+    if checkpoint is not None:
+        recipe, weights = _weights(checkpoint, recipe, runs)
     if recipe is None:
-        raise RecipeError("what to play is unclear: give an environment, for example household, or --recipe")
-    resolved = load_recipe(recipe, [], overrides, options).recipe
-    return Setting(resolved.environment, resolved.evaluation.split, resolved.rollout.max_turns, resolved)
+        raise UserError(
+            "what to play is unclear: name an environment, for example household, or give --recipe"
+        )
+    options = {} if data is None else {"environment.options.data": ("--data", data)}
+    loaded = load_recipe(recipe, [], overrides, options).recipe
+    return Setting(loaded.environment, loaded.evaluation.split, loaded.rollout.max_turns, loaded, weights)
+
+
+def _weights(checkpoint: str, recipe: str | None, runs: Path | None) -> tuple[str, str]:
+    """The recipe to play by and the weights behind RUN: its last checkpoint, else its base."""
+    from sdar_cli.errors import RunError, UserError
+    from sdar_cli.runs.resolve import ModelFolder, resolve_run
+    from sdar_cli.tracking.location import runs_root
+
+    target = resolve_run(checkpoint, runs_root(runs))
+    if isinstance(target, ModelFolder):
+        if recipe is None:
+            raise UserError(
+                f"{target.name} is a bare model: say which recipe to play it by, with --recipe NAME"
+            )
+        return recipe, str(target.path or target.reference)
+    if recipe is not None:
+        raise UserError(f"the run {target.name} has its own recipe: leave --recipe out")
+    last = target.latest_checkpoint()
+    if last is None and not target.base.is_dir():
+        raise RunError(f"the run {target.name} has no checkpoint yet: let it train on, or name another run")
+    return str(target.path / "recipe.yaml"), str(last.path if last is not None else target.base)
+
+
+def _workshop(recipe: Recipe, prototype: Environment, pool: Pool) -> Any:
+    from sdar_cli.skills import bank_for, make_retriever
+    from sdar_cli.workshop import Workshop
+
+    bank = bank_for(recipe.skills, prototype)
+    return Workshop(recipe, prototype, pool, bank, make_retriever(bank, recipe.skills, recipe.seed))
 
 
 def _choose(prototype: Environment, task_id: str | None, split: str | None, seed: int) -> Task:
-    """The task of this id in any split, or one drawn from ``split`` (else the last one)."""
+    """The task of this id, in ``split`` or any; or one drawn from ``split``, else from the last one."""
     import difflib
     import random
 
@@ -154,11 +186,11 @@ def _choose(prototype: Environment, task_id: str | None, split: str | None, seed
             raise PanelError(f"split '{split or splits[-1]}' holds no task: give another --split")
         return tasks[random.Random(seed).randrange(len(tasks))]
     known: list[str] = []
-    for name in (split,) if split else splits:
+    for name in splits:
         try:
             tasks = prototype.tasks(name)
         except EnvironmentSetupError:
-            if name == splits[0] or split:
+            if name == splits[0]:
                 raise
             continue
         for task in tasks:
@@ -170,75 +202,31 @@ def _choose(prototype: Environment, task_id: str | None, split: str | None, seed
     raise PanelError(f"environment '{prototype.name}' has no task '{task_id}': {remedy}")
 
 
-def _expert_actions(prototype: Environment, task: Task) -> list[str]:
-    from sdar_cli.errors import EnvironmentSetupError
-
-    actions = prototype.expert(task)
-    if actions is None:
-        raise EnvironmentSetupError(
-            f"environment '{prototype.name}' has no expert: leave --expert out and play"
-        )
-    return list(actions)
-
-
-@dataclass(slots=True)
-class ExpertPlayer:
-    actions: list[str]
-    position: int = 0
-
-    def move(self, observation: Observation) -> Move | None:
-        if self.position == len(self.actions):
-            return None
-        self.position += 1
-        return Move(self.actions[self.position - 1])
-
-
-@dataclass(slots=True)
-class Person:
-    """Reads a line a turn from standard input, after showing what the environment would accept."""
-
-    console: Console
-
-    def move(self, observation: Observation) -> Move | None:
-        if observation.admissible:
-            self.console.print(" · ".join(observation.admissible), style="dim", markup=False)
-        while True:
-            self.console.print("> ", end="")
-            line = sys.stdin.readline()
-            words = " ".join(line.split())
-            if not sys.stdin.isatty():
-                self.console.print(words, markup=False)
-            if not line or words.lower() in LEAVE:
-                return None
-            if words:
-                return Move(words)
-
-
 def _episode(
     console: Console, prototype: Environment, pool: Pool, task: Task, player: Player, max_turns: int | None
 ) -> dict[str, Any]:
     """Play to the end, telling the story on ``console``; the record is what ``--json`` prints."""
     from sdar_cli.rollout.pool import SlotError
 
-    first = pool.reset({0: task})[0]
-    if isinstance(first, SlotError):
-        raise _lost(task, first)
-    tale = _Tale(task.id, task.task_type, prototype.goal(task, first))
+    observation = pool.reset({0: task})[0]
+    if isinstance(observation, SlotError):
+        raise _lost(task, observation)
+    tale = _Tale(task.id, task.task_type, prototype.goal(task, observation))
     console.print(f"{task.id} ({task.task_type})", style="bold", markup=False)
-    if tale.goal and tale.goal not in first.text:
+    if tale.goal and tale.goal not in observation.text:
         console.print(f"Task: {tale.goal}", markup=False)
-    console.print(first.text, markup=False)
-    observation = first
+    console.print(observation.text, markup=False)
     while max_turns is None or len(tale.turns) < max_turns:
         move = player.move(observation)
         if move is None:
-            tale.stop = "left" if isinstance(player, Person) else "failure"
+            tale.stop = player.ending
             break
-        if not isinstance(player, Person):
+        if not player.typed:
             console.print(f"> {move.response or move.action}", style="cyan", markup=False)
+        if move.invalid is not None:
+            console.print(f"(invalid: {move.invalid})", markup=False)
         if move.action is None:
             tale.add(move, observation.text, 0.0)
-            console.print(f"(invalid: {move.invalid})", markup=False)
             continue
         step = pool.step({0: move.action})[0]
         if isinstance(step, SlotError):
@@ -253,7 +241,7 @@ def _episode(
     return tale.record()
 
 
-def _lost(task: Task, error: Any) -> Exception:
+def _lost(task: Task, error: SlotError) -> Exception:
     from sdar_cli.errors import RunFailed
 
     return RunFailed(
@@ -261,8 +249,19 @@ def _lost(task: Task, error: Any) -> Exception:
     )
 
 
+_ENDINGS = {
+    "success": "Won in",
+    "failure": "Lost after",
+    "left": "Left after",
+    "max_turns": "Not solved in",
+    "context_full": "The prompt was full after",
+}
+
+
 @dataclass(slots=True)
 class _Tale:
+    """What happened so far."""
+
     task: str
     task_type: str
     goal: str
@@ -272,7 +271,7 @@ class _Tale:
     reward: float = 0.0
 
     def add(self, move: Move, observation: str, reward: float) -> None:
-        turn = {"action": move.action, "observation": observation, "reward": reward}
+        turn: dict[str, Any] = {"action": move.action, "observation": observation, "reward": reward}
         if move.response:
             turn["response"] = move.response
         if move.invalid is not None:
@@ -283,13 +282,7 @@ class _Tale:
     @property
     def ending(self) -> str:
         count = f"{len(self.turns)} turn{'' if len(self.turns) == 1 else 's'}"
-        told = {
-            "success": "Won in",
-            "failure": "Lost after",
-            "left": "Left after",
-            "max_turns": "Not solved in",
-        }
-        return f"{told[self.stop]} {count}, reward {self.reward:g}."
+        return f"{_ENDINGS[self.stop]} {count}, reward {self.reward:g}."
 
     def record(self) -> dict[str, Any]:
         facts = ("task", "task_type", "goal", "won", "stop", "reward")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sdar_cli.cli.render import JsonOption, note, print_json, print_table
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Skills
@@ -26,7 +27,6 @@ BankOption = Annotated[Path | None, typer.Option("--bank", help="A folder of mar
 EnvironmentOption = Annotated[
     str | None, typer.Option("--environment", help="An environment: the bank it brings.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("ls")
@@ -42,20 +42,13 @@ def list_skills(
     """
     found, _, _ = _open(recipe, bank, environment)
     if as_json:
-        _print_json({**_bank_facts(found), "skills": [_facts(skill, body=False) for skill in found.skills]})
+        print_json({**_bank_facts(found), "skills": [_facts(skill, body=False) for skill in found.skills]})
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=f"{found.name} · {found.digest}", title_justify="left", box=None, pad_edge=False)
-    for heading in ("skill", "for", "description"):
-        table.add_column(heading, overflow="fold")
-    for skill in found.skills:
-        table.add_row(
-            *map(Text, (skill.name, ", ".join(skill.task_types) or "every task", skill.description))
-        )
-    Console().print(table)
+    note(f"bank {found.name}, digest {found.digest}")
+    print_table(
+        ("skill", "for", "description"),
+        ((skill.name, _purpose(skill), skill.description) for skill in found.skills),
+    )
 
 
 @app.command("show")
@@ -68,17 +61,15 @@ def show_skill(
 ) -> None:
     """Print one skill.
 
-    Usage: sdar skills show heat --environment household
+    Usage: sdar skills show clean --environment household
     """
     found, _, _ = _open(recipe, bank, environment)
     skill = found.get(name)
     if as_json:
-        _print_json({**_bank_facts(found), **_facts(skill)})
+        print_json({**_bank_facts(found), **_facts(skill)})
         return
     print(f"{skill.name}: {skill.description}")
-    print(
-        f"for {', '.join(skill.task_types) or 'every task'}; keywords {', '.join(skill.keywords) or '(none)'}"
-    )
+    print(f"for {_purpose(skill)}; keywords {', '.join(skill.keywords) or '(none)'}")
     print(f"\n{skill.body}")
 
 
@@ -94,7 +85,7 @@ def retrieve(
 ) -> None:
     """Show the block that a teacher would read for a task, and why each skill is in it.
 
-    Usage: sdar skills retrieve "heat the mug" --retrieval keyword --environment household
+    Usage: sdar skills retrieve "wash the mug" --retrieval keyword --environment household
     """
     from sdar_cli.skills import make_retriever, render_block
 
@@ -103,7 +94,7 @@ def retrieve(
     retrieval = make_retriever(found, section, seed).retrieve(task_type=task_type, text=text, key=text)
     block = render_block(retrieval)
     if as_json:
-        _print_json(
+        print_json(
             {
                 **_bank_facts(found),
                 "retrieval": section.retrieval,
@@ -116,7 +107,7 @@ def retrieve(
     for name in retrieval.names:
         print(f"{name}: {retrieval.reasons[name]}")
     if not retrieval.has_task_skill:
-        typer.echo(_no_task_skill(found, section, task_type), err=True)
+        note(_no_task_skill(found, section, task_type))
     if block:
         print(f"\n{block}")
 
@@ -164,6 +155,10 @@ def _no_task_skill(bank: SkillBank, section: Skills, task_type: str) -> str:
     return f"no skill for this task: nothing matched under retrieval '{section.retrieval}'"
 
 
+def _purpose(skill: Skill) -> str:
+    return ", ".join(skill.task_types) or "every task"
+
+
 def _bank_facts(bank: SkillBank) -> dict[str, Any]:
     return {"bank": bank.name, "digest": bank.digest}
 
@@ -177,7 +172,3 @@ def _facts(skill: Skill, *, body: bool = True) -> dict[str, Any]:
         "general": skill.general,
     }
     return {**facts, "body": skill.body} if body else facts
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))

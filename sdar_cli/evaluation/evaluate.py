@@ -1,98 +1,242 @@
-"""Playing a panel: the same tasks in the same order, with or without skills in the policy's own prompt."""
+"""``sdar eval``: a run's checkpoint beside its base, or a bare model, on one panel."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdar_cli.determinism import seeded
+from sdar_cli.errors import RunError
+from sdar_cli.evaluation.evaluator import Evaluator, sampling_record
 from sdar_cli.evaluation.panel import Panel
-from sdar_cli.evaluation.result import EpisodeRecord, Evaluation, Mode
+from sdar_cli.evaluation.report import InternalisationReport
+from sdar_cli.evaluation.result import Evaluation, Mode
+from sdar_cli.evaluation.single import SingleReport
+from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.recipe.schema import Recipe
-from sdar_cli.rollout.episode import Episode
-from sdar_cli.rollout.loop import RolloutLoop, Start
-from sdar_cli.rollout.policies import HFPolicy, Policy, end_tokens
+from sdar_cli.runs.resolve import ModelFolder
+from sdar_cli.runs.store import RunFolder
+from sdar_cli.training.events import Listener
 from sdar_cli.workshop import Workshop
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from sdar_cli.rollout.episode import Episode
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluator:
-    """Evaluates models on one panel; pairs of evaluations share tasks, order, sampling and seed."""
+class EvalResult:
+    target: str
+    """The run's or the model's name."""
+    checkpoint: str
+    report: InternalisationReport | SingleReport
+    tracking_uri: str
 
-    workshop: Workshop
-    panel: Panel
+    def to_json(self) -> dict[str, Any]:
+        return {"target": self.target, "checkpoint": self.checkpoint, "report": self.report.to_json()}
 
-    def play(
-        self,
-        policy: Policy,
-        tokenizer: PreTrainedTokenizerBase,
-        ends: set[int],
-        mode: Mode,
-        *,
-        label: str,
-        checkpoint: str | None = None,
-        step: int | None = None,
-        run: str | None = None,
-        on_turn: Callable[[int, int], None] | None = None,
-    ) -> tuple[Evaluation, list[Episode]]:
-        """Visit every task once. The random state of the caller is left as it was."""
-        recipe = self.workshop.recipe
-        loop = self.workshop.loop(
-            policy, tokenizer, ends, self.workshop.context(tokenizer).seen_by(skills=mode == "skills")
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One model to be played."""
+
+    label: str
+    path: str
+    checkpoint: str
+    step: int
+
+
+def evaluate_run(
+    target: RunFolder | ModelFolder,
+    resolved: ResolvedRecipe,
+    *,
+    root: Path,
+    modes: Sequence[Mode],
+    tasks: int | None,
+    panel: Path | None,
+    checkpoint: str,
+    display: Listener,
+) -> EvalResult:
+    """Play the panel with a checkpoint of a run, and with its base where that was not measured yet.
+
+    Args:
+        modes: without skills, with skills, or both; both are paired.
+        tasks: size of a panel to draw, instead of the recipe's.
+        panel: a panel file, instead of one that is drawn.
+        checkpoint: ``last``, ``base`` or a step; of a run only.
+
+    Raises:
+        RunError: there is no such checkpoint.
+        PanelError: the panel is malformed, or holds training tasks.
+    """
+    recipe = _with_panel(resolved.recipe, tasks, panel)
+    run = target if isinstance(target, RunFolder) else None
+    trained = _weights(target, checkpoint)
+    with Workshop.open(recipe) as workshop:
+        chosen = _panel(workshop, run)
+        evaluator = Evaluator(workshop, chosen)
+        cells: dict[tuple[str, Mode], Evaluation] = {}
+        fresh: list[tuple[Evaluation, list[Episode]]] = []
+        if run is not None and trained.label != "base":
+            cells |= _kept_base(run, evaluator, modes)
+            missing = [mode for mode in modes if ("base", mode) not in cells]
+            if missing:
+                fresh += _play(evaluator, _base(run), missing, run, display)
+        fresh += _play(evaluator, trained, modes, run, display)
+    cells |= {(evaluation.label, evaluation.mode): evaluation for evaluation, _ in fresh}
+    report = _report(cells, trained.label, modes)
+    uri = _record(target, run, workshop, chosen, fresh, report, root)
+    return EvalResult(target.name, trained.checkpoint, report, uri)
+
+
+def _report(
+    cells: Mapping[tuple[str, Mode], Evaluation], label: str, modes: Sequence[Mode]
+) -> InternalisationReport | SingleReport:
+    """All cells paired; the base's own are left out where the base is what was asked for."""
+
+    def base(mode: Mode) -> Evaluation | None:
+        return None if label == "base" else cells.get(("base", mode))
+
+    if len(modes) == 1:
+        return SingleReport(cells[label, modes[0]], base(modes[0]))
+    own = cells[label, "no_skills"], cells[label, "skills"]
+    return InternalisationReport.build(base("no_skills"), base("skills"), *own)
+
+
+def _with_panel(recipe: Recipe, tasks: int | None, panel: Path | None) -> Recipe:
+    changes: dict[str, Any] = {}
+    if tasks is not None:
+        changes = {"tasks": tasks, "panel": None}
+    if panel is not None:
+        changes = {"panel": str(panel)}
+    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update=changes)})
+
+
+def _panel(workshop: Workshop, run: RunFolder | None) -> Panel:
+    """The run's own panel, unless the evaluation section was changed."""
+    if run is None or run.recipe().evaluation != workshop.recipe.evaluation:
+        return workshop.panel()
+    panel = Panel.load(run.panel_file)
+    panel.check_disjoint(workshop.environment.tasks("train"))
+    return panel
+
+
+def _weights(target: RunFolder | ModelFolder, checkpoint: str) -> Weights:
+    if isinstance(target, ModelFolder):
+        return Weights("model", str(target.path or target.reference), target.name, 0)
+    if checkpoint == "base":
+        return _base(target)
+    found = target.latest_checkpoint() if checkpoint == "last" else target.checkpoint(int(checkpoint))
+    if found is None:
+        raise RunError(
+            f"the run {target.name} has no checkpoint yet: wait for one, or evaluate its base with --checkpoint base"
         )
-        loop.on_turn = on_turn
-        starts = [Start(task, group) for group, task in enumerate(self.panel.tasks(self.workshop.environment))]
-        clock = time.perf_counter()
-        with seeded(recipe.evaluation.panel_seed):
-            episodes = loop.play(starts)
-        evaluation = Evaluation(
-            mode=mode,
-            label=label,
-            environment=self.workshop.environment.name,
-            panel=self.panel.digest,
-            sampling=sampling_record(recipe),
-            seed=recipe.evaluation.panel_seed,
-            engine=recipe.engine.kind,
-            records=tuple(EpisodeRecord.of(episode) for episode in episodes),
-            seconds=time.perf_counter() - clock,
-            checkpoint=checkpoint,
-            step=step,
-            bank=self.workshop.bank.name,
-            bank_digest=self.workshop.bank.digest,
-            split=self.panel.split,
-            run=run,
-        )
-        return evaluation, episodes
+    return Weights("trained", str(found.path), f"step-{found.step}", found.step)
 
-    def play_model(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, mode: Mode, **about: Any
-    ) -> tuple[Evaluation, list[Episode]]:
-        """``play`` through Hugging Face ``generate``."""
-        recipe = self.workshop.recipe
-        policy = HFPolicy(
+
+def _base(run: RunFolder) -> Weights:
+    if run.base.is_dir():
+        return Weights("base", str(run.base), "base", 0)
+    recipe = run.recipe()
+    if recipe.init_from is not None:
+        from sdar_cli.training.base import init_folder
+
+        return Weights("base", init_folder(recipe.init_from, run.path.parent), "base", 0)
+    if recipe.model.path is None:
+        raise RunError(f"the run {run.name} has no base yet: it was stopped in its warm-up; resume it first")
+    return Weights("base", recipe.model.path, "base", 0)
+
+
+def _kept_base(
+    run: RunFolder, evaluator: Evaluator, modes: Sequence[Mode]
+) -> Mapping[tuple[str, Mode], Evaluation]:
+    """Evaluations of the base that the run has, where panel, sampling, skills and seed are those of now."""
+    recipe = evaluator.workshop.recipe
+    found = {}
+    for mode in modes:
+        file = run.evaluations().get(f"base-{mode}")
+        if file is None:
+            continue
+        kept = Evaluation.load(file)
+        same = (
+            kept.panel == evaluator.panel.digest
+            and dict(kept.sampling) == sampling_record(recipe)
+            and kept.seed == recipe.evaluation.panel_seed
+            and kept.bank_digest == evaluator.workshop.bank.digest
+        )
+        if same:
+            found["base", mode] = kept
+    return found
+
+
+def _play(
+    evaluator: Evaluator, weights: Weights, modes: Sequence[Mode], run: RunFolder | None, display: Listener
+) -> list[tuple[Evaluation, list[Episode]]]:
+    import torch
+
+    from sdar_cli.models.load import load_model, load_tokenizer
+
+    recipe = evaluator.workshop.recipe
+    trust = recipe.model.trust_remote_code
+    tokenizer = load_tokenizer(weights.path, trust_remote_code=trust)
+    model = load_model(weights.path, trust_remote_code=trust)
+    if torch.cuda.is_available():
+        model = model.to("cuda", getattr(torch, recipe.model.dtype))
+    played = []
+    for mode in modes:
+        display.phase(f"{weights.label} {'with' if mode == 'skills' else 'without'} skills", len(evaluator.panel))
+        result = evaluator.play_model(
             model,
             tokenizer,
-            recipe.evaluation.sampling,
-            max_response_tokens=recipe.rollout.max_response_tokens,
-            max_batch=recipe.engine.max_batch,
+            mode,
+            label=weights.label,
+            checkpoint=weights.checkpoint,
+            step=weights.step,
+            run=run.name if run else None,
+            on_turn=display.advance,
         )
-        return self.play(policy, tokenizer, end_tokens(model, tokenizer), mode, **about)
+        display.evaluation(*result)
+        played.append(result)
+    return played
 
 
-def sampling_record(recipe: Recipe) -> dict[str, Any]:
-    """All that shapes an episode beside model and skills: what must be equal before two are paired."""
-    rollout = recipe.rollout
-    return {
-        **recipe.evaluation.sampling.model_dump(),
-        "max_turns": rollout.max_turns,
-        "context": rollout.context,
-        "history": rollout.history,
-        "max_prompt_tokens": rollout.max_prompt_tokens,
-        "max_response_tokens": rollout.max_response_tokens,
-        "retrieval": recipe.skills.retrieval,
-    }
+def _record(
+    target: RunFolder | ModelFolder,
+    run: RunFolder | None,
+    workshop: Workshop,
+    panel: Panel,
+    fresh: Sequence[tuple[Evaluation, Sequence[Episode]]],
+    report: InternalisationReport | SingleReport,
+    root: Path,
+) -> str:
+    """Write what was measured to the run's folder and to MLflow; a bare model gets an MLflow run of its own."""
+    from sdar_cli.recipe.dump import dump
+    from sdar_cli.tracking.location import tracking_uri
+    from sdar_cli.tracking.tracker import Tracker
+
+    recipe = workshop.recipe
+    state = run.state if run is not None else None
+    uri = (state and state.tracking_uri) or tracking_uri(recipe, root)
+    suffix = "" if run is not None and Panel.load(run.panel_file).digest == panel.digest else f"-{panel.digest[:8]}"
+    tracker = Tracker.start(
+        uri=uri,
+        experiment=(state and state.experiment) or recipe.tracking.experiment or recipe.name,
+        run_name=target.name,
+        recipe_yaml=dump(recipe),
+        params={},
+        tags={} if run is not None else {"sdar.kind": "evaluation", "sdar.model": target.name},
+        run_id=state.mlflow_run_id if state is not None else None,
+        system_metrics=False,
+    )
+    try:
+        for evaluation, episodes in fresh:
+            if run is not None:
+                run.save_evaluation(evaluation.name + suffix, evaluation.to_json())
+            tracker.evaluation(evaluation)
+            traces = recipe.tracking.traces
+            tracker.episodes(evaluation.step or 0, episodes, evaluation.mode, limit=traces)
+        if run is not None:
+            tracker.artifact_file(run.save_evaluation(f"report{suffix}", report.to_json()))
+    finally:
+        tracker.finish("FINISHED")
+    return uri

@@ -7,6 +7,7 @@ counts as not solved: leaving it out would let two evaluations of one panel diff
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -162,13 +163,14 @@ class Evaluation:
         return Summary.of(self.records)
 
     @property
-    def metric_prefix(self) -> str:
-        """``eval/no_skills`` or ``eval/skills``."""
-        return f"eval/{self.mode}"
+    def name(self) -> str:
+        """A file's name without its ending: ``base-step0-skills``, ``trained-step60-no_skills``."""
+        label = re.sub(r"[^\w.-]+", "_", self.label)
+        return f"{label}-step{self.step or 0}-{self.mode}"
 
     def metrics(self) -> dict[str, float]:
-        """``Summary.metrics`` under ``eval/<mode>/…``."""
-        return {f"{self.metric_prefix}/{name}": value for name, value in self.summary.metrics().items()}
+        """``Summary.metrics`` under ``eval/no_skills/…`` or ``eval/skills/…``."""
+        return {f"eval/{self.mode}/{name}": value for name, value in self.summary.metrics().items()}
 
     def won(self) -> list[bool]:
         return [record.won for record in self.records]

@@ -98,7 +98,10 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     """Exact two-sided p-value that both succeed equally often (McNemar 1947; binomial on the discordant)."""
     counts = PairCounts.of(first, second)
     discordant = counts.only_first + counts.only_second
-    tail = sum(math.comb(discordant, i) for i in range(min(counts.only_first, counts.only_second) + 1))
+    tail = term = 1
+    for i in range(min(counts.only_first, counts.only_second)):
+        term = term * (discordant - i) // (i + 1)
+        tail += term
     return 1.0 if 2 * tail >= 2**discordant else 2 * tail / 2**discordant
 
 
@@ -144,12 +147,14 @@ def ratio_bootstrap(
     top, bottom = sums.sum(axis=0)
     if bottom == 0:
         return None
+    # Equal draws are interchangeable: K distinct ones, drawn by how often they occur.
+    values_K2, counts_K = np.unique(sums, axis=0, return_counts=True)
     generator = np.random.default_rng(seed)
     ratios = np.empty(resamples)
     for start in range(0, resamples, 1000):
         rows = min(1000, resamples - start)
-        weights_RC = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=rows)
-        drawn_R2 = weights_RC @ sums
+        weights_RK = generator.multinomial(len(sums), counts_K / len(sums), size=rows)
+        drawn_R2 = weights_RK @ values_K2
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios[start : start + rows] = drawn_R2[:, 0] / drawn_R2[:, 1]
     ratios = ratios[~np.isnan(ratios)]

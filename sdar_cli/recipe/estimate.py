@@ -33,23 +33,30 @@ def tokens_per_step(recipe: Recipe) -> list[Part]:
         Part(
             "generated tokens",
             generated,
-            f"{episodes} episodes × {rollout.max_turns} turns × {rollout.max_response_tokens} response tokens",
+            f"{episodes} episodes × {rollout.max_turns} turns × {rollout.max_response_tokens} tokens",
         ),
         Part(
             "trained tokens",
             rows * per_row,
             f"{rows} rows × ({rollout.max_prompt_tokens} prompt + {rollout.max_response_tokens} response)",
         ),
-        Part("optimiser updates", math.ceil(rows / per_update), f"⌈{rows} rows / {per_update} rows an update⌉"),
+        Part(
+            "optimiser updates", math.ceil(rows / per_update), f"⌈{rows} rows / {per_update} rows an update⌉"
+        ),
     ]
     if recipe.needs_teacher:
-        parts.insert(4, Part("teacher tokens", rows * per_row, "the trained rows once more, their skills not counted"))
+        parts.insert(
+            4, Part("teacher tokens", rows * per_row, "the trained rows once more, their skills not counted")
+        )
     return parts
 
 
 def memory(recipe: Recipe) -> list[Part] | None:
     """Bytes of a training process on one device, or None when the model's shape is not known."""
-    shape = model_shape(recipe.model)
+    model = recipe.model
+    if model.path is None and model.tiny is None:
+        model = model.model_copy(update={"path": recipe.init_from})
+    shape = model_shape(model)
     if shape is None:
         return None
     size = 4 if recipe.model.dtype == "float32" else 2
@@ -64,11 +71,16 @@ def memory(recipe: Recipe) -> list[Part] | None:
     needs_reference = recipe.policy.kl_coef > 0 or (recipe.needs_teacher and recipe.teacher.kind == "frozen")
     if needs_reference and lora is None:
         parts.append(Part("reference model", count * size, f"{count / 1e6:,.1f} M parameters × {size} bytes"))
-    return parts + [_activations(recipe, shape, size), _logits(recipe, shape), _generation(recipe, shape, size)]
+    return [
+        *parts,
+        _activations(recipe, shape, size),
+        _logits(recipe, shape),
+        _generation(recipe, shape, size),
+    ]
 
 
 def _activations(recipe: Recipe, shape: Shape, size: int) -> Part:
-    """34·tokens·width bytes a layer at two bytes a value (Korthikanti et al. 2022, attention scores aside)."""
+    """34·tokens·width bytes a layer at two bytes a value, scores aside (Korthikanti et al. 2022)."""
     tokens = recipe.optimiser.tokens_per_microbatch
     layer = 17 * size * tokens * shape.width
     if recipe.model.gradient_checkpointing:
@@ -90,7 +102,11 @@ def _logits(recipe: Recipe, shape: Shape) -> Part:
 def _generation(recipe: Recipe, shape: Shape, size: int) -> Part:
     rollout, engine = recipe.rollout, recipe.engine
     if engine.kind == "vllm":
-        where = "on its own server" if engine.mode == "server" else f"{engine.gpu_memory:.0%} of the GPU, not added"
+        where = (
+            "on its own server"
+            if engine.mode == "server"
+            else f"{engine.gpu_memory:.0%} of the GPU, not added"
+        )
         return Part("generation (vLLM)", 0, where)
     batch = min(engine.max_batch, rollout.tasks * rollout.group)
     length = rollout.max_prompt_tokens + rollout.max_response_tokens

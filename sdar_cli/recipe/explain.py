@@ -66,7 +66,11 @@ def unknown_key(dotted: str, where: str, keys: Iterable[str]) -> str:
 
 
 def sentences(
-    error: ValidationError, where: Where, keys: Iterable[str], prefix: str = "", aliases: Mapping[str, str] = {}
+    error: ValidationError,
+    where: Where,
+    keys: Iterable[str],
+    prefix: str = "",
+    aliases: Mapping[str, str] = {},
 ) -> list[str]:
     """One sentence for every wrong key; several complaints about one key (a union's) count once.
 

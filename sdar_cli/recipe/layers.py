@@ -90,9 +90,10 @@ class Merged:
 
     def _forget_other_environment(self, layer: Layer) -> None:
         before, after = self.values.get("environment"), layer.values.get("environment")
-        if isinstance(before, dict) and isinstance(after, Mapping) and "name" in after:
-            if after["name"] != before.get("name"):
-                self._drop("environment.options")
+        if not isinstance(before, dict) or not isinstance(after, Mapping):
+            return
+        if after.get("name", before.get("name")) != before.get("name"):
+            self._drop("environment.options")
 
     def _drop(self, dotted: str) -> None:
         *parents, name = dotted.split(".")

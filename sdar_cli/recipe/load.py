@@ -1,7 +1,7 @@
 """A recipe from a name or a file: ``extends``, overlays and overrides merged, checked, with origins.
 
-    load_recipe("quickstart")
-    load_recipe("my.yaml", overlays=[Path("gpu.yaml")], overrides=["gate.temperature=0.2", "warmup=null"])
+load_recipe("quickstart")
+load_recipe("my.yaml", overlays=[Path("gpu.yaml")], overrides=["gate.temperature=0.2", "warmup=null"])
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def recipe_file(reference: str) -> Path:
         RecipeError: neither exists; the sentence names the nearest recipe.
     """
     if not reference or "\0" in reference:
-        raise RecipeError(f"{reference!r} is no recipe: give a name from `sdar recipes ls` or the path of a .yaml file")
+        raise RecipeError(
+            f"{reference!r} is no recipe: give a name from `sdar recipes ls` or the path of a .yaml file"
+        )
     shipped = shipped_folder() / f"{reference}.yaml"
     if not Path(reference).is_absolute() and ".." not in Path(reference).parts and shipped.is_file():
         return shipped
@@ -63,7 +65,9 @@ def recipe_file(reference: str) -> Path:
         return path
     if path.is_dir() or path.suffix in (".yaml", ".yml") or path.is_absolute():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise RecipeError(f"the recipe {reference} {what}: give the path of a .yaml file or a shipped recipe's name")
+        raise RecipeError(
+            f"the recipe {reference} {what}: give the path of a .yaml file or a shipped recipe's name"
+        )
     meant = nearest(reference, shipped_recipes())
     hint = f"did you mean {meant!r}?" if meant else "choose one from `sdar recipes ls`, or give a .yaml file"
     raise RecipeError(f"there is no recipe {reference!r}: {hint}")
@@ -74,6 +78,7 @@ def load_recipe(
     overlays: Sequence[Path] = (),
     overrides: Sequence[str] = (),
     options: Mapping[str, tuple[str, Any]] | None = None,
+    check_environment: bool = True,
 ) -> ResolvedRecipe:
     """Read a recipe, lay overlays, command-line options and overrides over it in this order, and check it.
 
@@ -84,6 +89,7 @@ def load_recipe(
         options: dotted key → (option's name, value), for example ``{"seed": ("--seed", 3)}``.
             ``model.path`` also clears ``model.tiny``, and it and ``init_from`` clear ``warmup``, unless an
             overlay or override sets them.
+        check_environment: also import the environment, and check its options.
 
     Raises:
         RecipeError: one sentence for every key that is wrong, joined by newlines.
@@ -100,6 +106,8 @@ def load_recipe(
     if "name" not in merged.values:
         merged.apply(layer_of("name", path.stem, f"{path.name} (its file name)"))
     recipe = _validate(merged, str(reference))
+    if check_environment:
+        _check_environment(recipe, merged)
     source = reference if path.is_relative_to(shipped_folder()) else path
     return ResolvedRecipe(recipe, _origins(recipe, merged), source)
 
@@ -107,7 +115,9 @@ def load_recipe(
 def _split(text: str) -> tuple[str, Any]:
     key, value = parse_override(text)
     if key == "extends" or key.startswith("extends."):
-        raise RecipeError(f"the override {text!r} cannot change what a recipe extends: use --recipe or -c instead")
+        raise RecipeError(
+            f"the override {text!r} cannot change what a recipe extends: use --recipe or -c instead"
+        )
     return key, value
 
 
@@ -115,7 +125,9 @@ def _overlay(path: Path) -> Layer:
     document = read_file(Path(path))
     values = {} if document.value is None else normalise(document.value, str(path))
     if "extends" in values:
-        raise RecipeError(f"{path} is an overlay and cannot have 'extends': give it with --recipe, or remove the key")
+        raise RecipeError(
+            f"{path} is an overlay and cannot have 'extends': give it with --recipe, or remove the key"
+        )
     return Layer(values, str(path), document.lines)
 
 
@@ -125,11 +137,19 @@ def _file_layers(path: Path) -> list[Layer]:
     seen: list[Path] = []
     while True:
         resolved = path.resolve()
-        label = path.relative_to(shipped_folder()).as_posix() if path.is_relative_to(shipped_folder()) else str(path)
+        label = (
+            path.relative_to(shipped_folder()).as_posix()
+            if path.is_relative_to(shipped_folder())
+            else str(path)
+        )
         if resolved in seen:
-            raise RecipeError(f"{label} extends itself through {layers[0].origin}: break the circle of 'extends'")
+            raise RecipeError(
+                f"{label} extends itself through {layers[0].origin}: break the circle of 'extends'"
+            )
         if len(seen) == MAX_EXTENDS:
-            raise RecipeError(f"{label} is more than {MAX_EXTENDS} steps of 'extends' away: shorten the chain")
+            raise RecipeError(
+                f"{label} is more than {MAX_EXTENDS} steps of 'extends' away: shorten the chain"
+            )
         seen.append(resolved)
         document = read_file(path)
         if document.value is None:
@@ -145,7 +165,9 @@ def _file_layers(path: Path) -> list[Layer]:
 def _parent_file(parent: Any, child: Path, layer: Layer) -> Path:
     place = layer.place("extends")
     if not isinstance(parent, str) or not parent:
-        raise RecipeError(f"{place}: extends is {parent!r}, but must be one recipe's name or path: correct it")
+        raise RecipeError(
+            f"{place}: extends is {parent!r}, but must be one recipe's name or path: correct it"
+        )
     if Path(parent).suffix in (".yaml", ".yml"):
         path = Path(os.path.normpath(child.parent / Path(parent).expanduser()))
         if not path.is_file():
@@ -184,18 +206,20 @@ def _validate(merged: Merged, reference: str) -> Recipe:
         return merged.place(dotted) or reference
 
     try:
-        recipe = Recipe.model_validate(merged.values)
+        return Recipe.model_validate(merged.values)
     except ValidationError as error:
         known = schema_keys(Recipe)
         raise RecipeError("\n".join(sentences(error, where, known, aliases=SYNONYMS))) from None
+
+
+def _check_environment(recipe: Recipe, merged: Merged) -> None:
     from sdar_cli.environments import check_options, resolve_environment
 
     try:
         resolve_environment(recipe.environment.name)
     except UserError as error:
-        raise type(error)(f"{where('environment.name')}: {error}") from error
-    check_options(recipe.environment, where)
-    return recipe
+        raise type(error)(f"{merged.place('environment.name')}: {error}") from error
+    check_options(recipe.environment, lambda dotted: merged.place(dotted) or "the recipe")
 
 
 def _origins(recipe: Recipe, merged: Merged) -> dict[str, str]:

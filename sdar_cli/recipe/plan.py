@@ -58,20 +58,20 @@ def panel_facts(resolved: ResolvedRecipe) -> PanelFacts:
     """Load or draw the panel; data or packages that are not there yet are told, not raised.
 
     Raises:
-        PanelError: the panel file is wrong, or the split holds too few tasks.
+        PanelError: the panel file is wrong, overlaps training, or the split holds too few tasks.
     """
     from sdar_cli.environments import build_environment
     from sdar_cli.evaluation.panel import Panel
 
-    recipe = resolved.recipe
-    settings = recipe.evaluation
-    if settings.panel is not None:
-        panel = Panel.load(Path(settings.panel))
-        return PanelFacts(panel.digest, len(panel), panel.split)
+    section, settings = resolved.recipe.environment, resolved.recipe.evaluation
     try:
-        environment = build_environment(recipe.environment)
+        environment = build_environment(section)
         try:
-            panel = Panel.make(environment, settings.split, settings.tasks, settings.panel_seed)
+            if settings.panel is not None:
+                panel = Panel.load(Path(settings.panel).expanduser())
+            else:
+                panel = Panel.make(environment, settings.split, settings.tasks, settings.panel_seed)
+            panel.check_disjoint(environment.tasks("train"))
         finally:
             environment.close()
     except EnvironmentSetupError as error:

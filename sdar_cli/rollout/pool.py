@@ -4,9 +4,9 @@
         first = pool.reset({0: task, 1: task})          # slot → Observation or SlotError
         steps = pool.step({0: "look", 1: "inventory"})  # slot → Step or SlotError
 
-Slot ``s`` lives in worker ``s % workers`` for good. A worker that crashes, hangs or raises is replaced: all of
-its slots answer ``SlotError`` in that call, the others go on, and the next ``reset`` finds a fresh worker. An
-``EnvironmentSetupError`` is raised here instead, because it would come back every time.
+Slot ``s`` lives in worker ``s % workers`` for good. A worker that crashes, hangs or raises is replaced: all
+of its slots answer ``SlotError`` in that call, the others go on, and the next ``reset`` finds a fresh worker.
+An ``EnvironmentSetupError`` is raised here instead, because it would come back every time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
@@ -61,7 +60,9 @@ class Pool:
         self, environment: type[Environment], options: Options, *, workers: int, timeout: float
     ) -> None:
         if workers < 1 or timeout <= 0:
-            raise ValueError(f"a pool needs workers of at least 1 and a timeout above 0, not {workers}, {timeout}")
+            raise ValueError(
+                f"a pool needs workers of at least 1 and a timeout above 0, not {workers}, {timeout}"
+            )
         self._backend: _Inline | _Workers
         if environment.isolation == "inline":
             self._backend = _Inline(environment, options)
@@ -82,7 +83,9 @@ class Pool:
                 raise ValueError(f"slot {slot} has no live episode: reset it before it is stepped")
         lost = {slot for slot in actions if self._states[slot] is _State.LOST}
         answers = self._call("step", {slot: text for slot, text in actions.items() if slot not in lost})
-        return {slot: SlotError("its worker was replaced") if slot in lost else answers[slot] for slot in actions}
+        return {
+            slot: SlotError("its worker was replaced") if slot in lost else answers[slot] for slot in actions
+        }
 
     def release(self, slots: Iterable[int]) -> None:
         """Say that these episodes are over, though the environment did not end them (a turn limit)."""

@@ -7,6 +7,7 @@ the parent dies, however it dies, and the worker goes with it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -141,10 +142,8 @@ def main(requests_fd: int) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     connection = Connection(requests_fd)
     locator, options_json = connection.recv()
-    try:
+    with contextlib.suppress(OSError):  # the parent hung up in the middle of an answer
         serve(connection, locator, options_json)
-    except OSError:
-        pass  # the parent hung up in the middle of an answer
     os._exit(0)  # skips native tear-down, which may hang
 
 
@@ -152,4 +151,3 @@ def _die_with_parent() -> None:
     while os.read(0, 1):
         pass
     os._exit(1)
-

@@ -32,11 +32,12 @@ class SkillBank:
     digest: str
 
     @classmethod
-    def load(cls, folder: Path | str) -> SkillBank:
+    def load(cls, folder: Path | str, name: str | None = None) -> SkillBank:
         """Every ``*.md`` file of ``folder`` and its subfolders, ``README.md`` apart.
 
-        Raises SkillError, one sentence naming the file: a missing or empty folder, a link that leaves it,
-        a file that is too large or malformed, two skills of one name.
+        The bank is called ``name``, by default as the folder is. Raises SkillError, one sentence naming
+        the file: a missing or empty folder, a link that leaves it, a file that is too large or malformed,
+        two skills of one name.
         """
         folder = Path(folder).expanduser()
         if not folder.is_dir():
@@ -47,7 +48,7 @@ class SkillBank:
                 f"skill bank {folder} holds no markdown file: add skills to it, or give another folder"
             )
         parsed = [(str(path), parse_skill(_read(path), where=str(path), stem=path.stem)) for path in files]
-        return cls._of(folder.resolve().name, parsed)
+        return cls._of(name or folder.resolve().name, parsed)
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str], name: str = "generated") -> SkillBank:
@@ -102,7 +103,7 @@ def bank_for(skills: schema.Skills, environment: Environment) -> SkillBank:
     if texts is not None:
         return SkillBank.from_texts(texts, name=environment.name)
     if environment.skills is not None:
-        return SkillBank.load(environment.skills)
+        return SkillBank.load(environment.skills, name=environment.name)
     raise SkillError(
         f"environment '{environment.name}' brings no skills: set skills.bank to a folder of markdown skills"
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from trl.models.utils import disable_gradient_checkpointing
+from trl.trainer.utils import add_fused_lm_head
 
 from sdar_cli.training.batch import collate
 from sdar_cli.training.rows import Row, split_microbatches
@@ -37,7 +38,10 @@ class Scorer:
 
     def __init__(self, trainer: SDARTrainer, frozen: PreTrainedModel | None) -> None:
         self.trainer = trainer
-        self.frozen = trainer.ref_model if trainer.ref_model is not None else frozen
+        self.frozen = trainer.ref_model
+        if self.frozen is None and frozen is not None:
+            add_fused_lm_head(frozen, temperature=trainer.temperature)
+            self.frozen = trainer.accelerator.prepare_model(frozen, evaluation_mode=True)
         self._seconds = {"time/teacher": 0.0, "time/scoring": 0.0}
 
     def timings(self) -> dict[str, float]:

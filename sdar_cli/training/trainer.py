@@ -11,10 +11,11 @@ Deviations from the paper and its code: docs/method.md.
 
 from __future__ import annotations
 
+import json
 import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,11 @@ from torch.utils.data import DataLoader
 from trl import GRPOTrainer
 
 from sdar_cli.objectives.distillation import gated_distillation
-from sdar_cli.recipe.schema import Recipe
+from sdar_cli.recipe.schema import Recipe, Sampling
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.loop import Start
 from sdar_cli.rollout.policies import Generation
 from sdar_cli.training.batch import Batch, collate, stack
-from sdar_cli.training.checkpoint import CheckpointWriter
 from sdar_cli.training.events import Listener
 from sdar_cli.training.measure import episode_metrics, trl_metrics
 from sdar_cli.training.rows import Row, make_rows, split_microbatches, split_updates
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
     from sdar_cli.rollout.loop import RolloutLoop
 
+CHECKPOINT_STATE = "sdar.json"
+"""In a checkpoint: the step and the retrieval's state."""
+
 
 class SDARTrainer(GRPOTrainer):
     """Trains a policy on an environment; see the module docstring.
@@ -54,9 +57,12 @@ class SDARTrainer(GRPOTrainer):
             (TRL loads the reference from ``model.config``'s name again).
         make_loop: given this trainer, the rollout loop whose policy generates through it.
         schedule: the tasks of each step.
-        output: folder for checkpoints.
+        output: a folder of TRL's own; nothing of value is written there.
         max_model_tokens: longest sequence that generation may see.
         frozen: the weights RL starts from, for ``teacher.kind=frozen`` where TRL loads no reference.
+        checkpoint: given a step, a context that yields a fresh folder and keeps it if all went well;
+            None: no checkpoints.
+        checkpoint_state: plain data for ``sdar.json`` in every checkpoint.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class SDARTrainer(GRPOTrainer):
         listener: Listener | None = None,
         frozen: PreTrainedModel | None = None,
         callbacks: Sequence[TrainerCallback] = (),
+        checkpoint: Callable[[int], AbstractContextManager[Path]] | None = None,
         checkpoint_state: Callable[[], dict] = dict,
     ) -> None:
         from accelerate import PartialState
@@ -89,7 +96,8 @@ class SDARTrainer(GRPOTrainer):
         self.schedule = schedule
         self.loop = make_loop(self)
         self.scorer = Scorer(self, frozen)
-        self.checkpoints = CheckpointWriter(output, recipe.train.keep_checkpoints, checkpoint_state)
+        self.checkpoint = checkpoint
+        self.checkpoint_state = checkpoint_state
         self.step_metrics: dict[str, float] = {}
         self._scored: tuple[Tensor, Tensor] | None = None
         self._signals = Signals()
@@ -264,6 +272,19 @@ class SDARTrainer(GRPOTrainer):
             out += [Generation(i, logprobs[n] if logprobs else None) for n, i in enumerate(ids)]
         return out
 
+    @contextmanager
+    def sampling(self, sampling: Sampling) -> Iterator[SDARTrainer]:
+        """vLLM with other sampling settings for a while: an evaluation between training steps."""
+        engine, names = self.vllm_generation, ("temperature", "top_p", "top_k")
+        own = {name: getattr(engine, name) for name in names}
+        try:
+            for name in names:
+                setattr(engine, name, getattr(sampling, name))
+            yield self
+        finally:
+            for name, value in own.items():
+                setattr(engine, name, value)
+
     # -- logs and checkpoints ---------------------------------------------------------------------
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -279,13 +300,27 @@ class SDARTrainer(GRPOTrainer):
         """TRL writes a card into every checkpoint; ours describe themselves in ``sdar.json``."""
 
     def _save_checkpoint(self, model, trial) -> None:
-        with self.checkpoints.staging(self.state.global_step) as folder:
-            self.args.output_dir, original = str(folder.parent), self.args.output_dir
+        if self.checkpoint is None:
+            return
+        step = self.state.global_step
+        with self.checkpoint(step) as folder:
+            self.args.output_dir, own = str(folder), self.args.output_dir
             try:
                 super()._save_checkpoint(model, trial)
             finally:
-                self.args.output_dir = original
-        self.listener.checkpoint(self.state.global_step, self.checkpoints.folder(self.state.global_step))
+                self.args.output_dir = own
+            _finish_checkpoint(folder, step, self.checkpoint_state())
+        self.listener.checkpoint(step, folder)
+
+
+def _finish_checkpoint(folder: Path, step: int, state: dict) -> None:
+    """Move what Hugging Face wrote to the folder's top, without its pickled arguments, and add our state."""
+    written = folder / f"checkpoint-{step}"
+    for path in list(written.iterdir()):
+        path.rename(folder / path.name)
+    written.rmdir()
+    (folder / "training_args.bin").unlink(missing_ok=True)
+    (folder / CHECKPOINT_STATE).write_text(json.dumps({"step": step} | state, indent=2), encoding="utf-8")
 
 
 def _unused_reward(prompts, completions, **kwargs) -> list[float]:

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from sdar_cli.recipe.schema import Recipe
+    from sdar_cli.skills.skill import Skill
     from sdar_envs.base import Environment
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -210,9 +212,22 @@ def _section(recipe: Recipe) -> Any:
 
 
 def _block(recipe: Recipe, world: Environment, played: Demonstration, seed: int) -> str:
-    from sdar_cli.skills import bank_for, make_retriever, render_block
+    from sdar_cli.skills import SkillBank, bank_for, make_retriever, render_block
 
-    return render_block(_retrieve(make_retriever(bank_for(recipe.skills, world), recipe.skills, seed), world, played))
+    texts = None if recipe.skills.bank else world.describe_skills()
+    if texts is None:
+        bank = bank_for(recipe.skills, world)
+    else:
+        bank = SkillBank(world.name, tuple(_skill(text, name) for name, text in sorted(texts.items())), "")
+    return render_block(_retrieve(make_retriever(bank, recipe.skills, seed), world, played))
+
+
+@lru_cache(maxsize=4096)
+def _skill(text: str, name: str) -> Skill:
+    """A parsed skill; few differ between rulebooks, and reading YAML is slow."""
+    from sdar_cli.skills.skill import parse_skill
+
+    return parse_skill(text, where=f"skill '{name}'", stem=name)
 
 
 def _retrieve(retriever: Any, environment: Environment, played: Demonstration) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.rollout import pool as pool_module
 from sdar_cli.rollout.pool import Pool, SlotError

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from sdar_cli.cli.play import play
-from sdar_cli.errors import EnvironmentSetupError, PanelError, RecipeError, RunFailed, SdarError
+from sdar_cli.errors import EnvironmentSetupError, PanelError, RunFailed, SdarError, UserError
 
 TOY = '''
 from sdar_envs.base import Action, Environment, Observation, Step, Task
@@ -126,8 +126,8 @@ def test_the_seed_draws_the_task(toy: str) -> None:
         (["--task", "test/33"], PanelError, "no task 'test/33': did you mean 'test/3'?"),
         (["--split", "tset"], PanelError, "no split 'tset': give one of train, test"),
         (["--expert"], EnvironmentSetupError, "'toy' has no expert"),
-        (["seed=1"], RecipeError, "use --recipe"),
-        (["--recipe", "quickstart"], RecipeError, "leave one out"),
+        (["seed=1"], UserError, "use --recipe"),
+        (["--recipe", "quickstart"], UserError, "leave one out"),
     ],
 )
 def test_refusals(toy: str, arguments: list[str], kind: type[SdarError], said: str) -> None:
@@ -143,5 +143,13 @@ def test_a_lost_episode_is_our_failure(toy: str) -> None:
     assert "was lost" in str(error)
 
 
+def test_bytes_that_are_no_text_are_refused(toy: str) -> None:
+    app = typer.Typer()
+    app.command()(play)
+    error = CliRunner().invoke(app, [toy], input=b"\xff\xfe\n").exception
+    assert isinstance(error, UserError)
+    assert "not UTF-8" in str(error)
+
+
 def test_nothing_to_play(tmp_path: Path) -> None:
-    assert isinstance(run().exception, RecipeError)
+    assert isinstance(run().exception, UserError)

@@ -120,6 +120,6 @@ def test_bank_for_prefers_the_recipe_then_the_generated_then_the_folder(folder: 
     assert bank_for(Skills(bank=str(own)), environment(texts, folder)).name == "own"
     generated = bank_for(Skills(), environment(texts, folder))
     assert (generated.name, generated.skills[0].name) == ("toy", "generated")
-    assert bank_for(Skills(), environment(None, folder)).name == "bank"
+    assert bank_for(Skills(), environment(None, folder)) == SkillBank.load(folder, name="toy")
     with pytest.raises(SkillError, match=r"'toy' brings no skills: set skills\.bank"):
         bank_for(Skills(), environment(None, None))

@@ -1,0 +1,71 @@
+"""What the policy reads each turn: one user message, in full sentences or in very few words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sdar_envs.base import History, Message
+
+_BANNER = re.compile(r"\A-= Welcome to TextWorld, ALFRED! =-\s*")
+_TASK = re.compile(r"\s*Your task is to: (?P<goal>[^\n]*?)\.?\s*\Z")
+
+FULL = """\
+You are an agent in a household, in ALFWorld's text world.
+Your task: {goal}.
+Steps taken so far: {steps}.{recent}
+What you see now: {observation}
+Commands that are possible now:
+{commands}
+
+First think about the situation inside <think> </think>. Then give exactly one of the possible commands \
+inside <action> </action>."""
+
+BRIEF = "task: {goal}. step {steps}.{recent}\nnow: {observation}\nchoose: {commands}"
+
+
+def goal_of(opening: str) -> str:
+    """The task in a game's opening text, without its full stop; empty when there is none."""
+    found = _TASK.search(opening)
+    return found["goal"] if found else ""
+
+
+def scene(text: str) -> str:
+    """An observation without an opening's banner and task, which the prompt says itself."""
+    return _TASK.sub("", _BANNER.sub("", text)).strip()
+
+
+def full_prompt(history: History) -> list[Message]:
+    """Task, steps taken, recent turns, observation and admissible commands, one quoted command a line."""
+    recent = ""
+    if history.recent:
+        first = len(history.turns) - len(history.recent) + 1
+        pairs = [
+            f"\nStep {number}. You saw: {scene(turn.observation.text)}\nYou did: {turn.action or '(nothing)'}"
+            for number, turn in enumerate(history.recent, first)
+        ]
+        recent = f"\nYour last {len(history.recent)} step(s):{''.join(pairs)}"
+    return _message(FULL, history, recent, "\n".join(quoted(history.observation.admissible)))
+
+
+def brief_prompt(history: History) -> list[Message]:
+    """The same, for a small model that learns what the parts mean."""
+    recent = "".join(
+        f"\nsaw: {scene(turn.observation.text)}\ndid: {turn.action or 'nothing'}" for turn in history.recent
+    )
+    return _message(BRIEF, history, recent, ", ".join(history.observation.admissible))
+
+
+def quoted(commands: Sequence[str]) -> list[str]:
+    return [f"'{command}'" for command in commands]
+
+
+def _message(template: str, history: History, recent: str, commands: str) -> list[Message]:
+    content = template.format(
+        goal=history.goal,
+        steps=len(history.turns),
+        recent=recent,
+        observation=scene(history.observation.text),
+        commands=commands,
+    )
+    return [{"role": "user", "content": content}]

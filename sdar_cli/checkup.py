@@ -1,0 +1,166 @@
+"""What ``sdar doctor`` looks at: packages, devices, engines, data, tools and room; one remedy a problem."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+Verdict = Literal["ok", "absent", "problem"]
+"""``absent``: not there, and needed only for some recipes."""
+
+NEEDED_BYTES = 5 * 2**30
+RANGES = {
+    "torch": ("2.7", None),
+    "transformers": ("5.3", "5.18"),
+    "trl": ("1.16", "1.17"),
+    "peft": ("0.18", None),
+    "accelerate": ("1.10", None),
+    "mlflow": ("3.10", "4"),
+}
+"""Package → first version that works, first that does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    subject: str
+    verdict: Verdict
+    found: str
+    remedy: str = ""
+
+
+def examine(runs_root: Path) -> list[Finding]:
+    """All findings, in the order of the table."""
+    return [*_python(), *_packages(), *_devices(), *_engines(), *_tools(), *_data(), *_room(runs_root)]
+
+
+def _python() -> Iterator[Finding]:
+    version = platform.python_version()
+    if (3, 11) <= sys.version_info < (3, 13):
+        yield Finding("Python", "ok", version)
+    else:
+        yield Finding("Python", "problem", version, "make an environment with Python 3.11 or 3.12")
+
+
+def _packages() -> Iterator[Finding]:
+    for package, (first, beyond) in RANGES.items():
+        wanted = f"{package}>={first}" + (f",<{beyond}" if beyond else "")
+        version = _installed(package)
+        if version is None:
+            yield Finding(package, "problem", "not installed", f"pip install '{wanted}'")
+        elif _number(version) < _number(first) or (
+            beyond is not None and _number(version) >= _number(beyond)
+        ):
+            yield Finding(package, "problem", version, f"pip install '{wanted}'")
+        else:
+            yield Finding(package, "ok", version)
+
+
+def _devices() -> Iterator[Finding]:
+    yield Finding("CPU", "ok", f"{len(os.sched_getaffinity(0))} cores, {_memory()} of memory")
+    if find_spec("torch") is None:
+        return
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            card = torch.cuda.get_device_properties(index)
+            yield Finding(f"GPU {index}", "ok", f"{card.name}, {card.total_memory / 2**30:.0f} GiB")
+    elif torch.version.cuda is None:
+        yield Finding(
+            "GPU", "absent", "torch is a CPU build", "on a GPU machine, install a CUDA build of torch"
+        )
+    else:
+        yield Finding("GPU", "absent", "none visible", "check nvidia-smi and CUDA_VISIBLE_DEVICES")
+
+
+def _engines() -> Iterator[Finding]:
+    version = _installed("vllm")
+    if version is not None:
+        yield Finding("vLLM", "ok", version)
+    else:
+        yield Finding("vLLM", "absent", "not installed", "for engine.kind=vllm: pip install 'sdar[vllm]'")
+    missing = [package for package in ("alfworld", "textworld") if _installed(package) is None]
+    if missing:
+        found = f"without {' and '.join(missing)}"
+        yield Finding("ALFWorld's engine", "absent", found, "pip install 'sdar[alfworld]'")
+    else:
+        found = f"alfworld {_installed('alfworld')}, textworld {_installed('textworld')}"
+        yield Finding("ALFWorld's engine", "ok", found)
+
+
+def _tools() -> Iterator[Finding]:
+    for tool, package in (("g++", "g++"), ("make", "make")):
+        path = shutil.which(tool)
+        if path is not None:
+            yield Finding(tool, "ok", path)
+        else:
+            remedy = f"to install ALFWorld's engine: install {package} with the system's package manager"
+            yield Finding(tool, "absent", "not found", remedy)
+
+
+def _data() -> Iterator[Finding]:
+    folder = os.environ.get("ALFWORLD_DATA")
+    if not folder:
+        yield Finding(
+            "ALFWorld's games", "absent", "ALFWORLD_DATA is not set", "fetch them: sdar data alfworld"
+        )
+    elif (Path(folder).expanduser() / "json_2.1.1").is_dir():
+        yield Finding("ALFWorld's games", "ok", folder)
+    else:
+        remedy = "point ALFWORLD_DATA at the folder that holds json_2.1.1, or fetch it: sdar data alfworld"
+        yield Finding("ALFWorld's games", "problem", f"no json_2.1.1 in {folder}", remedy)
+
+
+def _room(runs_root: Path) -> Iterator[Finding]:
+    cache = Path(os.environ.get("SDAR_CACHE") or "~/.cache/sdar").expanduser()
+    places = (("runs folder", runs_root, "--runs or SDAR_RUNS"), ("cache", cache, "SDAR_CACHE"))
+    for subject, folder, setting in places:
+        there = _nearest_existing(folder)
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            remedy = f"make it writable, or name another with {setting}"
+            yield Finding(subject, "problem", f"{folder} cannot be written", remedy)
+            continue
+        free = shutil.disk_usage(there).free
+        found = f"{folder}, {free / 2**30:.0f} GiB free"
+        if free < NEEDED_BYTES:
+            yield Finding(subject, "problem", found, f"free 5 GiB, or name another with {setting}")
+        else:
+            yield Finding(subject, "ok", found)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """The release part of a version, comparable: ``2.13.0+cpu`` → (2, 13, 0)."""
+    numbers = []
+    for part in version.partition("+")[0].split("."):
+        digits = "".join(letter for letter in part if letter.isdigit())
+        if not digits or digits != part:
+            break
+        numbers.append(int(digits))
+    return tuple(numbers)
+
+
+def _memory() -> str:
+    import psutil
+
+    return f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
+
+
+def _nearest_existing(path: Path) -> Path:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path

@@ -1,0 +1,1 @@
+"""The ``sdar`` command: one module a command, each parses, calls and renders."""

@@ -1,0 +1,116 @@
+"""Progress on standard error: a live bar on a terminal, one line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sdar_cli.cli.render import duration
+from sdar_cli.training.events import Listener
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from sdar_cli.evaluation.result import Evaluation
+    from sdar_cli.rollout.episode import Episode
+
+QUIET_SECONDS = 10.0
+"""Least time between two progress lines where there is no terminal."""
+SHOWN = {
+    "rollout/success": "success",
+    "gap/mean": "gap",
+    "gate/active": "gate active",
+    "policy/kl": "kl",
+    "rollout/invalid_action_rate": "invalid",
+}
+"""Metrics of a step that are worth a word in the progress line."""
+
+
+class Display(Listener):
+    """A context manager. Inside, whatever libraries print to standard output goes to standard error."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._phase = ""
+        self._redirection = redirect_stdout(sys.stderr)
+        self._since = self._spoke = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._redirection.__enter__()
+        if self._live:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+                console=Console(stderr=True),
+            )
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finish_phase()
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+        self._redirection.__exit__(kind, error, trace)
+
+    def phase(self, name: str, total: int | None = None) -> None:
+        self._finish_phase()
+        self._phase, self._since = name, time.monotonic()
+        if self._progress is not None:
+            self._task = self._progress.add_task(name, total=total, note="")
+        else:
+            self.message(name if total is None else f"{name} ({total})")
+
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        if self._progress is not None:
+            if self._task is None:
+                self._task = self._progress.add_task(self._phase, total=total, note=note)
+            self._progress.update(self._task, completed=done, total=total, note=note)
+        elif time.monotonic() - self._spoke >= QUIET_SECONDS or done == total:
+            self.message(f"{self._phase} {done}/{total} {note}".rstrip())
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        note = ", ".join(f"{word} {values[name]:.3g}" for name, word in SHOWN.items() if name in values)
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=step, note=note)
+        elif self._progress is None and time.monotonic() - self._spoke >= QUIET_SECONDS:
+            self.message(f"step {step}: {note}")
+
+    def evaluation(self, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
+        summary = evaluation.summary
+        where = "with skills" if evaluation.mode == "skills" else "without skills"
+        step = "" if evaluation.step is None else f" at step {evaluation.step}"
+        solved = f"{summary.success.estimate:.1%} of {summary.episodes} tasks solved"
+        self.message(f"{evaluation.label}{step}, {where}: {solved}")
+
+    def checkpoint(self, step: int, folder: Path) -> None:
+        if self._progress is None:
+            self.message(f"checkpoint of step {step} saved in {folder}")
+
+    def message(self, text: str) -> None:
+        self._spoke = time.monotonic()
+        if self._progress is not None:
+            self._progress.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _finish_phase(self) -> None:
+        if self._progress is not None and self._task is not None:
+            self._progress.remove_task(self._task)
+            self.message(f"{self._phase}: {duration(time.monotonic() - self._since)}")
+        self._task = None

@@ -1,0 +1,98 @@
+"""``sdar eval``: how well a run or a model does without and with skills, on the same tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sdar_cli.cli.render import JsonOption, RunsOption
+from sdar_cli.errors import UserError
+
+Mode = Literal["no_skills", "skills"]
+
+
+def evaluate(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="A run, a Hugging Face folder or id; else the latest run."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe.")
+    ] = None,
+    no_skills: Annotated[bool, typer.Option("--no-skills", help="Without skills only.")] = False,
+    skills: Annotated[bool, typer.Option("--skills", help="With skills only.")] = False,
+    both: Annotated[bool, typer.Option("--both", help="Both, paired: the default.")] = False,
+    tasks: Annotated[int | None, typer.Option(min=1, help="Size of the panel.")] = None,
+    panel: Annotated[Path | None, typer.Option(metavar="FILE", help="A panel file.")] = None,
+    checkpoint: Annotated[
+        str, typer.Option(metavar="N|base|last", help="Which checkpoint of the run.")
+    ] = "last",
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", help="The recipe to play a bare model by.")
+    ] = None,
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a run or a model, without and with skills.
+
+    Usage: sdar eval latest --both --tasks 64
+    """
+    from sdar_cli.recipe.load import load_recipe
+    from sdar_cli.runs.resolve import ModelFolder, resolve_run
+    from sdar_cli.tracking.location import runs_root
+
+    modes = _modes(no_skills, skills, both)
+    if tasks is not None and panel is not None:
+        raise UserError("--tasks and --panel both choose the panel: give one of them")
+    if checkpoint not in ("base", "last") and not checkpoint.isdecimal():
+        raise UserError(f"--checkpoint is {checkpoint!r}, but must be a step, 'base' or 'last': correct it")
+    run, changes = _split(run, overrides or [])
+    root = runs_root(runs)
+    target = resolve_run(run, root)
+    if isinstance(target, ModelFolder):
+        if recipe is None:
+            raise UserError(
+                f"{target.name} is a bare model: say which recipe to play it by, with --recipe NAME"
+            )
+        if checkpoint != "last":
+            raise UserError(f"{target.name} is a bare model without checkpoints: leave --checkpoint out")
+        model = str(target.path or target.reference)
+        resolved = load_recipe(recipe, [], changes, {"model.path": ("RUN", model)})
+    elif recipe is not None:
+        raise UserError(f"the run {target.name} has its own recipe: leave --recipe out")
+    else:
+        resolved = load_recipe(str(target.path / "recipe.yaml"), [], changes)
+
+    from sdar_cli.cli.display import Display
+    from sdar_cli.cli.results import print_evaluation
+    from sdar_cli.evaluation.evaluate import evaluate_run
+
+    with Display() as display:
+        result = evaluate_run(
+            target,
+            resolved,
+            root=root,
+            modes=modes,
+            tasks=tasks,
+            panel=panel,
+            checkpoint=checkpoint,
+            display=display,
+        )
+    print_evaluation(result, root, as_json=as_json)
+
+
+def _modes(no_skills: bool, skills: bool, both: bool) -> tuple[Mode, ...]:
+    if no_skills + skills + both > 1:
+        raise UserError("--no-skills, --skills and --both exclude each other: give one, or none for both")
+    if no_skills:
+        return ("no_skills",)
+    return ("skills",) if skills else ("no_skills", "skills")
+
+
+def _split(run: str | None, overrides: list[str]) -> tuple[str | None, list[str]]:
+    """``sdar eval rollout.max_turns=9`` leaves RUN out: a word with ``=`` is an override."""
+    if run is not None and "=" in run and not Path(run).exists():
+        return None, [run, *overrides]
+    return run, overrides

@@ -1,0 +1,87 @@
+"""The entry point: finds the command, runs it, and turns every error into a sentence and an exit code.
+
+Exit codes: 0 done; 1 ours (a failed run, a bug); 2 the user's mistake; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from sdar_cli.cli.errors import print_error, usage_sentence
+from sdar_cli.errors import SdarError
+
+BROKEN_PIPE = 141
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``sdar`` with the given arguments (default: the process's) and return the exit code."""
+    words, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print_error("interrupted")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except SdarError as error:
+        if debug:
+            _print_traceback()
+        print_error(str(error))
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            _print_traceback()
+        what = " ".join(str(error).split())
+        what = f"{type(error).__name__}: {what}" if what else type(error).__name__
+        print_error(
+            f"{what}; this is a bug in sdar: repeat the command with --debug and report what it prints"
+        )
+        return 1
+
+
+def _run(words: list[str]) -> int:
+    from sdar_cli.cli.commands import root_command
+
+    root = root_command()
+    try:
+        with root.make_context("sdar", words) as context:
+            root.invoke(context)
+            sys.stdout.flush()
+            return 0
+    except Exception as error:
+        if type(error).__name__ == "Exit":
+            sys.stdout.flush()
+            return int(getattr(error, "exit_code", 0))
+        if type(error).__name__ == "Abort":
+            raise KeyboardInterrupt from error
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()  # type: ignore[attr-defined]
+            return 2
+        sentence = usage_sentence(error)
+        if sentence is None:
+            raise
+        print_error(sentence)
+        return int(getattr(error, "exit_code", 2))
+
+
+def _take_debug(words: list[str]) -> tuple[list[str], bool]:
+    """Remove ``--debug`` wherever it stands before a ``--``."""
+    end = words.index("--") if "--" in words else len(words)
+    kept: list[Any] = [word for word in words[:end] if word != "--debug"]
+    return kept + words[end:], len(kept) < end
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""``sdar train``: a recipe, its overrides, and off it goes (or only the plan, with ``--dry-run``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sdar_cli.cli.render import JsonOption, RunsOption, print_json
+
+if TYPE_CHECKING:
+    from sdar_cli.recipe.plan import PanelFacts, Plan
+
+INTERRUPTED = 130
+"""Exit code of a training that was stopped and can be resumed."""
+
+OverlayOption = Annotated[
+    list[Path] | None,
+    typer.Option("-c", "--config", metavar="FILE", help="YAML laid over the recipe; repeatable."),
+]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, for example gate.beta=5.")
+]
+
+
+def train(
+    recipe: Annotated[str, typer.Option("--recipe", "-r", help="A shipped recipe's name, or a file.")],
+    overrides: OverridesArgument = None,
+    overlays: OverlayOption = None,
+    method: Annotated[str | None, typer.Option(help="sdar or grpo.")] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="A run or Hugging Face folder whose weights RL starts from."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face folder or id.")] = None,
+    data: Annotated[str | None, typer.Option(metavar="PATH", help="The environment's data folder.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of everything.")] = None,
+    runs: RunsOption = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="MLflow store; else MLFLOW_TRACKING_URI, else under the runs."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The run's name; else recipe, time and four digits.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train an agent from a recipe.
+
+    Usage: sdar train --recipe quickstart gate.beta=10 --seed 3
+    """
+    from sdar_cli.recipe.load import load_recipe
+    from sdar_cli.tracking.location import runs_root
+
+    root = runs_root(runs)
+    given: dict[str, tuple[str, Any]] = {
+        "method": ("--method", method),
+        "init_from": ("--init-from", init_from),
+        "model.path": ("--model", model),
+        "environment.options.data": ("--data", data),
+        "seed": ("--seed", seed),
+        "tracking.uri": ("--tracking-uri", tracking_uri),
+    }
+    options = {key: value for key, value in given.items() if value[1] is not None}
+    resolved = load_recipe(recipe, overlays or [], overrides or [], options)
+    if dry_run:
+        from sdar_cli.recipe.plan import Plan
+
+        command = _command(recipe, overlays or [], overrides or [], options, runs, name)
+        plan = Plan.make(resolved, command)
+        print_json(plan.to_json()) if as_json else _render_plan(plan)
+        return
+
+    from sdar_cli.cli.display import Display
+    from sdar_cli.cli.results import print_training
+    from sdar_cli.training.run import train as run_training
+
+    with Display() as display:
+        result = run_training(resolved, root=root, name=name, display=display)
+    print_training(result, as_json=as_json)
+    if result.report is None:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _panel_hash(panel: PanelFacts) -> str:
+    return f"sha256 {panel.digest}" if panel.digest else f"not drawn: {panel.problem}"
+
+
+def _command(
+    recipe: str,
+    overlays: list[Path],
+    overrides: list[str],
+    options: dict[str, tuple[str, Any]],
+    runs: Path | None,
+    name: str | None,
+) -> list[str]:
+    """The command that trains what the dry run showed."""
+    words = ["sdar", "train", "--recipe", recipe]
+    for overlay in overlays:
+        words += ["-c", str(overlay)]
+    for option, value in options.values():
+        words += [option, str(value)]
+    if runs is not None:
+        words += ["--runs", str(runs)]
+    if name is not None:
+        words += ["--name", name]
+    return words + overrides
+
+
+def _render_plan(plan: Plan) -> None:
+    from sdar_cli.cli.render import bytes_, count, print_table
+    from sdar_cli.recipe.dump import annotated
+
+    print(annotated(plan.resolved))
+    panel = plan.panel
+    print(f"panel     {panel.tasks} tasks of {panel.split}, {_panel_hash(panel)}")
+    print(f"command   {plan.shell_command}")
+    print("\nTokens of a step, at most")
+    print_table(
+        ("", "amount", "formula"), [(p.name, count(p.amount), p.formula) for p in plan.tokens], ("amount",)
+    )
+    if plan.memory is None:
+        print("\nMemory: unknown, as the model's config.json is not here; give a local folder with --model")
+        return
+    total = sum(part.amount for part in plan.memory)
+    print("\nMemory of one device, an estimate: a few tens of percent off is usual")
+    rows = [(part.name, bytes_(part.amount), part.formula) for part in plan.memory]
+    print_table(("", "amount", "formula"), [*rows, ("sum", bytes_(total), "")], ("amount",))

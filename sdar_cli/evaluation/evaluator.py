@@ -1,0 +1,100 @@
+"""Playing a panel: the same tasks in the same order, with or without skills in the policy's own prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sdar_cli.determinism import seeded
+from sdar_cli.evaluation.panel import Panel
+from sdar_cli.evaluation.result import EpisodeRecord, Evaluation, Mode
+from sdar_cli.recipe.schema import Recipe
+from sdar_cli.rollout.episode import Episode
+from sdar_cli.rollout.loop import RolloutLoop, Start
+from sdar_cli.rollout.policies import HFPolicy, Policy, end_tokens
+from sdar_cli.workshop import Workshop
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """Evaluates models on one panel; pairs of evaluations share tasks, order, sampling and seed."""
+
+    workshop: Workshop
+    panel: Panel
+
+    def play(
+        self,
+        policy: Policy,
+        tokenizer: PreTrainedTokenizerBase,
+        ends: set[int],
+        mode: Mode,
+        *,
+        label: str,
+        checkpoint: str | None = None,
+        step: int | None = None,
+        run: str | None = None,
+        on_turn: Callable[[int, int], None] | None = None,
+    ) -> tuple[Evaluation, list[Episode]]:
+        """Visit every task once. The random state of the caller is left as it was."""
+        recipe = self.workshop.recipe
+        loop = self.workshop.loop(
+            policy, tokenizer, ends, self.workshop.context(tokenizer).seen_by(skills=mode == "skills")
+        )
+        loop.on_turn = on_turn
+        starts = [
+            Start(task, group) for group, task in enumerate(self.panel.tasks(self.workshop.environment))
+        ]
+        clock = time.perf_counter()
+        with seeded(recipe.evaluation.panel_seed):
+            episodes = loop.play(starts)
+        evaluation = Evaluation(
+            mode=mode,
+            label=label,
+            environment=self.workshop.environment.name,
+            panel=self.panel.digest,
+            sampling=sampling_record(recipe),
+            seed=recipe.evaluation.panel_seed,
+            engine=recipe.engine.kind,
+            records=tuple(EpisodeRecord.of(episode) for episode in episodes),
+            seconds=time.perf_counter() - clock,
+            checkpoint=checkpoint,
+            step=step,
+            bank=self.workshop.bank.name,
+            bank_digest=self.workshop.bank.digest,
+            split=self.panel.split,
+            run=run,
+        )
+        return evaluation, episodes
+
+    def play_model(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, mode: Mode, **about: Any
+    ) -> tuple[Evaluation, list[Episode]]:
+        """``play`` through Hugging Face ``generate``."""
+        recipe = self.workshop.recipe
+        policy = HFPolicy(
+            model,
+            tokenizer,
+            recipe.evaluation.sampling,
+            max_response_tokens=recipe.rollout.max_response_tokens,
+            max_batch=recipe.engine.max_batch,
+        )
+        return self.play(policy, tokenizer, end_tokens(model, tokenizer), mode, **about)
+
+
+def sampling_record(recipe: Recipe) -> dict[str, Any]:
+    """All that shapes an episode beside model and skills: what must be equal before two are paired."""
+    rollout = recipe.rollout
+    return {
+        **recipe.evaluation.sampling.model_dump(),
+        "max_turns": rollout.max_turns,
+        "context": rollout.context,
+        "history": rollout.history,
+        "max_prompt_tokens": rollout.max_prompt_tokens,
+        "max_response_tokens": rollout.max_response_tokens,
+        "retrieval": recipe.skills.retrieval,
+    }

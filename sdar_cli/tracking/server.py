@@ -1,0 +1,121 @@
+"""MLflow's own server on a store, for ``sdar ui``."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from sdar_cli.errors import RunError, RunFailed
+from sdar_cli.tracking.location import ARTIFACTS, sqlite_file
+
+START_SECONDS = 90.0
+
+
+def check_host(host: str, expose: bool) -> None:
+    """Refuse an address that others can reach, unless asked for: MLflow's server has no password.
+
+    Raises:
+        RunError: the host is not loopback and ``expose`` is off.
+    """
+    if expose or host == "localhost":
+        return
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise RunError(
+            f"--host {host} would show all runs, without a password, to whoever reaches this machine: "
+            "leave it at 127.0.0.1, or add --expose if that is what you want"
+        )
+
+
+def check_port(host: str, port: int) -> None:
+    """
+    Raises:
+        RunError: the port is taken, or the host is not an address of this machine.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunError(f"{host} port {port} cannot be opened ({reason}): give another with --port") from None
+
+
+def check_store(uri: str) -> None:
+    """
+    Raises:
+        RunError: the URI is a SQLite file that does not exist.
+    """
+    file = sqlite_file(uri)
+    if file is not None and not file.is_file():
+        raise RunError(
+            f"there is no MLflow store at {file}: train a run first, or name the folder with --runs"
+        )
+
+
+class Server:
+    """A running MLflow server; a context manager that ends it, also when this process is terminated."""
+
+    def __init__(self, uri: str, host: str, port: int, runs_root: Path) -> None:
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
+        command += ["--workers", "1", "--artifacts-destination", str(runs_root / ARTIFACTS)]
+        environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        self._process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def wait_until_ready(self) -> None:
+        """
+        Raises:
+            RunFailed: the server ended, or did not answer in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RunFailed(f"MLflow's server ended at once ({self._last_words()}): check the store")
+            try:
+                with urllib.request.urlopen(f"{self.url}/health", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        raise RunFailed(f"MLflow's server did not answer at {self.url} in {START_SECONDS:.0f} s: try again")
+
+    def wait(self) -> int:
+        return self._process.wait()
+
+    def __enter__(self) -> Server:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _last_words(self) -> str:
+        assert self._process.stderr is not None
+        lines = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else f"exit code {self._process.returncode}"

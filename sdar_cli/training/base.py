@@ -1,0 +1,71 @@
+"""The base: the weights that RL starts from, made, warmed up or found."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdar_cli.errors import RunError
+from sdar_cli.models.load import merged_adapter
+from sdar_cli.runs.resolve import ModelFolder, resolve_run
+from sdar_cli.training.events import Listener
+from sdar_cli.training.warmup_cache import WarmBase, warm_base
+
+if TYPE_CHECKING:
+    from sdar_cli.runs.store import RunFolder
+    from sdar_cli.workshop import Workshop
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    path: str
+    """A Hugging Face folder or a hub id."""
+    warmup: WarmBase | None = None
+
+
+def prepare_base(workshop: Workshop, run: RunFolder, root: Path, listener: Listener) -> Base:
+    """Make or find the base of a run.
+
+    What was made (a tiny model, a warm-up, a merged adapter) is copied into the run's own folder, so the run
+    can be evaluated and resumed when caches are gone; a model that was merely named stays where it is.
+    """
+    recipe = workshop.recipe
+    if run.base.is_dir():
+        return Base(str(run.base))
+    if recipe.init_from is not None:
+        return Base(_full_weights(init_folder(recipe.init_from, root), run))
+    if recipe.warmup is not None:
+        warm = warm_base(recipe, workshop.environment, workshop.bank, listener)
+        _keep(warm.folder, run.base)
+        return Base(str(run.base), warm)
+    return Base(_full_weights(recipe.model.path, run))
+
+
+def init_folder(reference: str, root: Path) -> str:
+    """The weights behind ``init_from``: a run's latest checkpoint, or a Hugging Face folder or id."""
+    target = resolve_run(reference, root)
+    if isinstance(target, ModelFolder):
+        return str(target.path or target.reference)
+    checkpoint = target.latest_checkpoint()
+    if checkpoint is not None:
+        return str(checkpoint.path)
+    raise RunError(f"the run {target.name} has no checkpoint yet: name a run that has trained, or a model folder")
+
+
+def _full_weights(path: str, run: RunFolder) -> str:
+    """The path itself; for LoRA weights, a merged copy in the run's folder."""
+    if not (Path(path) / "adapter_config.json").is_file():
+        return path
+    with tempfile.TemporaryDirectory(dir=run.path) as scratch:
+        _keep(merged_adapter(path, Path(scratch)), run.base)
+    return str(run.base)
+
+
+def _keep(source: Path, target: Path) -> None:
+    scratch = target.with_name(f".{target.name}.writing")
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(source, scratch)
+    scratch.rename(target)

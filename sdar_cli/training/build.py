@@ -1,0 +1,176 @@
+"""From a recipe and a base to a trainer that is ready to train and to be evaluated."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+
+from sdar_cli.errors import ModelError
+from sdar_cli.evaluation.result import Evaluation, Mode
+from sdar_cli.models.load import add_lora, load_model, load_tokenizer
+from sdar_cli.recipe.schema import Recipe
+from sdar_cli.rollout.episode import Episode
+from sdar_cli.training.events import Listener
+from sdar_cli.training.preempt import StopOnSignal
+from sdar_cli.training.schedule import TaskSchedule
+from sdar_cli.training.trainer import CHECKPOINT_STATE, SDARTrainer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from sdar_cli.evaluation.evaluator import Evaluator
+    from sdar_cli.runs.store import Checkpoint, RunFolder
+    from sdar_cli.workshop import Workshop
+
+
+@dataclass(slots=True)
+class Built:
+    """A trainer with its tokenizer; evaluates the weights as they are now."""
+
+    trainer: SDARTrainer
+    tokenizer: PreTrainedTokenizerBase
+    workshop: Workshop
+    run: RunFolder
+    listener: Listener
+
+    def train(self, checkpoint: Checkpoint | None, evaluator: Evaluator) -> bool:
+        """Train to the end; True when it was asked to stop before."""
+        if checkpoint is not None:
+            self._load_state(checkpoint.path)
+        if self.trainer.recipe.evaluation.every:
+            self.trainer.add_callback(_EvaluateEvery(self, evaluator))
+        with StopOnSignal(self.listener) as stop:
+            self.trainer.add_callback(stop)
+            with _quiet():
+                self.trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+            self.trainer.remove_callback(stop)
+        return stop.stopped and self.trainer.state.global_step < self.trainer.recipe.train.steps
+
+    def evaluate(
+        self, evaluator: Evaluator, mode: Mode, *, label: str, listener: Listener
+    ) -> tuple[Evaluation, list[Episode]]:
+        """Play the panel with the current weights, by the engine that training uses."""
+        listener.phase(f"{label} {'with' if mode == 'skills' else 'without'} skills", len(evaluator.panel))
+        step = self.trainer.state.global_step
+        about = {
+            "label": label,
+            "checkpoint": f"step-{step}" if step else "base",
+            "step": step,
+            "run": self.run.name,
+            "on_turn": listener.advance,
+        }
+        if self.trainer.use_vllm:
+            with self.trainer.sampling(self.workshop.recipe.evaluation.sampling) as policy:
+                return evaluator.play(policy, self.tokenizer, set(self.trainer.eos_token_ids), mode, **about)
+        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+        return evaluator.play_model(model, self.tokenizer, mode, **about)
+
+    def _load_state(self, folder: Path) -> None:
+        state = json.loads((folder / CHECKPOINT_STATE).read_text(encoding="utf-8"))
+        self.workshop.retriever.load_state(state["retriever"])
+
+
+def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Listener) -> Built:
+    """Load the base and make the trainer.
+
+    Raises:
+        ModelError: weights or tokenizer cannot be used, or sequences would not fit the model.
+    """
+    recipe = workshop.recipe
+    trust = recipe.model.trust_remote_code
+    tokenizer = load_tokenizer(base, trust_remote_code=trust)
+    model = load_model(base, trust_remote_code=trust)
+    longest = longest_sequence(recipe, workshop, tokenizer)
+    check_positions(model, longest, base)
+    if recipe.model.lora is not None:
+        model = add_lora(model, recipe.model.lora, recipe.seed)
+    frozen = _frozen(recipe, base)
+    with _quiet():
+        trainer = SDARTrainer(
+            recipe=recipe,
+            model=model,
+            tokenizer=tokenizer,
+            make_loop=lambda made: workshop.loop(
+                made, tokenizer, set(made.eos_token_ids), workshop.context(tokenizer)
+            ),
+            schedule=TaskSchedule(workshop.environment.tasks("train"), recipe.rollout.tasks, recipe.seed),
+            output=run.path / "checkpoints",
+            max_model_tokens=longest,
+            listener=listener,
+            frozen=frozen,
+            checkpoint=run.saving_checkpoint,
+            checkpoint_state=lambda: {"retriever": workshop.retriever.state()},
+        )
+    for printer in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(printer)
+    return Built(trainer, tokenizer, workshop, run, listener)
+
+
+def longest_sequence(recipe: Recipe, workshop: Workshop, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens of the longest sequence that a recipe may make: prompt, the largest skills block, response."""
+    from sdar_cli.skills.block import render_block
+    from sdar_cli.skills.retrieval import Retrieval
+
+    block = render_block(Retrieval(tuple(workshop.bank.skills)))
+    skills = len(tokenizer(block, add_special_tokens=False)["input_ids"])
+    return recipe.rollout.max_prompt_tokens + skills + recipe.rollout.max_response_tokens
+
+
+def check_positions(model: PreTrainedModel, longest: int, base: str) -> None:
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions is not None and longest > positions:
+        raise ModelError(
+            f"a prompt with skills and a response may take {longest} tokens, but the model {base!r} has {positions} "
+            "positions: lower rollout.max_prompt_tokens or rollout.max_response_tokens"
+        )
+
+
+def _frozen(recipe: Recipe, base: str) -> PreTrainedModel | None:
+    """A second copy for the frozen teacher, only where neither TRL's reference nor an adapter serves."""
+    if not recipe.needs_teacher or recipe.teacher.kind != "frozen":
+        return None
+    if recipe.policy.kl_coef > 0 or recipe.model.lora is not None:
+        return None
+    return load_model(base, trust_remote_code=recipe.model.trust_remote_code)
+
+
+class _EvaluateEvery(TrainerCallback):
+    """Evaluation without skills every ``evaluation.every`` steps; the last is left to the final report."""
+
+    def __init__(self, built: Built, evaluator: Evaluator) -> None:
+        self.built, self.evaluator = built, evaluator
+
+    def on_step_end(self, args, state, control, **kwargs):
+        recipe = self.built.trainer.recipe
+        if state.global_step % recipe.evaluation.every or state.global_step >= recipe.train.steps:
+            return control
+        listener = self.built.listener
+        evaluation, episodes = self.built.evaluate(self.evaluator, "no_skills", label="trained", listener=listener)
+        listener.evaluation(evaluation, episodes)
+        listener.phase("training", recipe.train.steps)
+        return control
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' chatter (advice on arguments, deprecations of their own) off the user's terminal."""
+    names = ("transformers", "accelerate", "trl", "torch.distributed")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,44 @@
+"""Keeps what training tells: run folder, metrics journal, MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdar_cli.training.events import Listener
+
+if TYPE_CHECKING:
+    from sdar_cli.evaluation.result import Evaluation
+    from sdar_cli.recipe.schema import Recipe
+    from sdar_cli.rollout.episode import Episode
+    from sdar_cli.runs.store import RunFolder
+    from sdar_cli.tracking.journal import Journal
+    from sdar_cli.tracking.tracker import Tracker
+
+
+class RunRecorder(Listener):
+    """Writes each event once, to disk before MLflow."""
+
+    def __init__(self, run: RunFolder, recipe: Recipe, journal: Journal, tracker: Tracker) -> None:
+        self.run, self.recipe, self.journal, self.tracker = run, recipe, journal, tracker
+
+    def rollout(self, step: int, episodes: Sequence[Episode], signals: Mapping) -> None:
+        if step % self.recipe.tracking.trace_every == 0:
+            self.tracker.episodes(step, episodes, "train", signals, limit=self.recipe.tracking.traces)
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        self.journal.append(step, values)
+        self.tracker.metrics(step, values)
+        self.run.update(step=step)
+
+    def evaluation(self, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
+        self.run.save_evaluation(evaluation.name, evaluation.to_json())
+        self.journal.append(evaluation.step or 0, evaluation.metrics())
+        self.tracker.evaluation(evaluation)
+        traces = self.recipe.tracking.traces
+        self.tracker.episodes(evaluation.step or 0, episodes, evaluation.mode, limit=traces)
+
+    def checkpoint(self, step: int, folder: Path) -> None:
+        self.run.prune_checkpoints(self.recipe.train.keep_checkpoints)
+

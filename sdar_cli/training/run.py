@@ -1,0 +1,224 @@
+"""A whole training: base, its evaluation, reinforcement learning, the final evaluation and its report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdar_cli.errors import RunError, RunFailed, SdarError
+from sdar_cli.evaluation.panel import Panel
+from sdar_cli.evaluation.report import InternalisationReport
+from sdar_cli.evaluation.result import Evaluation
+from sdar_cli.recipe.load import ResolvedRecipe
+from sdar_cli.runs.state import RunStatus
+from sdar_cli.runs.store import RunFolder
+from sdar_cli.training.events import Listener, Listeners
+from sdar_cli.training.recorder import RunRecorder
+from sdar_cli.workshop import Workshop
+
+if TYPE_CHECKING:
+    from sdar_cli.evaluation.evaluator import Evaluator
+    from sdar_cli.tracking.journal import Journal
+    from sdar_cli.tracking.tracker import Tracker
+    from sdar_cli.training.base import Base
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    run: RunFolder
+    status: RunStatus
+    report: InternalisationReport | None
+    """None for a run that was interrupted."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run": self.run.name,
+            "folder": str(self.run.path),
+            "status": self.status.value,
+            "step": self.run.state.step,
+            "report": self.report.to_json() if self.report else None,
+        }
+
+
+def train(resolved: ResolvedRecipe, *, root: Path, name: str | None, display: Listener) -> TrainResult:
+    """Start a new run under ``root`` and take it to its end or its interruption."""
+    with Workshop.open(resolved.recipe) as workshop:
+        panel = workshop.panel()
+        run = RunFolder.create(root, resolved, name)
+        with run.lock():
+            panel.save(run.panel_file)
+            return _run(workshop, panel, run, root, display)
+
+
+def resume(run: RunFolder, *, display: Listener) -> TrainResult:
+    """Take an interrupted run from its latest checkpoint to its end.
+
+    Raises:
+        RunError: it is finished, or another process is working on it.
+    """
+    with run.lock():
+        if run.state.status is RunStatus.FINISHED:
+            raise RunError(f"the run {run.name} is finished: evaluate it with `sdar eval {run.name}`, or start another")
+        with Workshop.open(run.recipe()) as workshop:
+            panel = Panel.load(run.panel_file)
+            panel.check_disjoint(workshop.environment.tasks("train"))
+            return _run(workshop, panel, run, run.path.parent, display)
+
+
+def _run(workshop: Workshop, panel: Panel, run: RunFolder, root: Path, display: Listener) -> TrainResult:
+    from sdar_cli.tracking.journal import Journal
+
+    display.message(f"run {run.name}")
+    with _status(run), _tracking(workshop, run, root, display) as tracker:
+        journal = Journal(run.path / "metrics.jsonl")
+        listener = Listeners(RunRecorder(run, workshop.recipe, journal, tracker), display)
+        report = _phases(workshop, panel, run, root, listener, tracker, journal)
+        status = RunStatus.FINISHED if report else RunStatus.INTERRUPTED
+        run.update(status=status)
+        tracker.finish("FINISHED" if report else "KILLED")
+    return TrainResult(run, status, report)
+
+
+def _phases(
+    workshop: Workshop, panel: Panel, run: RunFolder, root: Path, listener: Listener, tracker: Tracker, journal: Journal
+) -> InternalisationReport | None:
+    from sdar_cli.evaluation.evaluator import Evaluator
+    from sdar_cli.training.base import prepare_base
+    from sdar_cli.training.build import build_trainer
+
+    run.update(status=RunStatus.WARMING_UP)
+    base = prepare_base(workshop, run, root, listener)
+    evaluator = Evaluator(workshop, panel)
+    built = build_trainer(workshop, base.path, run, listener)
+    cells = _evaluate_base(workshop, evaluator, built, run, base, listener)
+    _check_competence(workshop, base, cells["skills"])
+
+    run.update(status=RunStatus.TRAINING)
+    listener.phase("training", workshop.recipe.train.steps)
+    checkpoint = run.latest_checkpoint()
+    journal.rewind(checkpoint.step if checkpoint else 0)
+    stopped = built.train(checkpoint, evaluator)
+    if stopped:
+        listener.message(
+            f"interrupted after step {built.trainer.state.global_step}: go on with `sdar resume {run.name}`"
+        )
+        return None
+
+    run.update(status=RunStatus.EVALUATING)
+    trained = {}
+    for mode in ("no_skills", "skills"):
+        trained[mode], episodes = built.evaluate(evaluator, mode, label="trained", listener=listener)
+        listener.evaluation(trained[mode], episodes)
+    report = InternalisationReport.build(cells["no_skills"], cells["skills"], trained["no_skills"], trained["skills"])
+    _publish(run, tracker, report, journal)
+    return report
+
+
+def _evaluate_base(
+    workshop: Workshop, evaluator: Evaluator, built: Any, run: RunFolder, base: Base, listener: Listener
+) -> dict[str, Evaluation]:
+    """Both cells of the base, from the run's folder where they were measured before an interruption."""
+    cells = {}
+    for mode in ("no_skills", "skills"):
+        kept = run.evaluations().get(f"base-{mode}")
+        if kept is not None:
+            cells[mode] = Evaluation.load(kept)
+            continue
+        cells[mode], episodes = built.evaluate(evaluator, mode, label="base", listener=listener)
+        listener.evaluation(cells[mode], episodes)
+    return cells
+
+
+def _check_competence(workshop: Workshop, base: Base, with_skills: Evaluation) -> None:
+    warmup = workshop.recipe.warmup
+    if warmup is None or base.warmup is None:
+        return
+    reached = with_skills.summary.success.estimate
+    if reached < warmup.required_success:
+        raise RunFailed(
+            f"the warm-up reached {reached:.0%} success with skills, below warmup.required_success="
+            f"{warmup.required_success:.0%}, so there is nothing to internalise: raise warmup.demonstrations or "
+            "warmup.epochs, or lower what is required"
+        )
+
+
+def _publish(run: RunFolder, tracker: Tracker, report: InternalisationReport, journal: Journal) -> None:
+    """The report and the plots, in the run's folder and in MLflow."""
+    from sdar_cli.tracking.plots import write_plots
+
+    run.save_evaluation("report", report.to_json())
+    tracker.artifact_file(run.path / "evaluations" / "report.json")
+    for path in write_plots(journal.read(), run.path / "plots"):
+        tracker.artifact_file(path, "plots")
+
+
+@contextmanager
+def _status(run: RunFolder) -> Iterator[None]:
+    """Write down how the run ended when it did not end well."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.update(status=RunStatus.INTERRUPTED)
+        print(f"interrupted: go on with `sdar resume {run.name}`", file=sys.stderr)
+        raise
+    except SdarError as error:
+        run.update(status=RunStatus.FAILED, error=str(error))
+        raise
+    except Exception as error:
+        run.update(status=RunStatus.FAILED, error=f"{type(error).__name__}: {error}")
+        raise
+
+
+@contextmanager
+def _tracking(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Iterator[Tracker]:
+    from sdar_cli.recipe.dump import dump
+    from sdar_cli.tracking.location import tracking_uri
+    from sdar_cli.tracking.tracker import Tracker
+
+    recipe, state = workshop.recipe, run.state
+    uri = state.tracking_uri or tracking_uri(recipe, root)
+    tracker = Tracker.start(
+        uri=uri,
+        experiment=recipe.tracking.experiment or recipe.name,
+        run_name=run.name,
+        recipe_yaml=dump(recipe),
+        params=flatten(recipe.model_dump(mode="json")),
+        tags={
+            "sdar.recipe": recipe.name,
+            "sdar.method": recipe.method,
+            "sdar.environment": recipe.environment.name,
+            "sdar.seed": str(recipe.seed),
+            "sdar.panel": Panel.load(run.panel_file).digest,
+            "sdar.bank": f"{workshop.bank.name} {workshop.bank.digest[:12]}",
+            "sdar.folder": str(run.path),
+            "sdar.git_commit": state.git_commit or "unknown",
+        },
+        run_id=state.mlflow_run_id,
+        system_metrics=recipe.tracking.system_metrics,
+        say=display.message,
+    )
+    run.update(tracking_uri=uri, mlflow_run_id=tracker.run_id, experiment=recipe.tracking.experiment or recipe.name)
+    try:
+        yield tracker
+    except KeyboardInterrupt:
+        tracker.finish("KILLED")
+        raise
+    except BaseException:
+        tracker.finish("FAILED")
+        raise
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mapping → dotted keys."""
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            out |= flatten(value, f"{prefix}{key}.")
+        else:
+            out[f"{prefix}{key}"] = value
+    return out
+

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from sdar_cli import checkup
+from sdar_cli.cli.main import main
+from sdar_cli.errors import RunError
+from sdar_cli.tracking.server import check_host, check_port
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["doctor", "--runs", str(tmp_path / "runs"), "--json"]) in (0, 1)
+    findings = {finding["subject"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
+    assert findings["trl"]["verdict"] == "ok" and findings["trl"]["found"].startswith("1.16")
+    assert findings["runs folder"]["found"].startswith(str(tmp_path))
+    assert not (tmp_path / "runs").exists(), "looking must not write"
+    assert all(finding["remedy"] for finding in findings.values() if finding["verdict"] != "ok")
+
+
+def test_a_problem_has_a_remedy_and_exit_code_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(checkup.RANGES, "trl", ("99", None))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ALFWORLD_DATA", str(tmp_path))
+    assert main(["doctor", "--runs", str(tmp_path / "file" / "runs")]) == 1
+    captured = capsys.readouterr()
+    assert "pip install 'trl>=99'" in captured.out.replace("\n", " ")
+    assert "3 to mend" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("version", "number"), [("2.13.0+cpu", (2, 13, 0)), ("5.18.0rc1", (5, 18)), ("1.16", (1, 16)), ("x", ())]
+)
+def test_versions_compare_by_number(version: str, number: tuple[int, ...]) -> None:
+    assert checkup._number(version) == number
+
+
+def test_hosts() -> None:
+    for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost"):
+        check_host(host, expose=False)
+    check_host("0.0.0.0", expose=True)
+    for host in ("0.0.0.0", "::", "10.0.0.1", "example.org", ""):
+        with pytest.raises(RunError, match="--expose"):
+            check_host(host, expose=False)
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(RunError, match="give another with --port"):
+            check_port("127.0.0.1", taken.getsockname()[1])
+
+
+def test_a_tracking_server_is_only_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["ui", "--tracking-uri", "http://me:secret@host:5000", "--runs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "http://***@host:5000\n"
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_ui_serves_the_store_until_it_is_ended(tmp_path: Path, end: signal.Signals) -> None:
+    from mlflow.tracking import MlflowClient
+
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    MlflowClient(tracking_uri=store).create_experiment("seen", artifact_location=tmp_path.as_uri())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "sdar_cli.cli.main", "ui", "--runs", str(tmp_path), "--port", str(port)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as ui:
+        assert ui.stdout is not None
+        url = ui.stdout.readline().strip()
+        assert url == f"http://127.0.0.1:{port}"
+        query = f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=seen"
+        with urllib.request.urlopen(query, timeout=30) as answer:
+            assert json.load(answer)["experiment"]["name"] == "seen"
+        ui.send_signal(end)
+        assert ui.wait(timeout=30) == 130
+    with pytest.raises(OSError):
+        urllib.request.urlopen(url, timeout=2)

@@ -1,0 +1,200 @@
+"""Panels: drawn evenly, the same everywhere, whole on disk, never overlapping training."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import Field
+
+from sdar_cli.errors import PanelError
+from sdar_cli.evaluation.panel import Panel
+from sdar_envs.base import Action, Environment, History, Invalid, Message, Observation, Options, Step, Task
+
+FROZEN_IDS = (
+    "test/b/9",
+    "test/a/4",
+    "test/b/12",
+    "test/a/8",
+    "test/b/0",
+    "test/a/10",
+)
+FROZEN_DIGEST = "395dded76bd3801310affaf7ff11795c0b5f1be9809afa35c8bc6f0883e93d80"
+
+
+class ToyOptions(Options):
+    rules: int = 0
+    folder: str = Field("", exclude=True)
+
+
+class Toy(Environment):
+    name = "toy"
+    Options = ToyOptions
+
+    def __init__(self, sizes: dict[str, int], options: ToyOptions | None = None) -> None:
+        super().__init__(options or ToyOptions())
+        self.sizes = sizes
+
+    def tasks(self, split: str) -> Sequence[Task]:
+        return [Task(f"{split}/{kind}/{i}", kind) for kind, size in self.sizes.items() for i in range(size)]
+
+    def reset(self, task: Task) -> Observation:
+        raise NotImplementedError
+
+    def step(self, action: str) -> Step:
+        raise NotImplementedError
+
+    def parse(self, response: str) -> Action | Invalid:
+        raise NotImplementedError
+
+    def prompt(self, history: History) -> list[Message]:
+        raise NotImplementedError
+
+
+def types_of(panel: Panel) -> Counter[str]:
+    return Counter(task_id.split("/")[1] for task_id in panel.task_ids)
+
+
+def test_types_share_a_panel_as_evenly_as_the_split_allows() -> None:
+    environment = Toy({"clean": 100, "heat": 100, "look": 3, "two": 10})
+    assert types_of(Panel.make(environment, "test", 43, 0)) == {"clean": 15, "heat": 15, "look": 3, "two": 10}
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 12), min_size=1),
+    st.integers(0, 5),
+    st.data(),
+)
+@settings(max_examples=60)
+def test_a_panel_is_even_unrepeated_and_nested(sizes: dict[str, int], seed: int, data: st.DataObject) -> None:
+    total = sum(sizes.values())
+    size = data.draw(st.integers(1, total))
+    environment = Toy(sizes)
+    panel = Panel.make(environment, "test", size, seed)
+    assert len(panel) == size == len(set(panel.task_ids))
+    counts = types_of(panel)
+    full = max(counts.values())
+    for kind, available in sizes.items():
+        assert counts[kind] >= min(available, full - 1)
+    assert Panel.make(environment, "test", total, seed).task_ids[:size] == panel.task_ids
+
+
+def test_a_panel_depends_on_the_seed_and_not_on_the_order_of_the_split() -> None:
+    panel = Panel.make(Toy({"a": 20, "b": 20}), "test", 10, 0)
+    assert panel == Panel.make(Toy({"b": 20, "a": 20}), "test", 10, 0)
+    assert panel.task_ids != Panel.make(Toy({"a": 20, "b": 20}), "test", 10, 1).task_ids
+
+
+def test_the_drawing_is_frozen() -> None:
+    """A change here makes results of earlier versions incomparable: do not mend the numbers."""
+    panel = Panel.make(Toy({"a": 20, "b": 20}), "test", 6, 0)
+    assert panel.task_ids == FROZEN_IDS
+    assert panel.digest == FROZEN_DIGEST
+
+
+def test_the_hash_knows_every_part_and_no_folder() -> None:
+    def digest(split: str = "test", size: int = 5, seed: int = 0, **options: object) -> str:
+        return Panel.make(Toy({"a": 9}, ToyOptions(**options)), split, size, seed).digest
+
+    base = digest()
+    assert base == digest(folder="elsewhere")
+    others = [digest(split="train"), digest(size=4), digest(seed=1), digest(rules=1)]
+    assert len({base, *others}) == 5
+
+
+def test_a_panel_that_cannot_be_drawn_names_the_number_available() -> None:
+    with pytest.raises(PanelError, match=r"which has 9: set evaluation\.tasks to a number from 1 to 9"):
+        Panel.make(Toy({"a": 9}), "test", 10, 0)
+    with pytest.raises(PanelError, match="from 1 to 9"):
+        Panel.make(Toy({"a": 9}), "test", 0, 0)
+    with pytest.raises(PanelError, match=r"no split 'valid': set evaluation\.split to one of train, test"):
+        Panel.make(Toy({"a": 9}), "valid", 1, 0)
+
+
+def test_tasks_come_in_the_panels_order() -> None:
+    environment = Toy({"a": 9, "b": 9})
+    panel = Panel.make(environment, "test", 7, 0)
+    assert [task.id for task in panel.tasks(environment)] == list(panel.task_ids)
+
+
+def test_tasks_of_another_world_are_refused() -> None:
+    panel = Panel.make(Toy({"a": 9, "b": 9}), "test", 18, 0)
+    with pytest.raises(
+        PanelError, match="9 of 18 tasks of the panel are not in split 'test' of toy, for example"
+    ):
+        panel.tasks(Toy({"a": 9}))
+    with pytest.raises(PanelError, match="with other options"):
+        panel.tasks(Toy({"a": 9, "b": 9}, ToyOptions(rules=3)))
+
+    class Other(Toy):
+        name = "other"
+
+    with pytest.raises(PanelError, match="drawn from toy, not from other"):
+        panel.tasks(Other({"a": 9, "b": 9}))
+
+
+def test_overlap_with_training_is_named() -> None:
+    environment = Toy({"a": 9})
+    panel = Panel.make(environment, "test", 9, 0)
+    panel.check_disjoint(environment.tasks("train"))
+    train = [*environment.tasks("train"), Task("test/a/3", "a")]
+    with pytest.raises(
+        PanelError, match="1 of 9 tasks of the panel are training tasks, for example 'test/a/3'"
+    ):
+        panel.check_disjoint(train)
+
+
+def test_a_split_that_lists_a_task_twice_is_refused() -> None:
+    class Twice(Toy):
+        def tasks(self, split: str) -> Sequence[Task]:
+            return [Task("same", "a"), Task("same", "a"), Task("other", "a")]
+
+    with pytest.raises(PanelError, match="lists 1 tasks twice"):
+        Panel.make(Twice({}), "test", 1, 0)
+
+
+def test_saving_and_loading_gives_the_same_panel(tmp_path: Path) -> None:
+    panel = Panel.make(Toy({"a": 9, "ü\ud800 ": 9}), "test", 12, 3)
+    panel.save(tmp_path / "new" / "panel.json")
+    assert Panel.load(tmp_path / "new" / "panel.json") == panel
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["panel.json"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("seed", 1, "was edited"),
+        ("task_ids", ["test/a/0"], "was edited"),
+        ("digest", "0" * 64, "was edited"),
+        ("task_ids", [], "empty, repeated"),
+        ("task_ids", ["x", "x"], "empty, repeated"),
+        ("task_ids", [1], "empty, repeated"),
+        ("task_ids", "abc", "no 'task_ids' of type list"),
+        ("seed", True, "no 'seed' of type int"),
+        ("split", None, "no 'split' of type str"),
+        ("format", 2, "not of format 1"),
+        ("extra", 2, "not of format 1"),
+    ],
+)
+def test_an_edited_file_is_refused(tmp_path: Path, key: str, value: object, sentence: str) -> None:
+    path = tmp_path / "panel.json"
+    Panel.make(Toy({"a": 9}), "test", 5, 0).save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(PanelError, match=sentence) as error:
+        Panel.load(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"3", b"[" * 100_000])
+def test_a_file_that_is_no_panel_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "panel.json"
+    path.write_bytes(content)
+    with pytest.raises(PanelError, match="give a file that sdar wrote"):
+        Panel.load(path)
+    with pytest.raises(PanelError, match="cannot be read"):
+        Panel.load(tmp_path / "none.json")
