@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from sdar_cli.paths import user_path
+
 Verdict = Literal["ok", "absent", "problem"]
 """``absent``: not there, and needed only for some recipes."""
 
@@ -107,20 +109,20 @@ def _tools() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    folder = os.environ.get("ALFWORLD_DATA")
-    if not folder:
-        yield Finding(
-            "ALFWorld's games", "absent", "ALFWORLD_DATA is not set", "fetch them: sdar data alfworld"
-        )
-    elif (Path(folder).expanduser() / "json_2.1.1").is_dir():
-        yield Finding("ALFWorld's games", "ok", folder)
-    else:
-        remedy = "point ALFWORLD_DATA at the folder that holds json_2.1.1, or fetch it: sdar data alfworld"
+    given = os.environ.get("ALFWORLD_DATA")
+    folder = user_path(given or "~/.cache/alfworld")
+    if (folder / "json_2.1.1").is_dir():
+        yield Finding("ALFWorld's games", "ok", str(folder))
+    elif given:
+        remedy = "point ALFWORLD_DATA at the folder that holds json_2.1.1, or sdar data alfworld --fetch"
         yield Finding("ALFWorld's games", "problem", f"no json_2.1.1 in {folder}", remedy)
+    else:
+        remedy = "for the official games: sdar data alfworld --fetch"
+        yield Finding("ALFWorld's games", "absent", f"not in {folder}", remedy)
 
 
 def _room(runs_root: Path) -> Iterator[Finding]:
-    cache = Path(os.environ.get("SDAR_CACHE") or "~/.cache/sdar").expanduser()
+    cache = user_path(os.environ.get("SDAR_CACHE") or "~/.cache/sdar")
     places = (("runs folder", runs_root, "--runs or SDAR_RUNS"), ("cache", cache, "SDAR_CACHE"))
     for subject, folder, setting in places:
         there = _nearest_existing(folder)

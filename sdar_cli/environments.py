@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sdar_cli.errors import EnvironmentSetupError, RecipeError
+from sdar_cli.paths import is_file, user_path
 from sdar_cli.recipe.explain import nearest, schema_keys, sentences
 from sdar_cli.recipe.schema import EnvironmentSection
 from sdar_envs import BUILTIN
@@ -39,7 +40,7 @@ def resolve_environment(name: str) -> type[Environment]:
         return _checked(_attribute(_import(module, name), attribute, name), name)
     file, colon, attribute = name.rpartition(":")
     if colon and file.endswith(".py"):
-        return _checked(_attribute(_import_file(Path(file).expanduser(), name), attribute, name), name)
+        return _checked(_attribute(_import_file(user_path(file), name), attribute, name), name)
     for point in entry_points(group=ENTRY_POINTS):
         if point.name == name:
             try:
@@ -91,7 +92,7 @@ def _import(module: str, name: str) -> Any:
 
 
 def _import_file(path: Path, name: str) -> Any:
-    if not path.is_file():
+    if not is_file(path):
         raise RecipeError(f"the environment {name!r} names {path}, which does not exist: correct the path")
     path = path.resolve()
     module_name = f"sdar_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"

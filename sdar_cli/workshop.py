@@ -39,6 +39,10 @@ class Workshop:
     @classmethod
     def open(cls, recipe: Recipe) -> Workshop:
         """Raises EnvironmentSetupError, SkillError or RecipeError for what the recipe asks and is not there."""
+        if recipe.engine.threads is not None:
+            import torch
+
+            torch.set_num_threads(recipe.engine.threads)
         environment = build_environment(recipe.environment)
         bank = bank_for(recipe.skills, environment)
         _check_teacher(recipe, bank)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
@@ -24,6 +26,9 @@ from sdar_envs.alfworld.vetting import GOAL_PLACEHOLDER, Game
 
 TRANSLATIONS_KEPT = 16
 """Translated problems held per process; a group of episodes plays the same game."""
+
+_SPARE: list[Any] = []
+"""Libraries of closed engines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,7 @@ class Engine:
 
     def __init__(self) -> None:
         self._parts = parts()
-        with _undisturbed():
-            self._library = self._parts.fast_downward.load_lib()
-        self._library.load_sas_replan = lambda sas: None  # the planner's copy of the game: nothing here plans
+        self._library = _SPARE.pop() if _SPARE else _load_library(self._parts.fast_downward)
         self._state: Any = None
         self._actions: dict[str, Any] = {}
 
@@ -66,8 +69,10 @@ class Engine:
             return self._screen(self._derive(action.feedback_rule, variables, action.mapping))
 
     def close(self) -> None:
-        self._state = None
-        self._parts.fast_downward.close_lib(self._library)
+        """Hand the library to the next engine of this process; unloading a used one crashes the process."""
+        if self._library is not None:
+            _SPARE.append(self._library)
+        self._library = self._state = None
 
     def _name_entities(self) -> dict[str, Any]:
         """Ids such as ``Desk_bar_1`` to the names players read (``desk 1``), as the package names them."""
@@ -161,6 +166,39 @@ def _memoise_parse(parse: Any) -> Any:
         return [copy(symbol) for symbol in parsed(text, rule_name)]
 
     return parse_and_convert
+
+
+def _load_library(fast_downward: Any) -> Any:
+    with _undisturbed(), _slim_library(fast_downward.interface):
+        library = fast_downward.load_lib()
+    library.load_sas_replan = lambda sas: None  # the planner's copy of a game: nothing here plans
+    return library
+
+
+@contextlib.contextmanager
+def _slim_library(interface: Any) -> Iterator[None]:
+    """Every slot loads a copy of the planner's library from a file of its own: 1 MB instead of 34."""
+    whole = interface.DOWNWARD_LIB_PATH
+    with tempfile.TemporaryDirectory() as folder:
+        slim = Path(folder) / "slim.so"
+        slim.write_bytes(_loadable(Path(whole)))
+        interface.DOWNWARD_LIB_PATH = str(slim)
+        try:
+            yield
+        finally:
+            interface.DOWNWARD_LIB_PATH = whole
+
+
+@lru_cache(maxsize=1)
+def _loadable(library: Path) -> bytes:
+    """An ELF library up to the end of its last loadable segment; what follows is for debuggers."""
+    content = library.read_bytes()
+    if content[:6] != b"\x7fELF\x02\x01":  # 64 bit, little-endian; anything else is taken as it is
+        return content
+    (table,) = struct.unpack_from("<Q", content, 32)
+    size, count = struct.unpack_from("<HH", content, 54)
+    headers = [struct.unpack_from("<IIQQQQ", content, table + index * size) for index in range(count)]
+    return content[: max(offset + length for kind, _, offset, _, _, length in headers if kind == 1)]
 
 
 @lru_cache(maxsize=8)

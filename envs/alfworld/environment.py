@@ -7,7 +7,7 @@ with the real domain and grammar, for tests and tiny models. Heavy packages are 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,10 +17,12 @@ from pydantic import Field
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.alfworld import generated, official, prompts
 from sdar_envs.alfworld.vetting import GAME_FILE, Game, read_game
+from sdar_envs.alfworld.world import ROOMS
 from sdar_envs.base import Action, Environment, History, Invalid, Message, Observation, Options, Step, Task
 from sdar_envs.tags import parse_tags
 
 FALLBACK_CHARACTERS = 30
+BRIEF_SKILLS = Path(__file__).parent / "skills_brief"
 
 
 class AlfworldOptions(Options):
@@ -124,7 +126,7 @@ class Alfworld(Environment):
     def followup(self, observation: Observation) -> str:
         commands = observation.admissible
         if self.options.brief:
-            return f"now: {prompts.scene(observation.text)}\nchoose: {', '.join(commands)}"
+            return f"now: {prompts.scene(observation.text)}\nchoose: {', '.join(prompts.by_place(commands))}"
         listed = "\n".join(prompts.quoted(commands))
         return f"{prompts.scene(observation.text)}\nCommands that are possible now:\n{listed}"
 
@@ -137,6 +139,20 @@ class Alfworld(Environment):
         if "expert" in task.data:
             return tuple(task.data["expert"])
         return _game(task.data["file"]).walkthrough or None
+
+    def describe_skills(self) -> Mapping[str, str] | None:
+        """With ``brief``, a bank in as few words; otherwise the folder ``skills`` is taken."""
+        if not self.options.brief:
+            return None
+        return {file.name: file.read_text(encoding="utf-8") for file in sorted(BRIEF_SKILLS.glob("*.md"))}
+
+    def vocabulary(self) -> Iterator[str]:
+        """Texts that hold every word of the generated games, for a word tokenizer."""
+        for supply, things in ROOMS.values():
+            yield from (kind.lower() for kind in (*supply, *things))
+        yield from prompts.PHRASES
+        if self.options.games == "generated":
+            yield from (task.goal for task in self.tasks("train"))
 
     def close(self) -> None:
         if self._engine is not None:

@@ -21,6 +21,20 @@ Commands that are possible now:
 First think about the situation inside <think> </think>. Then give exactly one of the possible commands \
 inside <action> </action>."""
 
+PHRASES = (
+    "You are in the middle of a room. Looking quickly around you, you see nothing",
+    "You arrive at desk 1. On the desk 1, you see a book 1, and a pen 2. Nothing happens.",
+    "You open the drawer 1. The drawer 1 is open. In it, you see nothing. The drawer 1 is closed.",
+    "You close the drawer 1. You pick up the pen 2 from the desk 1. You move the pen 2 to the drawer 1.",
+    "You clean the mug 1 using the sinkbasin 1. You heat it. You cool it. You turn on the desklamp 1.",
+    "You are facing the desk 1. Next to it, you see nothing. You are carrying: a pen 2.",
+    "You are not carrying anything. There's nothing special about pen 2. This desklamp 1 is off.",
+    "You turn off the desklamp 1. This is a hot and clean, cold, cool, sliced or normal mug 1.",
+    "step 50: put a hot mug in desk, put some on it, find two and put them in, look at under, examine the",
+    "go to take from move to use open close examine heat clean cool with look inventory help slice",
+)
+"""Between them, all words of the engine's sentences, tasks and commands but the names of things."""
+
 BRIEF = "task: {goal}. step {steps}.{recent}\nnow: {observation}\nchoose: {commands}"
 
 
@@ -53,7 +67,13 @@ def brief_prompt(history: History) -> list[Message]:
     recent = "".join(
         f"\nsaw: {scene(turn.observation.text)}\ndid: {turn.action or 'nothing'}" for turn in history.recent
     )
-    return _message(BRIEF, history, recent, ", ".join(history.observation.admissible))
+    return _message(BRIEF, history, recent, ", ".join(by_place(history.observation.admissible)))
+
+
+def by_place(commands: Sequence[str]) -> list[str]:
+    """Commands sorted by what they end in: what can be done here stands between the places before and after,
+    so that a small model finds the next place to search by reading on."""
+    return sorted(commands, key=lambda command: (command.split()[-2:], command))
 
 
 def quoted(commands: Sequence[str]) -> list[str]:

@@ -34,6 +34,8 @@ class HouseholdOptions(base.Options):
 
     rulebook: int = 0
     """Seed of the rulebook."""
+    verbs: Annotated[int, Field(ge=1, le=2)] = 2
+    """Verbs of each task type: 2 is 12 rules; 1 is 6, and each skill then states a single rule."""
     errands: Annotated[int, Field(ge=1, le=4)] = 1
     """How many errands in a row a task asks for; each takes 3 turns (two things: 5)."""
     walk: bool = False
@@ -86,7 +88,9 @@ class Household(base.Environment):
         if split not in self._tasks:
             o = self.options
             self._tasks[split] = tuple(
-                make_tasks(split, errands=o.errands, things=o.things, places=o.places, clutter=o.clutter)
+                make_tasks(
+                    split, errands=o.errands, things=o.things, places=o.places, clutter=o.clutter, verbs=o.verbs
+                )
             )
         return self._tasks[split]
 
@@ -143,13 +147,13 @@ class Household(base.Environment):
 
     def describe_skills(self) -> Mapping[str, str]:
         stated = self.rulebook.misstated(self.options.wrong_rules, self.options.rulebook)
-        return fill_skills(Path(__file__).parent / "skills", stated)
+        return fill_skills(Path(__file__).parent / "skills", stated, self.options.verbs)
 
     def vocabulary(self) -> Iterator[str]:
         """Texts that hold every word of this world, under any rulebook."""
         yield from (*words.ALL_VERBS, *words.STATIONS, *words.PLACES, *words.THINGS, NOTHING, FORMAT)
-        yield "a an the and put it on in with > Now : Steps taken : Commands : '"
-        yield "You see nothing . You hold the mug . The mug is spoilt . You stand at the desk . go to look"
+        yield "the and then put it on in with > Task : Now : Steps taken : Commands : ' 0 1 2 3 4 5 6 7 8 9 10"
+        yield "You see : nothing . You hold the mug . The mug is spoilt . You stand at the desk . go to look"
         for task in self.tasks("train")[:48]:
             world = Household(self.options)
             texts = [task.goal, world.reset(task).text]

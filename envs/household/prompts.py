@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sdar_envs.base import History, Message
-from sdar_envs.household.words import ALL_VERBS, article, preposition
+from sdar_envs.household.words import ALL_VERBS, preposition
 from sdar_envs.household.world import World
 
 NOTHING = "Nothing happens."
@@ -12,12 +12,12 @@ FORMAT = "Reply with one command inside <action> and </action>."
 
 
 def command(action: tuple[str, ...]) -> str:
-    """The command for an action of ``World.admissible``: ``("take", "mug", "desk")`` → ``take mug from desk``."""
+    """The command for an action of ``World.admissible``: ``("take", "mug", "desk")`` → ``take mug``."""
     match action:
         case ("go", spot):
             return f"go to {spot}"
-        case ("take", thing, place):
-            return f"take {thing} from {place}"
+        case ("take", thing, _):
+            return f"take {thing}"
         case ("put", thing, place):
             return f"put {thing} on {place}"
         case (verb, thing, station) if verb in ALL_VERBS:
@@ -26,13 +26,11 @@ def command(action: tuple[str, ...]) -> str:
 
 
 def listing(world: World) -> str:
-    """What lies in the room: ``You see a mug on the desk, a pen on the bed.``"""
+    """What lies in the room, or where the agent stands: ``You see: mug on desk, pen on bed.``"""
     seen = ", ".join(
-        f"{article(thing)} on the {place}"
-        for thing, place in world.visible()
-        if world.here in (None, place)
+        f"{thing} on {place}" for thing, place in world.visible() if world.here in (None, place)
     )
-    return f"You see {seen or 'nothing'}."
+    return f"You see: {seen or 'nothing'}."
 
 
 def surroundings(world: World) -> str:

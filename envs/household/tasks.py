@@ -60,20 +60,24 @@ def combinations(verb: str, split: str, things: int, places: int) -> list[Errand
     ]
 
 
-def make_tasks(split: str, *, errands: int, things: int, places: int, clutter: int) -> list[Task]:
+def make_tasks(
+    split: str, *, errands: int, things: int, places: int, clutter: int, verbs: int = 2
+) -> list[Task]:
     """All tasks of a split: types take turns, and so do the verbs of a type, so any prefix is balanced."""
     queues = {
-        verb: _errands_of(verb, split, things, places) for task_type in TASK_TYPES for verb in VERBS[task_type]
+        verb: _errands_of(verb, split, things, places)
+        for task_type in TASK_TYPES
+        for verb in VERBS[task_type][:verbs]
     }
     rounds = min(min(map(len, queues.values())), MOST_TASKS[split] // len(queues))
     tasks = []
     for index in range(rounds):
-        for half in (0, 1):
+        for half in range(verbs):
             for task_type in TASK_TYPES:
                 verb = VERBS[task_type][half]
                 firsts = [queues[verb][index]]
                 rng = random.Random(f"household task {split} {firsts[0].id} {errands} {things} {places} {clutter}")
-                tasks.append(_task(task_type, _more(firsts, errands, queues, rng), things, places, clutter, rng))
+                tasks.append(_task(task_type, _more(firsts, errands, queues, verbs, rng), things, places, clutter, rng))
     return tasks
 
 
@@ -94,14 +98,14 @@ def _errands_of(verb: str, split: str, things: int, places: int) -> list[Errand]
 
 
 def _more(
-    firsts: list[Errand], errands: int, queues: dict[str, list[Errand]], rng: random.Random
+    firsts: list[Errand], errands: int, queues: dict[str, list[Errand]], verbs: int, rng: random.Random
 ) -> tuple[Errand, ...]:
     """Add errands of the same task type on other things until there are ``errands``."""
     chosen = list(firsts)
-    verbs = VERBS[TYPE_OF[chosen[0].verb]]
+    own = VERBS[TYPE_OF[chosen[0].verb]][:verbs]
     while len(chosen) < errands:
         used = {thing for errand in chosen for thing in errand.things}
-        pool = queues[rng.choice(verbs)]
+        pool = queues[rng.choice(own)]
         drawn = rng.choice(pool)
         if not used.isdisjoint(drawn.things):
             drawn = rng.choice([errand for errand in pool if used.isdisjoint(errand.things)])

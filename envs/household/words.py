@@ -92,6 +92,3 @@ def preposition(verb: str) -> str:
     """``in`` for verbs whose station keeps the thing, ``with`` for the others."""
     return "in" if verb in KEEPING else "with"
 
-
-def article(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sdar_cli.cli.render import duration
+from sdar_cli.paths import is_folder
 from sdar_cli.training.events import Listener
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from sdar_cli.evaluation.result import Evaluation
+    from sdar_cli.recipe.schema import Recipe
     from sdar_cli.rollout.episode import Episode
+
 
 QUIET_SECONDS = 10.0
 """Least time between two progress lines where there is no terminal."""
@@ -31,10 +35,18 @@ SHOWN = {
 """Metrics of a step that are worth a word in the progress line."""
 
 
+def may_download(recipe: Recipe) -> bool:
+    """Whether the recipe's model is an id on the hub rather than a folder."""
+    return recipe.model.path is not None and not is_folder(recipe.model.path)
+
+
 class Display(Listener):
     """A context manager. Inside, whatever libraries print to standard output goes to standard error."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, downloads: bool = False) -> None:
+        """``downloads``: weights may come from the hub, whose own progress bars are then left on."""
+        if not downloads:
+            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         self._live = sys.stderr.isatty()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -100,7 +112,7 @@ class Display(Listener):
 
     def checkpoint(self, step: int, folder: Path) -> None:
         if self._progress is None:
-            self.message(f"checkpoint of step {step} saved in {folder}")
+            self.message(f"checkpoint of step {step} saved")
 
     def message(self, text: str) -> None:
         self._spoke = time.monotonic()

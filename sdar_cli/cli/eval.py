@@ -9,6 +9,7 @@ import typer
 
 from sdar_cli.cli.render import JsonOption, RunsOption
 from sdar_cli.errors import UserError
+from sdar_cli.paths import is_folder
 
 Mode = Literal["no_skills", "skills"]
 
@@ -65,11 +66,12 @@ def evaluate(
     else:
         resolved = load_recipe(str(target.path / "recipe.yaml"), [], changes)
 
-    from sdar_cli.cli.display import Display
+    from sdar_cli.cli.display import Display, may_download
     from sdar_cli.cli.results import print_evaluation
-    from sdar_cli.evaluation.evaluate import evaluate_run
 
-    with Display() as display:
+    with Display(downloads=may_download(resolved.recipe)) as display:
+        from sdar_cli.evaluation.evaluate import evaluate_run
+
         result = evaluate_run(
             target,
             resolved,
@@ -93,6 +95,6 @@ def _modes(no_skills: bool, skills: bool, both: bool) -> tuple[Mode, ...]:
 
 def _split(run: str | None, overrides: list[str]) -> tuple[str | None, list[str]]:
     """``sdar eval rollout.max_turns=9`` leaves RUN out: a word with ``=`` is an override."""
-    if run is not None and "=" in run and not Path(run).exists():
+    if run is not None and "=" in run and not is_folder(run):
         return None, [run, *overrides]
     return run, overrides

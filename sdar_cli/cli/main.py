@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    import typer
+
     from sdar_cli.cli.commands import root_command
 
     root = root_command()
@@ -54,12 +56,12 @@ def _run(words: list[str]) -> int:
             root.invoke(context)
             sys.stdout.flush()
             return 0
+    except typer.Exit as error:
+        sys.stdout.flush()
+        return error.exit_code
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
     except Exception as error:
-        if type(error).__name__ == "Exit":
-            sys.stdout.flush()
-            return int(getattr(error, "exit_code", 0))
-        if type(error).__name__ == "Abort":
-            raise KeyboardInterrupt from error
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()  # type: ignore[attr-defined]
             return 2

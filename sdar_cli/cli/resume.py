@@ -28,12 +28,13 @@ def resume(
             f"{target.name} is a model, not a run: start a run from it with `sdar train --init-from`"
         )
 
-    from sdar_cli.cli.display import Display
+    from sdar_cli.cli.display import Display, may_download
     from sdar_cli.cli.results import print_training
     from sdar_cli.cli.train import INTERRUPTED
-    from sdar_cli.training.run import resume as resume_run
 
-    with Display() as display:
+    with Display(downloads=may_download(target.recipe())) as display:
+        from sdar_cli.training.run import resume as resume_run
+
         result = resume_run(target, display=display)
     print_training(result, as_json=as_json)
     if result.report is None:

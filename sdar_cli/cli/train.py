@@ -73,11 +73,12 @@ def train(
         print_json(plan.to_json()) if as_json else _render_plan(plan)
         return
 
-    from sdar_cli.cli.display import Display
+    from sdar_cli.cli.display import Display, may_download
     from sdar_cli.cli.results import print_training
-    from sdar_cli.training.run import train as run_training
 
-    with Display() as display:
+    with Display(downloads=may_download(resolved.recipe)) as display:
+        from sdar_cli.training.run import train as run_training
+
         result = run_training(resolved, root=root, name=name, display=display)
     print_training(result, as_json=as_json)
     if result.report is None:
@@ -126,5 +127,5 @@ def _render_plan(plan: Plan) -> None:
         return
     total = sum(part.amount for part in plan.memory)
     print("\nMemory of one device, an estimate: a few tens of percent off is usual")
-    rows = [(part.name, bytes_(part.amount), part.formula) for part in plan.memory]
+    rows = [(part.name, bytes_(part.amount) if part.amount else "-", part.formula) for part in plan.memory]
     print_table(("", "amount", "formula"), [*rows, ("sum", bytes_(total), "")], ("amount",))

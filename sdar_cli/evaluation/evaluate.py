@@ -16,6 +16,7 @@ from sdar_cli.evaluation.single import SingleReport
 from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.runs.resolve import ModelFolder
+from sdar_cli.runs.state import RunStatus
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.training.events import Listener
 from sdar_cli.workshop import Workshop
@@ -238,5 +239,5 @@ def _record(
         if run is not None:
             tracker.artifact_file(run.save_evaluation(f"report{suffix}", report.to_json()))
     finally:
-        tracker.finish("FINISHED")
+        tracker.finish("KILLED" if state is not None and state.status is RunStatus.INTERRUPTED else "FINISHED")
     return uri

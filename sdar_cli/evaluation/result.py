@@ -164,9 +164,9 @@ class Evaluation:
 
     @property
     def name(self) -> str:
-        """A file's name without its ending: ``base-step0-skills``, ``trained-step60-no_skills``."""
+        """A file's name without its ending: ``base-skills``, ``trained-step-60-no_skills``."""
         label = re.sub(r"[^\w.-]+", "_", self.label)
-        return f"{label}-step{self.step or 0}-{self.mode}"
+        return f"{label}-step-{self.step}-{self.mode}" if self.step else f"{label}-{self.mode}"
 
     def metrics(self) -> dict[str, float]:
         """``Summary.metrics`` under ``eval/no_skills/…`` or ``eval/skills/…``."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import ModelError
+from sdar_cli.models.offset_heads import wire_offset_heads
 from sdar_cli.models.word_tokenizer import build_tokenizer, words
 from sdar_cli.training.demonstrations import demonstrate_all
 from sdar_envs.base import Environment, History
@@ -25,8 +26,6 @@ __all__ = ["TinyReport", "build_model", "build_tokenizer", "create"]
 
 MAX_POSITIONS = 8192
 
-INIT = 0.05
-"""Standard deviation of the initial weights; Qwen3's own 0.02 is too small for so little width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,8 @@ class TinyReport:
 def build_model(shape: TinyModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Qwen3ForCausalLM:
     """A float32 Qwen3 with tied embeddings and random weights: a function of its arguments alone.
 
+    Weights are normal with standard deviation 1/√width (Qwen3's own 0.02 is too small for so little width);
+    the first layer's heads begin as ``offset_heads`` says.
     Leaves the global random states as they were. Raises ModelError where width, heads and rotary
     positions do not go together.
     """
@@ -64,7 +65,7 @@ def build_model(shape: TinyModel, tokenizer: PreTrainedTokenizerBase, seed: int)
         num_key_value_heads=shape.heads,
         head_dim=shape.width // shape.heads,
         max_position_embeddings=MAX_POSITIONS,
-        initializer_range=INIT,
+        initializer_range=shape.width**-0.5,
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
@@ -74,6 +75,7 @@ def build_model(shape: TinyModel, tokenizer: PreTrainedTokenizerBase, seed: int)
     )
     with seeded(seed):
         model = Qwen3ForCausalLM(config)
+    wire_offset_heads(model)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model.eval()

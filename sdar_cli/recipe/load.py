@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sdar_cli.errors import RecipeError, UserError
+from sdar_cli.paths import is_file, is_folder, user_path
 from sdar_cli.recipe.explain import nearest, schema_keys, sentences
 from sdar_cli.recipe.layers import SYNONYMS, Layer, Merged, layer_of, leaves, normalise
 from sdar_cli.recipe.overrides import parse_override
@@ -58,13 +59,13 @@ def recipe_file(reference: str) -> Path:
             f"{reference!r} is no recipe: give a name from `sdar recipes ls` or the path of a .yaml file"
         )
     shipped = shipped_folder() / f"{reference}.yaml"
-    if not Path(reference).is_absolute() and ".." not in Path(reference).parts and shipped.is_file():
+    if not Path(reference).is_absolute() and ".." not in Path(reference).parts and is_file(shipped):
         return shipped
-    path = Path(reference).expanduser()
-    if path.is_file():
+    path = user_path(reference)
+    if is_file(path):
         return path
-    if path.is_dir() or path.suffix in (".yaml", ".yml") or path.is_absolute():
-        what = "is a folder" if path.is_dir() else "does not exist"
+    if is_folder(path) or path.suffix in (".yaml", ".yml") or path.is_absolute():
+        what = "is a folder" if is_folder(path) else "does not exist"
         raise RecipeError(
             f"the recipe {reference} {what}: give the path of a .yaml file or a shipped recipe's name"
         )
@@ -169,8 +170,8 @@ def _parent_file(parent: Any, child: Path, layer: Layer) -> Path:
             f"{place}: extends is {parent!r}, but must be one recipe's name or path: correct it"
         )
     if Path(parent).suffix in (".yaml", ".yml"):
-        path = Path(os.path.normpath(child.parent / Path(parent).expanduser()))
-        if not path.is_file():
+        path = Path(os.path.normpath(child.parent / user_path(parent)))
+        if not is_file(path):
             raise RecipeError(f"{place}: extends names {parent}, but {path} does not exist: correct the path")
         return path
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.paths import user_path
 from sdar_cli.recipe.dump import recipe_digest
 from sdar_cli.recipe.estimate import Part, memory, tokens_per_step
 from sdar_cli.recipe.load import ResolvedRecipe
@@ -68,7 +68,7 @@ def panel_facts(resolved: ResolvedRecipe) -> PanelFacts:
         environment = build_environment(section)
         try:
             if settings.panel is not None:
-                panel = Panel.load(Path(settings.panel).expanduser())
+                panel = Panel.load(user_path(settings.panel))
             else:
                 panel = Panel.make(environment, settings.split, settings.tasks, settings.panel_seed)
             panel.check_disjoint(environment.tasks("train"))

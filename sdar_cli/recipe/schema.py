@@ -208,6 +208,8 @@ class Engine(Section):
     """Share of GPU memory for vLLM in colocate mode."""
     max_batch: Positive = 512
     """Prompts in one ``generate`` call of the hf engine."""
+    threads: Positive | None = None
+    """CPU threads of torch; null: its own choice. A tiny model is many times faster on one."""
 
 
 class Tracking(Section):

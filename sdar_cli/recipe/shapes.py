@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from sdar_cli.paths import is_file, user_path
 from sdar_cli.recipe.schema import Model, TinyModel
 
 TINY_VOCABULARY = 512
@@ -59,8 +59,8 @@ def model_shape(model: Model) -> Shape | None:
         return _tiny(model.tiny)
     if model.path is None:
         return None
-    config = Path(model.path).expanduser() / "config.json"
-    if config.is_file():
+    config = user_path(model.path) / "config.json"
+    if is_file(config):
         try:
             return _from_config(json.loads(config.read_text("utf-8")), str(config))
         except (OSError, ValueError, KeyError, TypeError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from sdar_cli.errors import RunError
+from sdar_cli.paths import user_path
 from sdar_cli.recipe.schema import Recipe
 
 DATABASE = "mlflow.db"
@@ -18,7 +19,7 @@ ARTIFACTS = "mlartifacts"
 
 def runs_root(option: Path | None = None) -> Path:
     """The runs folder: the option, else ``SDAR_RUNS``, else ``./runs``; absolute."""
-    return Path(option or os.environ.get("SDAR_RUNS") or "runs").expanduser().absolute()
+    return user_path(option or os.environ.get("SDAR_RUNS") or "runs").absolute()
 
 
 def tracking_uri(recipe_or_flag: Recipe | str | None, runs_root: Path) -> str:
@@ -44,7 +45,7 @@ def tracking_uri(recipe_or_flag: Recipe | str | None, runs_root: Path) -> str:
 
 
 def sqlite_uri(path: Path) -> str:
-    return f"sqlite:///{path.expanduser().absolute()}"
+    return f"sqlite:///{user_path(path).absolute()}"
 
 
 def sqlite_file(uri: str) -> Path | None:

@@ -35,8 +35,8 @@ STYLE = {
 }
 
 
-def draw_plots(rows: Sequence[Row], folder: Path, kind: str = "png") -> list[Path]:
-    """Draw every plot that the rows have data for; returns the files, ``success.png`` and so on.
+def write_plots(rows: Sequence[Row], folder: Path, kind: str = "png") -> list[Path]:
+    """Draw every plot that the rows have data for, as files; returns the files, ``success.png`` and so on.
 
     Rows hold ``step`` and metrics by name (``Journal.read``); ``kind`` is ``png`` or ``svg``. Files are
     replaced whole.

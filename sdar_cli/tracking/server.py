@@ -74,6 +74,9 @@ class Server:
         command += ["--workers", "1", "--artifacts-destination", str(runs_root / ARTIFACTS)]
         environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
         environment.pop("MLFLOW_TRACKING_URI", None)
+        environment.setdefault(
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false"
+        )  # eight processes that we never use
         self._process = subprocess.Popen(
             command,
             env=environment,

@@ -127,7 +127,8 @@ class Tracker:
         self._put(file.name, send, self.run_id, str(file), folder)
 
     def evaluation(self, evaluation: Evaluation) -> None:
-        """Save an evaluation as JSON and its episodes as CSV; ``metrics`` sends its numbers."""
+        """Send the numbers, at the evaluation's step (0: the base); save it as JSON, its episodes as CSV."""
+        self.metrics(evaluation.step or 0, evaluation.metrics())
         name = f"evaluations/{evaluation.name}"
         self.artifact_text(f"{name}.json", json.dumps(evaluation.to_json(), indent=1))
         self.artifact_text(f"{name}.csv", _table(evaluation))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +36,8 @@ BETAS = (0.9, 0.98)
 RAMP = 0.05
 """Share of the updates in which the learning rate rises; it then falls to 0 as a cosine."""
 LOG_EVERY = 10
+STRETCH = 50
+"""Batches among which examples are sorted by length, so that little is padded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Example:
 
     prompt_ids: list[int]
     response_ids: list[int]
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt_ids) + len(self.response_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,26 +254,25 @@ def _train(
     from trl import SFTConfig, SFTTrainer
 
     section, seed = _section(recipe), warmup_seed(recipe)
+    shown = [examples[index] for index in reading_order(examples, section.epochs, section.batch, seed)]
     rows = Dataset.from_dict(
         {
-            "input_ids": [e.prompt_ids + e.response_ids for e in examples],
-            "labels": [[IGNORED] * len(e.prompt_ids) + e.response_ids for e in examples],
-            "length": [len(e.prompt_ids) + len(e.response_ids) for e in examples],
+            "input_ids": [e.prompt_ids + e.response_ids for e in shown],
+            "labels": [[IGNORED] * len(e.prompt_ids) + e.response_ids for e in shown],
         }
     )
     with tempfile.TemporaryDirectory() as scratch:
         config = SFTConfig(
             output_dir=scratch,
             per_device_train_batch_size=section.batch,
-            num_train_epochs=section.epochs,
+            num_train_epochs=1,
             learning_rate=section.learning_rate,
             lr_scheduler_type="cosine",
             warmup_steps=RAMP,
             adam_beta1=BETAS[0],
             adam_beta2=BETAS[1],
             max_length=None,
-            train_sampling_strategy="group_by_length",
-            length_column_name="length",
+            train_sampling_strategy="sequential",
             dataset_kwargs={"skip_prepare_dataset": True},
             gradient_checkpointing=recipe.model.gradient_checkpointing,
             bf16=recipe.model.dtype == "bfloat16",
@@ -289,6 +294,28 @@ def _train(
         trainer.remove_callback(PrinterCallback)
         trainer.train()
         return [_log_row(row) for row in trainer.state.log_history if "loss" in row], trainer.state.global_step
+
+
+def reading_order(examples: Sequence[Example], epochs: float, batch: int, seed: int) -> list[int]:
+    """Indices of the examples as they are read: batches of like length, in random order.
+
+    Every epoch is shuffled anew, cut into stretches of ``STRETCH`` batches, sorted by length within a
+    stretch, and its batches are shuffled; ``epochs`` may end within an epoch.
+    """
+    rng = random.Random(f"warm-up order {seed}")
+    wanted = max(1, round(epochs * len(examples)))
+    order: list[int] = []
+    while len(order) < wanted:
+        epoch = list(range(len(examples)))
+        rng.shuffle(epoch)
+        batches = []
+        for start in range(0, len(epoch), STRETCH * batch):
+            stretch = sorted(epoch[start : start + STRETCH * batch], key=lambda index: examples[index].length)
+            batches += [stretch[first : first + batch] for first in range(0, len(stretch), batch)]
+        last = [batches.pop()] if len(batches[-1]) < batch else []
+        rng.shuffle(batches)
+        order += [index for group in batches + last for index in group]
+    return order[:wanted]
 
 
 def _listener(progress: Progress | None) -> Any:

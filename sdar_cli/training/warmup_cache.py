@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sdar_cli.skills.bank import SkillBank
     from sdar_envs.base import Environment
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the code would make another base from the same recipe."""
 REPORT = "warmup.json"
 

@@ -67,8 +67,7 @@ def test_a_tracking_server_is_only_named(capsys: pytest.CaptureFixture[str], tmp
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_the_ui_serves_the_store_until_it_is_ended(tmp_path: Path, end: signal.Signals) -> None:
+def test_the_ui_serves_the_store_and_takes_the_server_with_it(tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     store = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -86,7 +85,7 @@ def test_the_ui_serves_the_store_until_it_is_ended(tmp_path: Path, end: signal.S
         query = f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=seen"
         with urllib.request.urlopen(query, timeout=30) as answer:
             assert json.load(answer)["experiment"]["name"] == "seen"
-        ui.send_signal(end)
+        ui.send_signal(signal.SIGTERM)
         assert ui.wait(timeout=30) == 130
     with pytest.raises(OSError):
         urllib.request.urlopen(url, timeout=2)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.engine
 if importlib.util.find_spec("alfworld") is None:
     pytest.skip("the alfworld extra is not installed", allow_module_level=True)
 
-OPTIONS = AlfworldOptions(games="generated", train=12, test=6, max_expert_turns=14)
+OPTIONS = AlfworldOptions(games="generated", train=12, test=6, receptacles=4, things=3)
 
 PACKAGE = """
 import json, sys
@@ -94,6 +94,25 @@ def test_a_reused_slot_shows_the_same_as_a_new_one(environment: Alfworld) -> Non
     slot.close()
     fresh.close()
     fresh.close()
+
+
+def test_slots_may_come_and_go(environment: Alfworld) -> None:
+    """Unloading a used library crashed a later one, and the interpreter at its end."""
+    program = f"""
+from sdar_envs.alfworld.environment import Alfworld, AlfworldOptions
+options = AlfworldOptions.model_validate({OPTIONS.model_dump()!r})
+tasks = Alfworld(options).tasks("train")
+for task in tasks[:4]:
+    first, second = Alfworld(options), Alfworld(options)
+    for slot in (first, second):
+        slot.reset(task)
+        slot.step("look")
+    first.close()
+    second.close()
+print("alive")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
 
 
 def test_nothing_outside_is_disturbed(environment: Alfworld, capfd: pytest.CaptureFixture[str]) -> None:

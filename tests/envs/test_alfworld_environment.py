@@ -198,11 +198,23 @@ def test_parse_is_total(response: str) -> None:
 # --- skills ---
 
 
-def test_the_bank_has_a_general_skill_and_one_for_each_type() -> None:
+def brief_bank() -> SkillBank:
+    texts = environment(brief=True).describe_skills()
+    assert texts is not None
+    return SkillBank.from_texts(texts)
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_bank_has_a_general_skill_and_one_for_each_type(brief: bool) -> None:
     assert Alfworld.skills is not None
-    bank = SkillBank.load(Alfworld.skills)
+    bank = brief_bank() if brief else SkillBank.load(Alfworld.skills)
     assert sum(skill.general for skill in bank.skills) == 1
     assert sorted(kind for skill in bank.skills for kind in skill.task_types) == sorted(TASK_TYPES)
+    least, most = (6, 25) if brief else (40, 120)
     for skill in bank.skills:
-        assert 40 <= len(skill.body.split()) <= 120, skill.name
+        assert least <= len(skill.body.split()) <= most, skill.name
         assert skill.description and skill.keywords
+
+
+def test_full_prompts_take_the_bank_of_the_folder() -> None:
+    assert environment().describe_skills() is None

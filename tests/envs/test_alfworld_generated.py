@@ -6,15 +6,18 @@ import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.models.word_tokenizer import words
 from sdar_cli.rollout.pool import Pool
 from sdar_envs.alfworld import generated
 from sdar_envs.alfworld.environment import Alfworld, AlfworldOptions
 from sdar_envs.alfworld.generated import SPLITS, Suite, draw_worlds, generate, index
 from sdar_envs.alfworld.official import tasks as official_tasks
+from sdar_envs.alfworld.prompts import scene
 from sdar_envs.alfworld.world import TASK_TYPES
 from sdar_envs.base import Observation, Step
 
@@ -22,7 +25,7 @@ pytestmark = pytest.mark.engine
 if importlib.util.find_spec("alfworld") is None:
     pytest.skip("the alfworld extra is not installed", allow_module_level=True)
 
-OPTIONS = AlfworldOptions(games="generated", train=12, test=6, max_expert_turns=14)
+OPTIONS = AlfworldOptions(games="generated", train=12, test=6, receptacles=4, things=3)
 SUITE = Suite(train=4, test=2, seed=7, receptacles=5, things=3, max_expert_turns=14)
 
 
@@ -50,6 +53,19 @@ def test_experts_solve_every_game_through_the_pool() -> None:
                 steps[slot], seen[slot] = step, step.observation
             plans = {slot: plan for slot, plan in plans.items() if plan}
     assert len(steps) == 18
+
+
+def test_the_vocabulary_holds_every_word_that_can_be_met() -> None:
+    environment = Alfworld(OPTIONS)
+    known = words(environment.vocabulary())
+    rng = Random(0)
+    for task in environment.tasks("test"):
+        seen = environment.reset(task)
+        for command in [*(environment.expert(task) or ()), *(None for _ in range(20))]:
+            met = words([scene(seen.text), environment.goal(task, seen), *seen.admissible])
+            assert {word for word in met if not word.isdigit()} <= known
+            seen = environment.step(command or rng.choice(seen.admissible)).observation
+    environment.close()
 
 
 def test_two_processes_make_what_one_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

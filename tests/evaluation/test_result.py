@@ -68,7 +68,8 @@ def test_an_evaluation_comes_back_from_its_file(make_evaluation, tmp_path: Path)
     evaluation = make_evaluation("skills", "trained", [True, False, True], extra={"note": "ü"})
     path = tmp_path / f"{evaluation.name}.json"
     evaluation.save(path)
-    assert path.name == "trained-step60-skills.json"
+    assert path.name == "trained-step-60-skills.json"
+    assert make_evaluation("skills", "base", [True]).name == "base-skills"
     assert Evaluation.load(path) == evaluation
 
 

@@ -23,7 +23,7 @@ words = st.text("abcdefgh_", min_size=1, max_size=6)
 free = st.dictionaries(words, st.one_of(plain, st.lists(plain, max_size=3)), max_size=4)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(free, printable)
 def test_a_dump_reads_back_as_the_same_recipe(recipe: Path, kwargs: dict, description: str) -> None:
     before = load_recipe(str(recipe)).recipe

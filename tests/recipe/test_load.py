@@ -195,6 +195,8 @@ def test_an_overlay_may_be_empty_but_cannot_extend(recipe: Path, tmp_path: Path)
         ("xyzzy", "choose one from `sdar recipes ls`"),
         ("", "is no recipe"),
         ("a\0b", "is no recipe"),
+        ("~nobody/x.yaml", "does not exist"),
+        ("x" * 300, "there is no recipe"),
         ("nowhere/x.yaml", "does not exist"),
         ("../base/paper", "there is no recipe"),
         ("/", "is a folder"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sdar_cli.tracking.plots import PLOTS, by_turn, draw_plots, success
+from sdar_cli.tracking.plots import PLOTS, by_turn, success, write_plots
 
 
 def rows(steps: int = 4) -> list[dict[str, float]]:
@@ -35,23 +35,23 @@ def rows(steps: int = 4) -> list[dict[str, float]]:
 
 
 def test_every_plot_becomes_a_picture(tmp_path: Path) -> None:
-    files = draw_plots(rows(), tmp_path / "plots")
+    files = write_plots(rows(), tmp_path / "plots")
     assert [file.stem for file in files] == list(PLOTS)
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
     assert sorted(tmp_path.joinpath("plots").iterdir()) == sorted(files), "nothing else is left behind"
 
 
 def test_an_svg_is_the_same_each_time(tmp_path: Path) -> None:
-    first = [file.read_bytes() for file in draw_plots(rows(2), tmp_path / "a", "svg")]
-    assert first == [file.read_bytes() for file in draw_plots(rows(2), tmp_path / "b", "svg")]
+    first = [file.read_bytes() for file in write_plots(rows(2), tmp_path / "a", "svg")]
+    assert first == [file.read_bytes() for file in write_plots(rows(2), tmp_path / "b", "svg")]
     assert all(b"<svg" in content for content in first)
 
 
 def test_plots_without_data_are_left_out(tmp_path: Path) -> None:
-    assert draw_plots([], tmp_path) == []
-    assert draw_plots([{"step": 1, "rollout/success": math.nan}], tmp_path) == []
+    assert write_plots([], tmp_path) == []
+    assert write_plots([{"step": 1, "rollout/success": math.nan}], tmp_path) == []
     grpo = [{"step": 1, "rollout/success": 0.5, "policy/kl": 0.0}]
-    assert [file.stem for file in draw_plots(grpo, tmp_path)] == ["success", "policy"]
+    assert [file.stem for file in write_plots(grpo, tmp_path)] == ["success", "policy"]
 
 
 def test_success_is_drawn_in_percent_with_a_legend() -> None:

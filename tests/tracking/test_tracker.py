@@ -130,9 +130,11 @@ def test_an_evaluation_becomes_json_and_a_table(store: str, client, episode) -> 
     )
     tracker = start(store)
     tracker.evaluation(evaluation)
-    text = artifact(client, tracker.run_id, "evaluations/trained-step7-no_skills.json")
+    (point,) = client.get_metric_history(tracker.run_id, "eval/no_skills/success")
+    assert (point.step, point.value) == (7, 0.5)
+    text = artifact(client, tracker.run_id, "evaluations/trained-step-7-no_skills.json")
     assert Evaluation.from_json(json.loads(text)) == evaluation
-    table = artifact(client, tracker.run_id, "evaluations/trained-step7-no_skills.csv")
+    table = artifact(client, tracker.run_id, "evaluations/trained-step-7-no_skills.csv")
     rows = list(csv.DictReader(table.splitlines()))
     assert [(row["task_id"], row["won"], row["skills"]) for row in rows] == [
         ("t0", "True", "general clean"),
@@ -253,7 +255,9 @@ def test_a_tracked_run_prints_nothing_and_reports_to_nobody(store: str, tmp_path
         "assert 'mlflow' not in sys.modules\n"
         f"tracker = Tracker.start({store!r}, 'quiet', 'run', '', {{'a': 1}}, system_metrics=True)\n"
         "tracker.metrics(1, {'x': 1.0}); tracker.artifact_text('a.txt', 'a'); tracker.finish()\n"
-        "assert os.environ['MLFLOW_DISABLE_TELEMETRY'] == 'true'\n"
+        "from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY as silent\n"
+        "from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT as no_links\n"
+        "assert silent.get() and no_links.get()\n"
         "assert os.listdir('.') == []\n"
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
