@@ -9,7 +9,7 @@ the actions, and never prints.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -93,6 +93,10 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    beside_tasks: ClassVar[frozenset[str]] = frozenset()
+    """Fields that do not change which tasks there are (where data lies, how a prompt is worded): a panel's
+    hash leaves them out."""
+
 
 class Environment(ABC):
     """One environment; see the module docstring for its two parts."""
@@ -107,6 +111,9 @@ class Environment(ABC):
 
     def __init__(self, options: Options) -> None:
         self.options = options
+
+    def prepare(self, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> None:
+        """Make or fetch what the tasks need, once, in a place that lasts; ``progress`` gets (done, total)."""
 
     @abstractmethod
     def tasks(self, split: str) -> Sequence[Task]:

@@ -20,6 +20,7 @@ from sdar_cli.rollout.policies import Policy
 from sdar_cli.rollout.pool import Pool
 from sdar_cli.skills.bank import SkillBank, bank_for
 from sdar_cli.skills.retrieval import Retriever, make_retriever
+from sdar_cli.training.events import Listener
 from sdar_envs.base import Environment
 
 if TYPE_CHECKING:
@@ -60,6 +61,19 @@ class Workshop:
     def __exit__(self, *exc) -> None:
         self.pool.close()
         self.environment.close()
+
+    def prepare(self, listener: Listener) -> None:
+        """Let the environment make what its tasks need, with progress shown where that takes a while."""
+        shown = False
+
+        def progress(done: int, total: int) -> None:
+            nonlocal shown
+            if not shown:
+                listener.phase(f"preparing {self.environment.name}", total)
+                shown = True
+            listener.advance(done, total)
+
+        self.environment.prepare(self.recipe.environment.workers, progress)
 
     def panel(self) -> Panel:
         """The recipe's panel: its file, or drawn from its split; never a training task."""

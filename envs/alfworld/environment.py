@@ -26,6 +26,8 @@ BRIEF_SKILLS = Path(__file__).parent / "skills_brief"
 
 
 class AlfworldOptions(Options):
+    beside_tasks: ClassVar[frozenset[str]] = frozenset({"data", "brief"})
+
     games: Literal["official", "generated"] = "official"
     data: str | None = None
     """Official games: the folder that holds ``json_2.1.1``; null: ``ALFWORLD_DATA``, else

@@ -32,6 +32,8 @@ class HouseholdOptions(base.Options):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    beside_tasks: ClassVar[frozenset[str]] = frozenset({"wrong_rules", "show_admissible"})
+
     rulebook: int = 0
     """Seed of the rulebook."""
     verbs: Annotated[int, Field(ge=1, le=2)] = 2
@@ -89,7 +91,12 @@ class Household(base.Environment):
             o = self.options
             self._tasks[split] = tuple(
                 make_tasks(
-                    split, errands=o.errands, things=o.things, places=o.places, clutter=o.clutter, verbs=o.verbs
+                    split,
+                    errands=o.errands,
+                    things=o.things,
+                    places=o.places,
+                    clutter=o.clutter,
+                    verbs=o.verbs,
                 )
             )
         return self._tasks[split]
@@ -109,7 +116,9 @@ class Household(base.Environment):
             raise RuntimeError("step() before reset()")
         parts = self._commands.get(action)
         if parts is None or world.spoilt or world.won:
-            return Step(Observation(NOTHING, self._observation.admissible), 0.0, world.spoilt or world.won, world.won)
+            return Step(
+                Observation(NOTHING, self._observation.admissible), 0.0, world.spoilt or world.won, world.won
+            )
         match parts:
             case ("go", spot):
                 world.here = spot
@@ -152,7 +161,7 @@ class Household(base.Environment):
     def vocabulary(self) -> Iterator[str]:
         """Texts that hold every word of this world, under any rulebook."""
         yield from (*words.ALL_VERBS, *words.STATIONS, *words.PLACES, *words.THINGS, NOTHING, FORMAT)
-        yield "the and then put it on in with > Task : Now : Steps taken : Commands : ' 0 1 2 3 4 5 6 7 8 9 10"
+        yield "the and then put it on in with > ' Task : Now : Steps taken : Commands : 0 1 2 3 4 5 6 7 8 9"
         yield "You see : nothing . You hold the mug . The mug is spoilt . You stand at the desk . go to look"
         for task in self.tasks("train")[:48]:
             world = Household(self.options)

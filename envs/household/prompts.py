@@ -27,9 +27,7 @@ def command(action: tuple[str, ...]) -> str:
 
 def listing(world: World) -> str:
     """What lies in the room, or where the agent stands: ``You see: mug on desk, pen on bed.``"""
-    seen = ", ".join(
-        f"{thing} on {place}" for thing, place in world.visible() if world.here in (None, place)
-    )
+    seen = ", ".join(f"{thing} on {place}" for thing, place in world.visible() if world.here in (None, place))
     return f"You see: {seen or 'nothing'}."
 
 

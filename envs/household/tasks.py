@@ -76,8 +76,12 @@ def make_tasks(
             for task_type in TASK_TYPES:
                 verb = VERBS[task_type][half]
                 firsts = [queues[verb][index]]
-                rng = random.Random(f"household task {split} {firsts[0].id} {errands} {things} {places} {clutter}")
-                tasks.append(_task(task_type, _more(firsts, errands, queues, verbs, rng), things, places, clutter, rng))
+                rng = random.Random(
+                    f"household task {split} {firsts[0].id} {errands} {things} {places} {clutter}"
+                )
+                tasks.append(
+                    _task(task_type, _more(firsts, errands, queues, verbs, rng), things, places, clutter, rng)
+                )
     return tasks
 
 

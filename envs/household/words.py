@@ -91,4 +91,3 @@ THINGS = (
 def preposition(verb: str) -> str:
     """``in`` for verbs whose station keeps the thing, ``with`` for the others."""
     return "in" if verb in KEEPING else "with"
-

@@ -74,6 +74,7 @@ def evaluate_run(
     run = target if isinstance(target, RunFolder) else None
     trained = _weights(target, checkpoint)
     with Workshop.open(recipe) as workshop:
+        workshop.prepare(display)
         chosen = _panel(workshop, run)
         evaluator = Evaluator(workshop, chosen)
         cells: dict[tuple[str, Mode], Evaluation] = {}

@@ -24,11 +24,8 @@ FORMAT = 1
 
 
 def options_digest(options: Options) -> str:
-    """Hash of an environment's options; fields declared ``Field(exclude=True)`` stay out of it.
-
-    Those are options that do not change what a task is, such as the folder that holds the data.
-    """
-    return digest(options.model_dump(mode="json"))
+    """Hash of those of an environment's options that say what a task is (all but ``beside_tasks``)."""
+    return digest(options.model_dump(mode="json", exclude=set(options.beside_tasks)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """First-layer attention heads that begin by looking 1, 2, 3, … tokens back.
 
 To read "you wash with the kettle" a model must know, at *kettle*, which word stood three tokens earlier.
-Qwen3 has no biases and normalises queries and keys, so random weights find such position-only heads late
-(in ``household``: not within 1,200 updates; begun like this, within 400). One embedding dimension starts
-as a constant, queries and keys of layer 0 read it, and rotary positions turn it into an offset. Nothing is
-frozen: training may do with these heads what it likes.
+Qwen3 has no biases and normalises queries and keys, so random weights find such position-only heads late:
+in ``household`` (two layers of width 64, 700 updates of 32 examples) 63 % of the stations that the skills
+name are read rightly without this start, all with it. One embedding dimension starts as a constant,
+queries and keys of layer 0 read it, and rotary positions turn it into an offset. Nothing is frozen:
+training may do with these heads what it likes.
 """
 
 from __future__ import annotations

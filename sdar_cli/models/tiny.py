@@ -27,7 +27,6 @@ __all__ = ["TinyReport", "build_model", "build_tokenizer", "create"]
 MAX_POSITIONS = 8192
 
 
-
 @dataclass(frozen=True, slots=True)
 class TinyReport:
     folder: Path
@@ -53,8 +52,8 @@ def build_model(shape: TinyModel, tokenizer: PreTrainedTokenizerBase, seed: int)
 
     if shape.width % shape.heads or (shape.width // shape.heads) % 2:
         raise ModelError(
-            f"model.tiny.width={shape.width} cannot be cut into model.tiny.heads={shape.heads} heads of an even "
-            "size: make width a multiple of twice the heads"
+            f"model.tiny.width={shape.width} cannot be cut into model.tiny.heads={shape.heads} heads of an "
+            "even size: make width a multiple of twice the heads"
         )
     config = Qwen3Config(
         vocab_size=len(tokenizer),

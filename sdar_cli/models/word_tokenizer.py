@@ -55,7 +55,9 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     numbers = [int(word) for word in known if word.isascii() and word.isdigit() and len(word) <= 2]
     known.update(str(number) for number in range(min(max(numbers, default=-1), LARGEST_NUMBER) + 1))
     vocabulary = [*SPECIAL, *ALWAYS, *sorted(known.difference(ALWAYS))]
-    tokenizer = Tokenizer(WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token=UNKNOWN))
+    tokenizer = Tokenizer(
+        WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token=UNKNOWN)
+    )
     tokenizer.pre_tokenizer = _splitter()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -69,7 +71,7 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def _splitter():  # noqa: ANN202 - a class of the compiled tokenizers module
+def _splitter():
     from tokenizers import Regex
     from tokenizers.pre_tokenizers import Split
 

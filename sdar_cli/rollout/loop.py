@@ -85,6 +85,7 @@ class RolloutLoop:
             self.timing.environment += time.perf_counter() - clock
             if self.on_turn:
                 self.on_turn(before + len(episodes) - len(live), total)
+        self.pool.release(range(len(episodes)))
         return episodes
 
     def _reset(self, starts: Sequence[Start]) -> list[_Live]:

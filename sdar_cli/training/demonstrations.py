@@ -56,8 +56,8 @@ def plan(environment: Environment, task: Task) -> Sequence[str]:
     actions = environment.expert(task)
     if actions is None:
         raise RecipeError(
-            f"the environment {environment.name!r} has no expert to demonstrate task {task.id}: set warmup=null "
-            "and give init_from"
+            f"the environment {environment.name!r} has no expert to demonstrate task {task.id}: "
+            "set warmup=null and give init_from"
         )
     return actions
 

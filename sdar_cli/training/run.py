@@ -47,6 +47,7 @@ class TrainResult:
 def train(resolved: ResolvedRecipe, *, root: Path, name: str | None, display: Listener) -> TrainResult:
     """Start a new run under ``root`` and take it to its end or its interruption."""
     with Workshop.open(resolved.recipe) as workshop:
+        workshop.prepare(display)
         panel = workshop.panel()
         run = RunFolder.create(root, resolved, name)
         with run.lock():
@@ -64,6 +65,7 @@ def resume(run: RunFolder, *, display: Listener) -> TrainResult:
         if run.state.status is RunStatus.FINISHED:
             raise RunError(f"the run {run.name} is finished: evaluate it with `sdar eval {run.name}`, or start another")
         with Workshop.open(run.recipe()) as workshop:
+            workshop.prepare(display)
             panel = Panel.load(run.panel_file)
             panel.check_disjoint(workshop.environment.tasks("train"))
             return _run(workshop, panel, run, run.path.parent, display)

@@ -46,8 +46,6 @@ def warmup_key(recipe: Recipe, environment: Environment, bank: SkillBank) -> str
     """SHA-256 of all that a warm-up depends on: sections of the recipe, environment, skills, package versions."""
     from importlib import metadata
 
-    from sdar_cli.evaluation.panel import options_digest
-
     content = {
         "version": VERSION,
         "warmup": recipe.warmup.model_dump(mode="json") | {"required_success": None},
@@ -55,7 +53,7 @@ def warmup_key(recipe: Recipe, environment: Environment, bank: SkillBank) -> str
         "weights_seed": recipe.seed,
         "model": recipe.model.model_dump(mode="json"),
         "environment": environment.name,
-        "options": options_digest(environment.options),
+        "options": environment.options.model_dump(mode="json"),
         "skills": recipe.skills.model_dump(mode="json"),
         "bank": bank.digest,
         "rollout": {

@@ -133,7 +133,10 @@ def test_all_stations_look_alike_before_they_are_used() -> None:
         assert station not in observation.text
 
 
-@given(st.text(max_size=60) | st.lists(st.sampled_from(["take", "go to", "mug", "desk", "put", "with"])).map(" ".join))
+@given(
+    st.text(max_size=60)
+    | st.lists(st.sampled_from(["take", "go to", "mug", "desk", "put", "with"])).map(" ".join)
+)
 def test_what_is_not_admissible_changes_nothing(action: str) -> None:
     task = WORLD.tasks("train")[5]
     observation = WORLD.reset(task)
@@ -207,7 +210,14 @@ def test_responses_read_back_as_their_actions() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"errands": 0}, {"errands": 3, "things": 12}, {"walk": "yes"}, {"wrong_rules": 1.5}, {"rulebok": 1}, {"verbs": 3}],
+    [
+        {"errands": 0},
+        {"errands": 3, "things": 12},
+        {"walk": "yes"},
+        {"wrong_rules": 1.5},
+        {"rulebok": 1},
+        {"verbs": 3},
+    ],
 )
 def test_options_are_strict(wrong: dict) -> None:
     with pytest.raises(ValidationError):

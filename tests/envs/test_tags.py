@@ -7,7 +7,20 @@ from hypothesis import strategies as st
 from sdar_envs.base import Action, Invalid
 from sdar_envs.tags import REASONS, parse_tags
 
-PIECES = ["<think>", "</think>", "<action>", "</action>", "<ACTION>", "</Think>", "go to", " ", "\n", "\x00", "<", "é"]
+PIECES = [
+    "<think>",
+    "</think>",
+    "<action>",
+    "</action>",
+    "<ACTION>",
+    "</Think>",
+    "go to",
+    " ",
+    "\n",
+    "\x00",
+    "<",
+    "é",
+]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +65,10 @@ def test_think_may_be_required() -> None:
     assert parse_tags("<think>x</think><action>look</action>", think="required") == Action("look")
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(), st.sampled_from(["required", "optional"]))
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(),
+    st.sampled_from(["required", "optional"]),
+)
 def test_is_total(text: str, think) -> None:
     answer = parse_tags(text, think=think)
     if isinstance(answer, Invalid):

@@ -17,7 +17,11 @@ from sdar_cli.recipe.schema import Recipe, TinyModel
 from sdar_cli.skills import bank_for
 
 SHAPE = TinyModel(layers=2, width=16, heads=2, mlp=32)
-TEXTS = ["Put the mug 1 in/on desk 12, then 'look'.", "<action>go to x</action>", "Task: a > b. Nothing happens."]
+TEXTS = [
+    "Put the mug 1 in/on desk 12, then 'look'.",
+    "<action>go to x</action>",
+    "Task: a > b. Nothing happens.",
+]
 
 
 def recipe(**options) -> Recipe:
@@ -38,7 +42,11 @@ def test_words_tags_numbers_and_punctuation_are_tokens() -> None:
     ]
     assert tokenizer.tokenize("put zebra 13") == ["<unk>", "<unk>", "<unk>"]
     assert tokenizer.tokenize("7 11 0") == ["7", "11", "0"]  # all up to the largest seen
-    assert (tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token) == ("<|im_end|>", "<|endoftext|>", "<unk>")
+    assert (tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token) == (
+        "<|im_end|>",
+        "<|endoftext|>",
+        "<unk>",
+    )
 
 
 def test_the_vocabulary_depends_on_the_words_alone() -> None:
@@ -53,7 +61,11 @@ def test_the_template_is_chatml_and_keeps_prefixes() -> None:
     assert tokenizer.tokenize(prompt) == [
         *("<|im_start|>", "user", "Task", ":", "look", "<|im_end|>", "<|im_start|>", "assistant")
     ]
-    answered = [*messages, {"role": "assistant", "content": "<action>go</action>"}, {"role": "user", "content": "look"}]
+    answered = [
+        *messages,
+        {"role": "assistant", "content": "<action>go</action>"},
+        {"role": "user", "content": "look"},
+    ]
     whole = tokenizer.apply_chat_template(answered, tokenize=False)
     assert whole.startswith(prompt + "<action>go</action><|im_end|>")
     assert not whole.rstrip().endswith("assistant")
@@ -147,5 +159,5 @@ def test_create_refuses_to_overwrite_and_a_recipe_without_a_shape(tmp_path: Path
     with pytest.raises(ModelError, match="is there already: remove it"):
         create(chosen, environment, bank, tmp_path / "model")
     plain = Recipe.model_validate({"name": "t", "model": {"path": "x"}, "environment": {"name": "household"}})
-    with pytest.raises(ModelError, match="no model.tiny"):
+    with pytest.raises(ModelError, match=r"no model\.tiny"):
         create(plain, environment, bank, tmp_path / "other")

@@ -1,6 +1,8 @@
 """The warm-up: what it shows, what it never shows, and that it learns."""
 
+import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,9 +14,16 @@ from sdar_cli.models.tiny import build_tokenizer, create, skill_texts
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.context import Context
 from sdar_cli.skills import bank_for
-from sdar_cli.training import warmup
+from sdar_cli.training import warmup, warmup_examples
 from sdar_cli.training.demonstrations import demonstrate
-from sdar_cli.training.warmup import Example, demonstrations, make_examples, reading_order, rulebook_seeds, run_warmup
+from sdar_cli.training.warmup import run_warmup
+from sdar_cli.training.warmup_examples import (
+    Example,
+    demonstrations,
+    make_examples,
+    reading_order,
+    rulebook_seeds,
+)
 from sdar_envs.household.rulebook import Rulebook
 
 
@@ -23,7 +32,10 @@ def recipe(**changes) -> Recipe:
         "name": "t",
         "seed": 3,
         "model": {"tiny": {"layers": 2, "width": 32, "heads": 4, "mlp": 64}},
-        "environment": {"name": "household", "options": {"show_admissible": False, "things": 12, "rulebook": 4}},
+        "environment": {
+            "name": "household",
+            "options": {"show_admissible": False, "things": 12, "rulebook": 4},
+        },
         "rollout": {"history": 1, "max_prompt_tokens": 256},
         "warmup": {"demonstrations": 24, "batch": 16, "skills_share": 0.5},
     }
@@ -46,16 +58,15 @@ def test_the_runs_rulebook_is_never_demonstrated(monkeypatch: pytest.MonkeyPatch
 
     draws = iter([4, 10, 11, 12])  # the run's seed; a rulebook that happens to equal the run's; two others
 
-    class Draws:
-        def __init__(self, seed: str) -> None:
-            pass
-
+    class Draws(random.Random):
         def randrange(self, stop: int) -> int:
             return next(draws)
 
     true_draw = Rulebook.draw
-    monkeypatch.setattr(warmup.random, "Random", Draws)
-    monkeypatch.setattr(Rulebook, "draw", lambda seed: environment.rulebook if seed == 10 else true_draw(seed))
+    monkeypatch.setattr(warmup_examples, "random", SimpleNamespace(Random=Draws))
+    monkeypatch.setattr(
+        Rulebook, "draw", lambda seed: environment.rulebook if seed == 10 else true_draw(seed)
+    )
     assert rulebook_seeds(environment, 2, seed=0) == [11, 12]
 
 
@@ -65,7 +76,9 @@ def test_every_demonstration_has_its_own_rules_and_its_skills_state_them() -> No
     shown = list(demonstrations(chosen, environment))
     assert len(shown) == 24
     for played, block in shown:
-        use = next(past.action for past in played.exchanges if past.action.split()[0] == played.task.goal.split()[0])
+        use = next(
+            past.action for past in played.exchanges if past.action.split()[0] == played.task.goal.split()[0]
+        )
         verb, *_, station = use.split()
         assert f"You {verb} " in block and f"{use.split()[2]} the {station}." in block
         assert played.last.text.endswith("All is done.")
@@ -110,7 +123,7 @@ def test_the_share_with_skills_is_kept(share: float, empty: str) -> None:
 
 def test_prompts_that_cannot_fit_are_one_sentence() -> None:
     chosen = recipe(rollout={"max_prompt_tokens": 12})
-    with pytest.raises(RecipeError, match="exceed rollout.max_prompt_tokens=12: raise it"):
+    with pytest.raises(RecipeError, match=r"exceed rollout\.max_prompt_tokens=12: raise it"):
         make_examples(chosen, *tokenizer_of(chosen))
 
 
@@ -121,13 +134,18 @@ def test_reading_order_visits_every_example_once_an_epoch_in_batches_of_like_len
     assert sorted(order[:500]) == sorted(order[500:1000]) == list(range(500))
     assert order[:500] != order[500:1000]
     spans = [
-        max(examples[i].length for i in order[start : start + 8]) - min(examples[i].length for i in order[start : start + 8])
+        max(examples[i].length for i in order[start : start + 8])
+        - min(examples[i].length for i in order[start : start + 8])
         for start in range(0, 496, 8)
     ]
     assert sum(spans) / len(spans) < 8  # unsorted: about 46
     firsts = [examples[order[start]].length for start in range(0, 496, 8)]
     assert firsts != sorted(firsts)
-    assert order == reading_order(examples, epochs=2.5, batch=8, seed=0) != reading_order(examples, 2.5, 8, seed=1)
+    assert (
+        order
+        == reading_order(examples, epochs=2.5, batch=8, seed=0)
+        != reading_order(examples, 2.5, 8, seed=1)
+    )
 
 
 def _run(folder: Path, **changes):
@@ -160,7 +178,7 @@ def test_a_warm_up_is_repeatable_learns_and_leaves_the_global_state(tmp_path: Pa
 
 
 def test_only_response_tokens_are_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gradient is that of the mean response loss: prompts carry none."""
+    """The trainer's loss is the mean over response tokens: prompt tokens have none."""
     seen: list = []
     original = warmup._train
 
@@ -169,12 +187,15 @@ def test_only_response_tokens_are_learnt(tmp_path: Path, monkeypatch: pytest.Mon
         return original(chosen, model, tokenizer, examples, progress)
 
     monkeypatch.setattr(warmup, "_train", spy)
-    report, _ = _run(tmp_path, warmup={"demonstrations": 2, "batch": 64, "skills_share": 1.0, "learning_rate": 1e-9})
-    model = load_model(str(tmp_path / "base")).train()
+    report, _ = _run(
+        tmp_path, warmup={"demonstrations": 2, "batch": 64, "skills_share": 1.0, "learning_rate": 1e-9}
+    )
+    model = load_model(str(tmp_path / "base"))
     loss = tokens = 0.0
     for example in seen:
         ids = torch.tensor([example.prompt_ids + example.response_ids])
-        logps = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
+        with torch.no_grad():
+            logps = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
         start = len(example.prompt_ids)
         loss -= sum(logps[position - 1, ids[0, position]] for position in range(start, ids.shape[1]))
         tokens += len(example.response_ids)
@@ -182,8 +203,10 @@ def test_only_response_tokens_are_learnt(tmp_path: Path, monkeypatch: pytest.Mon
     assert report.log[0]["loss"] == pytest.approx(float(loss) / tokens, rel=1e-3)
 
 
-def test_a_recipe_without_warm_up_or_an_expert_that_wins_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = Recipe.model_validate({"name": "t", "model": {"path": "x"}, "environment": {"name": "household"}})
+def test_no_warm_up_and_no_winning_expert_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = Recipe.model_validate(
+        {"name": "t", "model": {"path": "x"}, "environment": {"name": "household"}}
+    )
     environment = build_environment(chosen.environment)
     with pytest.raises(RecipeError, match="no warm-up: add a warmup section"):
         list(demonstrations(chosen, environment))
