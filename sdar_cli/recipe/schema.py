@@ -193,7 +193,6 @@ class Warmup(Section):
     """Household: a rulebook of its own for every demonstration, none of them the run's."""
     required_success: Fraction = 0.9
     """Success with skills that must be reached before RL starts."""
-    check_tasks: Positive = 64
     seed: Seed | None = None
     """null: the recipe's seed."""
 

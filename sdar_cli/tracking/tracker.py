@@ -11,13 +11,16 @@ wait and are tried again (see outbox.py), since ``metrics.jsonl`` holds the same
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import math
 import posixpath
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -78,9 +81,10 @@ class Tracker:
         """
         mlflow = import_mlflow()
         try:
-            client = mlflow.MlflowClient(tracking_uri=_prepared(uri))
+            with _opening(uri):
+                client = mlflow.MlflowClient(tracking_uri=uri)
+                experiment_id = _experiment(client, uri, experiment) if run_id is None else ""
             if run_id is None:
-                experiment_id = _experiment(client, uri, experiment)
                 labels = {"mlflow.source.name": "sdar", "mlflow.source.type": "LOCAL", **(tags or {})}
                 if parent is not None:
                     labels["mlflow.parentRunId"] = parent
@@ -204,12 +208,19 @@ def metric_name(name: str) -> str:
     return re.sub(r"[^\w./ :-]", "_", posixpath.normpath(name.lstrip("/")).replace("..", "__"))[:250]
 
 
-def _prepared(uri: str) -> str:
-    """The URI, with the folder of a SQLite store made."""
+@contextmanager
+def _opening(uri: str) -> Iterator[None]:
+    """Two runs that begin at once would both lay out a new SQLite store: one waits for the other."""
     file = sqlite_file(uri)
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    return uri
+    if file is None:
+        yield
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(f".{file.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="alembic")
+            yield
 
 
 def _experiment(client: MlflowClient, uri: str, name: str) -> str:

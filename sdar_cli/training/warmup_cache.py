@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sdar_cli.skills.bank import SkillBank
     from sdar_envs.base import Environment
 
-VERSION = 2
-"""Raised whenever the code would make another base from the same recipe."""
 REPORT = "warmup.json"
 
 
@@ -43,11 +41,11 @@ def cache_root() -> Path:
 
 
 def warmup_key(recipe: Recipe, environment: Environment, bank: SkillBank) -> str:
-    """SHA-256 of all that a warm-up depends on: sections of the recipe, environment, skills, package versions."""
+    """SHA-256 of all that a warm-up depends on: sections of the recipe, environment, skills, code, package versions."""
     from importlib import metadata
 
     content = {
-        "version": VERSION,
+        "code": code_digest(type(environment)),
         "warmup": recipe.warmup.model_dump(mode="json") | {"required_success": None},
         "seed": warmup_seed(recipe),
         "weights_seed": recipe.seed,
@@ -62,6 +60,22 @@ def warmup_key(recipe: Recipe, environment: Environment, bank: SkillBank) -> str
         "packages": {name: metadata.version(name) for name in ("torch", "transformers", "trl")},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def code_digest(environment: type[Environment]) -> str:
+    """Hash of the sources that shape a base: the environment's, the tiny models', the warm-up's, the prompts'."""
+    import inspect
+
+    own = Path(inspect.getfile(environment))
+    package = Path(__file__).parent.parent
+    files = [own] if own.parent.name not in environment.__module__.split(".") else sorted(own.parent.rglob("*.py"))
+    files += sorted((package / "models").glob("*.py")) + sorted((package / "training").glob("warmup*.py"))
+    files += [package / "training" / "demonstrations.py", package / "rollout" / "context.py"]
+    files += [package / "skills" / "block.py", package / "skills" / "retrieval.py"]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def warm_base(recipe: Recipe, environment: Environment, bank: SkillBank, listener: Listener) -> WarmBase:

@@ -1,4 +1,4 @@
-"""What the warm-up learns from: expert turns as prompt and response tokens, and the order they are read in."""
+"""What the warm-up learns from: expert turns as prompt and response tokens, and their order."""
 
 from __future__ import annotations
 
