@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.determinism import seeded
+from sdar_cli.evaluation.fit import check_played
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation, Mode
 from sdar_cli.recipe.schema import Recipe
@@ -40,7 +41,11 @@ class Evaluator:
         run: str | None = None,
         on_turn: Callable[[int, int], None] | None = None,
     ) -> tuple[Evaluation, list[Episode]]:
-        """Visit every task once. The random state of the caller is left as it was."""
+        """Visit every task once. The random state of the caller is left as it was.
+
+        Raises:
+            RecipeError: the first prompt of no task fits ``rollout.max_prompt_tokens``.
+        """
         recipe = self.workshop.recipe
         loop = self.workshop.loop(
             policy, tokenizer, ends, self.workshop.context(tokenizer).seen_by(skills=mode == "skills")
@@ -52,6 +57,7 @@ class Evaluator:
         clock = time.perf_counter()
         with seeded(recipe.evaluation.panel_seed):
             episodes = loop.play(starts)
+        check_played(episodes, loop)
         evaluation = Evaluation(
             mode=mode,
             label=label,

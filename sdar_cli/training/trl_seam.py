@@ -28,6 +28,7 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
     One dataloader item is one rollout: gradient accumulation and the split into updates are ours, so
     TRL's own counters stay at one. The k3 KL is uncorrected (``use_bias_correction_kl`` off).
     """
+    import torch
     from trl import GRPOConfig
 
     per_device = max(2, recipe.rollout.tasks * recipe.rollout.group // world_size)
@@ -78,8 +79,8 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
         logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
-        ignore_data_skip=True,
+        ignore_data_skip=False,  # only then are random states restored exactly
         dataloader_pin_memory=False,
-        use_cpu=False,
+        use_cpu=not torch.accelerator.is_available(),  # bf16 is refused on a CPU that was not asked for
         **engine,
     )

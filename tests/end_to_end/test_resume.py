@@ -1,0 +1,97 @@
+"""Ctrl-C, ``sdar resume``, and one process at a time: nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+from short_sdar import SHORT, STEPS, WARM, Done, Sdar, Trained, interrupt_after, records, steps_of
+
+from sdar_cli.runs.store import RunFolder
+from sdar_cli.tracking.journal import Journal
+
+DEADLINE = 120.0
+"""Seconds; reached only where something hangs."""
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.005)
+
+
+def measured(run: RunFolder) -> list[dict[str, float]]:
+    """The journal's steps without what a clock measured."""
+    return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in steps_of(run)]
+
+
+@pytest.fixture(scope="module")
+def stopped(sdar: Sdar, trained: Trained) -> tuple[Done, Done, RunFolder]:
+    """A process that was stopped in its training, one that meanwhile tried to work on the same run, the run."""
+    run = sdar.root / "stopped"
+    process = sdar.start("train", "--recipe", "quickstart", *SHORT, *WARM, "--name", "stopped")
+    with process:
+        wait_for((run / "run.lock").exists, process)
+        second = sdar("resume", "stopped")
+        wait_for(lambda: Journal(run / "metrics.jsonl").read()[1:], process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=DEADLINE)
+    return Done(process.returncode, out, err), second, RunFolder.open(run)
+
+
+def test_a_second_process_is_refused(stopped: tuple[Done, Done, RunFolder]) -> None:
+    _, second, run = stopped
+    sentence = second.sentence()
+    assert f"is working on {run.path}" in sentence and "kill -INT" in sentence
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(stopped: tuple[Done, Done, RunFolder]) -> None:
+    done, _, run = stopped
+    assert done.code == 130, done
+    assert "go on with `sdar resume stopped`" in done.err and "Traceback" not in done.err
+    assert "sdar resume stopped --runs" in done.out
+    state = run.state
+    assert state.status == "interrupted" and 1 <= state.step < STEPS
+    assert run.latest_checkpoint().step == state.step, "the step that was under way is kept"
+
+
+def test_resuming_ends_where_an_uninterrupted_run_ends(
+    sdar: Sdar, trained: Trained, stopped: tuple[Done, Done, RunFolder]
+) -> None:
+    *_, run = stopped
+    at = run.state.step
+    done = sdar.process("resume", "stopped", "--json")
+    assert done.code == 0 and done.json["status"] == "finished", done.err
+    assert "base without skills" not in done.err, "the base was measured before"
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    played = [line["step"] for line in lines if "loss/total" in line]
+    assert played == list(range(1, STEPS + 1)), f"each step once; stopped after {at}"
+    assert measured(run) == measured(trained.run)
+    for name in (f"trained-step-{STEPS}-no_skills", f"trained-step-{STEPS}-skills"):
+        assert records(run, name) == records(trained.run, name)
+
+
+def test_a_finished_run_is_not_resumed(sdar: Sdar, trained: Trained) -> None:
+    assert "is finished" in sdar("resume", "first").sentence()
+
+
+def test_a_kill_costs_the_steps_since_the_checkpoint_alone(
+    sdar: Sdar, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A live teacher; stopped twice, the second time with a step in the journal that no checkpoint holds."""
+    live = ["--init-from", "first", "teacher.kind=live", "distill.coef=0.3", "train.steps=4", "train.checkpoint_every=2"]
+    whole = sdar.train("whole", *live)
+    interrupt_after(monkeypatch, step=3, times=2)
+    done = sdar("train", "--recipe", "quickstart", *SHORT, *live, "--name", "killed")
+    assert done.code == 130, done.err
+    run = RunFolder.open(sdar.root / "killed")
+    assert run.state.status == "interrupted" and run.latest_checkpoint().step == 2
+    assert [row["step"] for row in steps_of(run)] == [1, 2, 3]
+    assert sdar("resume", "killed").code == 0
+    assert measured(run) == measured(whole)
