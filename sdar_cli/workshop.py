@@ -5,13 +5,12 @@ One object is built once for a command and closed at its end; training and evalu
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.environments import build_environment
-from sdar_cli.errors import RecipeError, SkillError
+from sdar_cli.errors import SkillError
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.context import Context
@@ -123,9 +122,4 @@ def _check_teacher(recipe: Recipe, bank: SkillBank) -> None:
         raise SkillError(
             f"the teacher has no skills (the bank {bank.name!r} is empty): set skills.bank to a folder of skills, or "
             "method=grpo"
-        )
-    if int(os.environ.get("WORLD_SIZE", "1")) > recipe.rollout.tasks:
-        raise RecipeError(
-            f"rollout.tasks={recipe.rollout.tasks} is fewer than the processes that share them: raise it, or start "
-            "fewer processes"
         )

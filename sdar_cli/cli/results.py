@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sdar_cli.tracking.location import runs_option
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.evaluate import EvalResult
@@ -19,7 +20,7 @@ def print_training(result: TrainResult, *, as_json: bool) -> None:
         _report(result.report)
     print(f"\nrun folder   {result.run.path}")
     if result.report is None:
-        print(f"go on with   sdar resume {result.run.name}{_runs(result.run.path.parent)}")
+        print(f"go on with   sdar resume {result.run.name}{runs_option(result.run.path.parent)}")
         return
     _next(result.run.path.parent)
 
@@ -41,14 +42,7 @@ def _report(report) -> None:
 
 
 def _next(root: Path) -> None:
-    print(f"open the UI  sdar ui{_runs(root)}")
-
-
-def _runs(root: Path) -> str:
-    """The option that finds the runs again, unless they are where ``sdar`` looks by itself."""
-    from sdar_cli.tracking.location import runs_root
-
-    return "" if root == runs_root() else f" --runs {shlex.quote(str(root))}"
+    print(f"open the UI  sdar ui{runs_option(root)}")
 
 
 def _json(value) -> None:

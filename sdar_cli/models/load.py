@@ -22,7 +22,7 @@ def load_tokenizer(path: str, *, trust_remote_code: bool = False) -> PreTrainedT
     """
     from transformers import AutoTokenizer
 
-    _check_folder(path)
+    check_folder(path)
     with _quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, padding_side="left")
@@ -48,7 +48,7 @@ def load_model(path: str, *, trust_remote_code: bool = False) -> PreTrainedModel
     """
     from transformers import AutoModelForCausalLM
 
-    _check_folder(path)
+    check_folder(path)
     adapter = Path(path) / "adapter_config.json"
     if adapter.is_file():
         return _load_adapter(path, adapter, trust_remote_code)
@@ -113,7 +113,7 @@ def _load_adapter(path: str, config: Path, trust_remote_code: bool) -> PreTraine
             raise _not_found(path, "adapter", error) from error
 
 
-def _check_folder(path: str) -> None:
+def check_folder(path: str) -> None:
     """A path that looks local must be there, and be a model."""
     folder = Path(path).expanduser()
     if folder.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +21,11 @@ ARTIFACTS = "mlartifacts"
 def runs_root(option: Path | None = None) -> Path:
     """The runs folder: the option, else ``SDAR_RUNS``, else ``./runs``; absolute."""
     return user_path(option or os.environ.get("SDAR_RUNS") or "runs").absolute()
+
+
+def runs_option(root: Path) -> str:
+    """The option that finds the runs again, with a space before it; empty where ``sdar`` looks by itself."""
+    return "" if root == runs_root() else f" --runs {shlex.quote(str(root))}"
 
 
 def tracking_uri(recipe_or_flag: Recipe | str | None, runs_root: Path) -> str:

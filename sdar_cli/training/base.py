@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import RunError
-from sdar_cli.models.load import merged_adapter
+from sdar_cli.models.load import check_folder, merged_adapter
 from sdar_cli.runs.resolve import ModelFolder, resolve_run
 from sdar_cli.training.events import Listener
 from sdar_cli.training.warmup_cache import WarmBase, warm_base
 
 if TYPE_CHECKING:
+    from sdar_cli.recipe.schema import Recipe
     from sdar_cli.runs.store import RunFolder
     from sdar_cli.workshop import Workshop
 
@@ -24,6 +25,18 @@ class Base:
     path: str
     """A Hugging Face folder or a hub id."""
     warmup: WarmBase | None = None
+
+
+def check_start(recipe: Recipe, root: Path) -> None:
+    """Look, before a run is made, whether the run or folder to start from is there.
+
+    Raises:
+        RunError: ``init_from`` names no run or model.
+        ModelError: a local path is no model.
+    """
+    path = recipe.model.path if recipe.init_from is None else init_folder(recipe.init_from, root)
+    if path is not None:
+        check_folder(path)
 
 
 def prepare_base(workshop: Workshop, run: RunFolder, root: Path, listener: Listener) -> Base:

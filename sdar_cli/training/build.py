@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-from sdar_cli.errors import ModelError
+from sdar_cli.errors import ModelError, RecipeError, UserError
 from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.models.load import add_lora, load_model, load_tokenizer
 from sdar_cli.recipe.schema import Recipe
@@ -69,7 +71,8 @@ class Built:
         }
         if self.trainer.use_vllm:
             with self.trainer.sampling(self.workshop.recipe.evaluation.sampling) as policy:
-                return evaluator.play(policy, self.tokenizer, set(self.trainer.eos_token_ids), mode, **about)
+                ends = set(self.trainer.eos_token_ids)
+                return evaluator.play(policy, self.tokenizer, ends, mode, engine="vllm", **about)
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
         return evaluator.play_model(model, self.tokenizer, mode, **about)
 
@@ -83,13 +86,16 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
 
     Raises:
         ModelError: weights or tokenizer cannot be used, or sequences would not fit the model.
+        RecipeError: the engine that the recipe names is not installed.
     """
+    check_devices()
     recipe = workshop.recipe
     trust = recipe.model.trust_remote_code
     tokenizer = load_tokenizer(base, trust_remote_code=trust)
     model = load_model(base, trust_remote_code=trust)
     longest = longest_sequence(recipe, workshop, tokenizer)
     check_positions(model, longest, base)
+    check_engine(recipe)
     if recipe.model.lora is not None:
         model = add_lora(model, recipe.model.lora, recipe.seed)
     frozen = _frozen(recipe, base)
@@ -122,6 +128,25 @@ def longest_sequence(recipe: Recipe, workshop: Workshop, tokenizer: PreTrainedTo
     block = render_block(Retrieval(tuple(workshop.bank.skills)))
     skills = len(tokenizer(block, add_special_tokens=False)["input_ids"])
     return recipe.rollout.max_prompt_tokens + skills + recipe.rollout.max_response_tokens
+
+
+def check_devices() -> None:
+    """A run is one process on one device."""
+    import torch
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("a run is one process here: start `sdar train` by itself, without torchrun or accelerate")
+    if torch.cuda.device_count() > 1:
+        raise UserError(
+            f"{torch.cuda.device_count()} GPUs are visible and a run uses one: choose it, CUDA_VISIBLE_DEVICES=0"
+        )
+
+
+def check_engine(recipe: Recipe) -> None:
+    if recipe.engine.kind == "vllm" and importlib.util.find_spec("vllm") is None:
+        raise RecipeError(
+            "engine.kind=vllm needs vLLM, which is not installed: pip install 'sdar[vllm]', or set engine.kind=hf"
+        )
 
 
 def check_positions(model: PreTrainedModel, longest: int, base: str) -> None:

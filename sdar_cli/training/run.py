@@ -16,6 +16,7 @@ from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.runs.state import RunStatus
 from sdar_cli.runs.store import RunFolder
+from sdar_cli.tracking.location import runs_option
 from sdar_cli.training.events import Listener, Listeners
 from sdar_cli.training.recorder import RunRecorder
 from sdar_cli.workshop import Workshop
@@ -46,6 +47,9 @@ class TrainResult:
 
 def train(resolved: ResolvedRecipe, *, root: Path, name: str | None, display: Listener) -> TrainResult:
     """Start a new run under ``root`` and take it to its end or its interruption."""
+    from sdar_cli.training.base import check_start
+
+    check_start(resolved.recipe, root)
     with Workshop.open(resolved.recipe) as workshop:
         workshop.prepare(display)
         panel = workshop.panel()
@@ -106,7 +110,7 @@ def _phases(
     stopped = built.train(checkpoint, evaluator)
     if stopped:
         listener.message(
-            f"interrupted after step {built.trainer.state.global_step}: go on with `sdar resume {run.name}`"
+            f"interrupted after step {built.trainer.state.global_step}: go on with `{_resume_command(run)}`"
         )
         return None
 
@@ -165,7 +169,7 @@ def _status(run: RunFolder) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         run.update(status=RunStatus.INTERRUPTED)
-        print(f"interrupted: go on with `sdar resume {run.name}`", file=sys.stderr)
+        print(f"interrupted: go on with `{_resume_command(run)}`", file=sys.stderr)
         raise
     except SdarError as error:
         run.update(status=RunStatus.FAILED, error=str(error))
@@ -173,6 +177,10 @@ def _status(run: RunFolder) -> Iterator[None]:
     except Exception as error:
         run.update(status=RunStatus.FAILED, error=f"{type(error).__name__}: {error}")
         raise
+
+
+def _resume_command(run: RunFolder) -> str:
+    return f"sdar resume {run.name}{runs_option(run.path.parent)}"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Its base is warmed up for seconds: it can act a little and solves next to nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,14 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.train)
             for text in THIRD_PARTY:
                 item.add_marker(pytest.mark.filterwarnings(text))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_plots_here() -> Iterator[None]:
+    """Drawing takes half of a short training's time; the process of ``trained`` draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sdar_cli.tracking.plots.write_plots", lambda rows, folder: [])
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ SHORT = (
     "rollout.group=3",
     "rollout.max_turns=3",
     "evaluation.tasks=6",
+    "evaluation.every=4",
     "tracking.traces=2",
     "tracking.trace_every=4",
     "tracking.system_metrics=false",
@@ -77,9 +78,9 @@ class Sdar:
         return Done(code, out.getvalue(), err.getvalue())
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """In a process of its own, as a user starts it."""
-        environment = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_DISABLE_PROGRESS_BARS",)}
-        environment.pop("TRANSFORMERS_VERBOSITY", None)
+        """In a process of its own, with what libraries print by default."""
+        quiet = ("HF_HUB_DISABLE_PROGRESS_BARS", "TRANSFORMERS_VERBOSITY")
+        environment = {name: value for name, value in os.environ.items() if name not in quiet}
         return subprocess.Popen(
             [sys.executable, "-m", "sdar_cli.cli.main", *self._words(words)],
             stdout=subprocess.PIPE,
@@ -99,8 +100,9 @@ class Sdar:
         """``sdar train --recipe quickstart``, short, to its end."""
         done = self("train", "--recipe", "quickstart", *SHORT, "--name", name, "--json", *words)
         assert done.code == 0, done.err
-        assert done.json["status"] == "finished" and done.json["step"] == RunFolder.open(self.root / name).state.steps
-        return RunFolder.open(self.root / name)
+        run = RunFolder.open(self.root / name)
+        assert (done.json["status"], done.json["step"]) == ("finished", run.state.steps)
+        return run
 
     def _words(self, words: Sequence[str]) -> list[str]:
         return [*words, "--runs", str(self.root)]

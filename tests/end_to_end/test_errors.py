@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -24,20 +25,33 @@ QUICKSTART = ("train", "--recipe", "quickstart", *SHORT)
         (["environment=housheold"], "did you mean 'household'?"),
         (["environment.options.thnigs=12"], "did you mean 'environment.options.things'?"),
         (["--model", "/nowhere/at/all"], "there is no model folder '/nowhere/at/all': correct model.path"),
-        (["--model", "nobody/has-this"], "the tokenizer 'nobody/has-this' is neither a folder here, nor in the cache"),
+        (
+            ["--model", "nobody/has-this"],
+            "the tokenizer 'nobody/has-this' is neither a folder here, nor in the cache",
+        ),
         (["--init-from", "/nowhere/at/all"], "there is no run or model '/nowhere/at/all'"),
         (["skills.bank=/nowhere"], "skill bank /nowhere is not a folder"),
         (["skills.retrieval=none"], "a teacher without skills teaches nothing"),
         (["evaluation.tasks=100000"], "set evaluation.tasks to a number from 1 to "),
         (["evaluation.panel=/nowhere.json"], "the panel /nowhere.json cannot be read"),
         (["evaluation.split=train"], "are training tasks"),
-        (["rollout.max_response_tokens=9000"], "lower rollout.max_prompt_tokens or rollout.max_response_tokens"),
+        (
+            ["rollout.max_response_tokens=9000"],
+            "lower rollout.max_prompt_tokens or rollout.max_response_tokens",
+        ),
         (["-c", "/nowhere.yaml"], "/nowhere.yaml does not exist"),
     ],
 )
 def test_training(sdar: Sdar, words: list[str], says: str) -> None:
     warm = () if "--model" in words or "--init-from" in words else WARM
     assert says in sdar(*QUICKSTART, *warm, *words).sentence()
+
+
+def test_what_is_not_there_leaves_no_run_behind(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    for words in (["--model", str(nowhere)], ["--init-from", str(nowhere)], [f"evaluation.panel={nowhere}"]):
+        assert str(nowhere) in Sdar(tmp_path / "runs")(*QUICKSTART, *words).sentence()
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("retrieval", ["task_type", "full"])
@@ -49,7 +63,10 @@ def test_an_empty_bank(sdar: Sdar, tmp_path: Path, retrieval: str) -> None:
 def test_a_panel_of_training_tasks(sdar: Sdar, tmp_path: Path, trained: Trained) -> None:
     environment = build_environment(trained.run.recipe().environment)
     Panel.make(environment, "train", 4, 0).save(tmp_path / "panel.json")
-    for words in ([*QUICKSTART, *WARM, f"evaluation.panel={tmp_path / 'panel.json'}"], ["eval", "first", "--panel", str(tmp_path / "panel.json")]):
+    for words in (
+        [*QUICKSTART, *WARM, f"evaluation.panel={tmp_path / 'panel.json'}"],
+        ["eval", "first", "--panel", str(tmp_path / "panel.json")],
+    ):
         assert "4 of 4 tasks of the panel are training tasks" in sdar(*words).sentence()
 
 
@@ -86,8 +103,13 @@ def test_weights_that_are_cut_short(sdar: Sdar, model: Path) -> None:
 
 def test_lora_weights_without_their_base(sdar: Sdar, model: Path) -> None:
     (model / "config.json").unlink()
-    for base, says in ((None, "LoRA weights without their base"), ("/gone", "whose base '/gone' cannot be loaded")):
-        (model / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": base}))
+    for base, says in (
+        (None, "LoRA weights without their base"),
+        ("/gone", "whose base '/gone' cannot be loaded"),
+    ):
+        (model / "adapter_config.json").write_text(
+            json.dumps({"peft_type": "LORA", "base_model_name_or_path": base})
+        )
         for words in ([*QUICKSTART, "--model", str(model)], ["eval", str(model), "--recipe", "quickstart"]):
             assert says in sdar(*words).sentence()
 
@@ -95,6 +117,12 @@ def test_lora_weights_without_their_base(sdar: Sdar, model: Path) -> None:
 def test_lora_targets_that_are_not_there(sdar: Sdar, model: Path) -> None:
     words = ["--model", str(model), "model.lora.rank=2", "model.lora.targets=[nothing]"]
     assert "set model.lora.targets" in sdar(*QUICKSTART, *words).sentence()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
+def test_an_engine_that_is_not_installed(sdar: Sdar, model: Path) -> None:
+    sentence = sdar(*QUICKSTART, "--model", str(model), "engine.kind=vllm").sentence()
+    assert sentence.endswith("pip install 'sdar[vllm]', or set engine.kind=hf")
 
 
 def test_a_prompt_that_cannot_fit(sdar: Sdar, trained: Trained) -> None:

@@ -3,7 +3,7 @@
 Recipes that make their own tiny model are warmed up for a moment; the others get a random Qwen3 in a local
 folder, with Qwen3's own chat template, and otherwise stay as they are but for size: tasks, group, turns,
 response length, steps, and the engine (``hf``, as there is no GPU). The official ALFWorld games cannot be
-fetched here, so games are generated in their place, which renames the held-out split.
+fetched here, so small games are generated in their place, which renames the held-out split.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ GAMES = (
     "environment.options.games=generated",
     "environment.options.train=2",
     "environment.options.test=2",
+    "environment.options.receptacles=4",
+    "environment.options.things=3",
+    "environment.options.max_expert_turns=10",
     "environment.workers=1",
     "evaluation.split=test",
 )
@@ -43,7 +46,9 @@ def recipe_of(name: str) -> Recipe:
 def cases() -> list[object]:
     engine = [
         pytest.mark.engine,
-        pytest.mark.skipif(importlib.util.find_spec("alfworld") is None, reason="the alfworld extra is not installed"),
+        pytest.mark.skipif(
+            importlib.util.find_spec("alfworld") is None, reason="the alfworld extra is not installed"
+        ),
     ]
     return [
         pytest.param(name, marks=engine if recipe_of(name).environment.name == "alfworld" else [])

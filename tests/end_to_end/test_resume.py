@@ -33,7 +33,7 @@ def measured(run: RunFolder) -> list[dict[str, float]]:
 
 @pytest.fixture(scope="module")
 def stopped(sdar: Sdar, trained: Trained) -> tuple[Done, Done, RunFolder]:
-    """A process that was stopped in its training, one that meanwhile tried to work on the same run, the run."""
+    """A process stopped in its training, one that meanwhile tried the same run, and the run."""
     run = sdar.root / "stopped"
     process = sdar.start("train", "--recipe", "quickstart", *SHORT, *WARM, "--name", "stopped")
     with process:
@@ -54,8 +54,8 @@ def test_a_second_process_is_refused(stopped: tuple[Done, Done, RunFolder]) -> N
 def test_ctrl_c_saves_and_says_how_to_go_on(stopped: tuple[Done, Done, RunFolder]) -> None:
     done, _, run = stopped
     assert done.code == 130, done
-    assert "go on with `sdar resume stopped`" in done.err and "Traceback" not in done.err
-    assert "sdar resume stopped --runs" in done.out
+    command = f"sdar resume stopped --runs {run.path.parent}"
+    assert f"go on with `{command}`" in done.err and command in done.out and "Traceback" not in done.err
     state = run.state
     assert state.status == "interrupted" and 1 <= state.step < STEPS
     assert run.latest_checkpoint().step == state.step, "the step that was under way is kept"
@@ -66,7 +66,7 @@ def test_resuming_ends_where_an_uninterrupted_run_ends(
 ) -> None:
     *_, run = stopped
     at = run.state.step
-    done = sdar.process("resume", "stopped", "--json")
+    done = sdar("resume", "stopped", "--json")
     assert done.code == 0 and done.json["status"] == "finished", done.err
     assert "base without skills" not in done.err, "the base was measured before"
     lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
@@ -85,7 +85,15 @@ def test_a_kill_costs_the_steps_since_the_checkpoint_alone(
     sdar: Sdar, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A live teacher; stopped twice, the second time with a step in the journal that no checkpoint holds."""
-    live = ["--init-from", "first", "teacher.kind=live", "distill.coef=0.3", "train.steps=4", "train.checkpoint_every=2"]
+    changes = ["train.steps=4", "evaluation.tasks=2"]
+    live = [
+        *changes,
+        "--init-from",
+        "first",
+        "teacher.kind=live",
+        "distill.coef=0.3",
+        "train.checkpoint_every=2",
+    ]
     whole = sdar.train("whole", *live)
     interrupt_after(monkeypatch, step=3, times=2)
     done = sdar("train", "--recipe", "quickstart", *SHORT, *live, "--name", "killed")
@@ -95,3 +103,26 @@ def test_a_kill_costs_the_steps_since_the_checkpoint_alone(
     assert [row["step"] for row in steps_of(run)] == [1, 2, 3]
     assert sdar("resume", "killed").code == 0
     assert measured(run) == measured(whole)
+
+
+def test_ctrl_c_before_the_training(sdar: Sdar, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the base's evaluation: the cell that was done is kept, and the run goes on with the other."""
+    from sdar_cli.training.recorder import RunRecorder
+
+    write = RunRecorder.evaluation
+
+    def evaluation(self: RunRecorder, *measured: object) -> None:
+        write(self, *measured)
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(RunRecorder, "evaluation", evaluation)
+    done = sdar(
+        "train", "--recipe", "quickstart", *SHORT, "--init-from", "first", "train.steps=1", "--name", "early"
+    )
+    assert done.code == 130 and "go on with `sdar resume early --runs" in done.err, done.err
+    run = RunFolder.open(sdar.root / "early")
+    assert run.state.status == "interrupted" and set(run.evaluations()) == {"base-no_skills"}
+    done = sdar("resume", "early", "--json")
+    assert done.code == 0 and done.json["status"] == "finished", done.err
+    assert "base with skills" in done.err and "base without skills" not in done.err

@@ -36,7 +36,6 @@ def save_qwen3(folder: Path) -> Path:
 
 
 def _tokenizer():
-    import sdar_envs.alfworld
     from tokenizers import Tokenizer
     from tokenizers.decoders import ByteLevel as Bytes
     from tokenizers.models import BPE
@@ -44,8 +43,14 @@ def _tokenizer():
     from tokenizers.trainers import BpeTrainer
     from transformers import PreTrainedTokenizerFast
 
+    import sdar_envs.alfworld
+
     source = Path(sdar_envs.alfworld.__file__).parent
-    texts = [path.read_text(encoding="utf-8") for path in sorted(source.rglob("*")) if path.suffix in (".md", ".py")]
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in sorted(source.rglob("*"))
+        if path.suffix in (".md", ".py")
+    ]
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = Bytes()
