@@ -51,16 +51,12 @@ json.dump([new, again, steps, won], out)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder that holds json_2.1.1")
     parser.add_argument("--games", type=int, default=4, help="games of each task type")
     parser.add_argument("--package", action="store_true", help="also measure the package's wrappers")
     arguments = parser.parse_args()
-    print(
-        f"{'games':<24} {'engine':<8} {'won':>7} {'new game':>9} {'again':>7} {'step':>7}  admissible, most"
-    )
+    print(f"{'games':<24} {'engine':<8} {'won':>7} {'new game':>9} {'again':>7} {'step':>7}  admissible, most")
     environments = [Alfworld(AlfworldOptions(games="generated"))]
     if arguments.data:
         environments.append(Alfworld(AlfworldOptions(data=arguments.data)))
@@ -75,16 +71,10 @@ def main() -> None:
 
 def sample(tasks: Sequence[Task], count: int) -> list[Task]:
     by_type = {kind: [task for task in tasks if task.task_type == kind] for kind in TASK_TYPES}
-    return [
-        task
-        for kind in TASK_TYPES
-        for task in Random(0).sample(by_type[kind], min(count, len(by_type[kind])))
-    ]
+    return [task for kind in TASK_TYPES for task in Random(0).sample(by_type[kind], min(count, len(by_type[kind])))]
 
 
-def ours(
-    environment: Alfworld, tasks: Sequence[Task]
-) -> tuple[list[float], list[float], list[float], int, int]:
+def ours(environment: Alfworld, tasks: Sequence[Task]) -> tuple[list[float], list[float], list[float], int, int]:
     slot = Alfworld(environment.options)
     slot.reset(tasks[0])  # imports
     new: list[float] = []
@@ -103,9 +93,7 @@ def ours(
     return new, again, steps, won, most
 
 
-def package(
-    environment: Alfworld, tasks: Sequence[Task]
-) -> tuple[list[float], list[float], list[float], int]:
+def package(environment: Alfworld, tasks: Sequence[Task]) -> tuple[list[float], list[float], list[float], int]:
     plays = [[task.data["file"], list(environment.expert(task) or ())] for task in tasks]
     done = subprocess.run(
         [sys.executable, "-c", PACKAGE], input=json.dumps(plays), capture_output=True, text=True, check=True

@@ -22,7 +22,19 @@ from sdar_cli.evaluation.statistics import seed_difference
 from sdar_cli.runs.state import git_commit
 
 CELLS = ("base_no_skills", "base_skills", "trained_no_skills", "trained_skills")
-COLUMNS = ("recipe", "overrides", "method", "seed", "steps", "tasks", *CELLS, "gain_low", "gain_high", "seconds", "commit")
+COLUMNS = (
+    "recipe",
+    "overrides",
+    "method",
+    "seed",
+    "steps",
+    "tasks",
+    *CELLS,
+    "gain_low",
+    "gain_high",
+    "seconds",
+    "commit",
+)
 
 
 def main() -> int:
@@ -123,15 +135,17 @@ def report(rows: list[dict], options: argparse.Namespace) -> None:
     print()
     for method, values in by.items():
         if values:
-            print(f"{method}: mean {100 * sum(values.values()) / len(values):.1f} % without skills, {len(values)} seeds")
+            print(
+                f"{method}: mean {100 * sum(values.values()) / len(values):.1f} % without skills, {len(values)} seeds"
+            )
     first, *others = options.methods
     for other in others:
         shared = sorted(by[first].keys() & by[other].keys())
         if len(shared) > 1:
             value = seed_difference([by[first][s] - by[other][s] for s in shared])
+            interval = f"[{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
             print(
-                f"{first} − {other}: {100 * value.estimate:+.1f} points [{100 * value.low:+.1f}, {100 * value.high:+.1f}] "
-                f"(t, 95 %, {len(shared)} paired seeds)"
+                f"{first} − {other}: {100 * value.estimate:+.1f} points {interval} (t, 95 %, {len(shared)} paired seeds)"
             )
 
 

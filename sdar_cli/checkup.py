@@ -57,9 +57,7 @@ def _packages() -> Iterator[Finding]:
         version = _installed(package)
         if version is None:
             yield Finding(package, "problem", "not installed", f"pip install '{wanted}'")
-        elif _number(version) < _number(first) or (
-            beyond is not None and _number(version) >= _number(beyond)
-        ):
+        elif _number(version) < _number(first) or (beyond is not None and _number(version) >= _number(beyond)):
             yield Finding(package, "problem", version, f"pip install '{wanted}'")
         else:
             yield Finding(package, "ok", version)
@@ -76,9 +74,7 @@ def _devices() -> Iterator[Finding]:
             card = torch.cuda.get_device_properties(index)
             yield Finding(f"GPU {index}", "ok", f"{card.name}, {card.total_memory / 2**30:.0f} GiB")
     elif torch.version.cuda is None:
-        yield Finding(
-            "GPU", "absent", "torch is a CPU build", "on a GPU machine, install a CUDA build of torch"
-        )
+        yield Finding("GPU", "absent", "torch is a CPU build", "on a GPU machine, install a CUDA build of torch")
     else:
         yield Finding("GPU", "absent", "none visible", "check nvidia-smi and CUDA_VISIBLE_DEVICES")
 

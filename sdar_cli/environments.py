@@ -48,15 +48,9 @@ def resolve_environment(name: str) -> type[Environment]:
             except (ImportError, AttributeError) as error:
                 raise EnvironmentSetupError(_cannot_import(name, error)) from error
     if name.endswith(".py"):
-        raise RecipeError(
-            f"the environment {name!r} names a file without a class: write path/to/file.py:Class"
-        )
+        raise RecipeError(f"the environment {name!r} names a file without a class: write path/to/file.py:Class")
     meant = nearest(name, environment_names())
-    hint = (
-        f"did you mean {meant!r}?"
-        if meant
-        else f"choose {', '.join(environment_names())} or path/to/file.py:Class"
-    )
+    hint = f"did you mean {meant!r}?" if meant else f"choose {', '.join(environment_names())} or path/to/file.py:Class"
     raise RecipeError(f"there is no environment {name!r}: {hint}")
 
 
@@ -116,17 +110,13 @@ def _attribute(module: Any, attribute: str, name: str) -> Any:
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
         meant = nearest(attribute, classes)
         hint = f"did you mean {meant!r}?" if meant else "name a class of that file"
-        raise RecipeError(
-            f"the environment {name!r} names the class {attribute!r}, which is not there: {hint}"
-        )
+        raise RecipeError(f"the environment {name!r} names the class {attribute!r}, which is not there: {hint}")
     return getattr(module, attribute)
 
 
 def _checked(candidate: Any, name: str) -> type[Environment]:
     if not (isinstance(candidate, type) and issubclass(candidate, Environment)):
-        raise RecipeError(
-            f"the environment {name!r} is not a class of sdar_envs.base.Environment: derive it from that"
-        )
+        raise RecipeError(f"the environment {name!r} is not a class of sdar_envs.base.Environment: derive it from that")
     return candidate
 
 

@@ -99,9 +99,7 @@ class Workshop:
             teacher=self.recipe.needs_teacher,
         )
 
-    def loop(
-        self, policy: Policy, tokenizer: PreTrainedTokenizerBase, ends: set[int], context: Context
-    ) -> RolloutLoop:
+    def loop(self, policy: Policy, tokenizer: PreTrainedTokenizerBase, ends: set[int], context: Context) -> RolloutLoop:
         rollout = self.recipe.rollout
         return RolloutLoop(
             environment=self.environment,

@@ -49,9 +49,7 @@ class AlfworldOptions(Options):
 
     @property
     def suite(self) -> generated.Suite:
-        return generated.Suite(
-            self.train, self.test, self.seed, self.receptacles, self.things, self.max_expert_turns
-        )
+        return generated.Suite(self.train, self.test, self.seed, self.receptacles, self.things, self.max_expert_turns)
 
 
 class Alfworld(Environment):
@@ -82,8 +80,7 @@ class Alfworld(Environment):
             return official.tasks(self.options.data, split)
         if split not in self.splits:
             raise EnvironmentSetupError(
-                f"{self.options.games} ALFWorld games have no split {split!r}: "
-                f"use one of {', '.join(self.splits)}"
+                f"{self.options.games} ALFWorld games have no split {split!r}: use one of {', '.join(self.splits)}"
             )
         self.prepare(workers=min(os.cpu_count() or 1, (self.options.train + self.options.test) // 32 or 1))
         root = self.options.suite.folder / generated.GAMES_FOLDER

@@ -164,9 +164,7 @@ def _entries(suite: Suite, split: str) -> list[tuple[dict[str, Any], World]]:
     return entries
 
 
-def _write_all(
-    draft: Path, plan: Sequence[tuple[str, World]], workers: int, progress: Progress | None
-) -> None:
+def _write_all(draft: Path, plan: Sequence[tuple[str, World]], workers: int, progress: Progress | None) -> None:
     done, lock = 0, threading.Lock()
 
     def advance() -> None:
@@ -185,9 +183,7 @@ def _write_all(
             future.result()
 
 
-def write_share(
-    draft: Path, share: Sequence[tuple[str, dict[str, Any]]], advance: Callable[[], None]
-) -> None:
+def write_share(draft: Path, share: Sequence[tuple[str, dict[str, Any]]], advance: Callable[[], None]) -> None:
     """Write these games (id, world as JSON) with one engine."""
     from sdar_envs.alfworld.engine import Engine
 
@@ -203,8 +199,7 @@ def write_share(
 
 def _share_in_process(draft: Path, share: list[Any], advance: Callable[[], None]) -> None:
     code = (
-        "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-        "from sdar_envs.alfworld.generated import main; main()"
+        "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from sdar_envs.alfworld.generated import main; main()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, json.dumps(sys.path)],

@@ -47,9 +47,7 @@ def check(data: str | None, progress: Callable[[int, int], None] | None = None) 
         types = Counter(task.task_type for task in tasks)
         folder = official.data_folder(data) / official.GAMES_FOLDER / split
         checks.append(
-            SplitCheck(
-                split, str(folder), len(tasks), EXPECTED[split], dict(sorted(types.items())), tuple(refused)
-            )
+            SplitCheck(split, str(folder), len(tasks), EXPECTED[split], dict(sorted(types.items())), tuple(refused))
         )
     return checks
 

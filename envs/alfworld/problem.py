@@ -82,9 +82,7 @@ def problem(world: World) -> str:
     """The PDDL problem: every receptacle at a place of its own, the agent in the middle of the room."""
     table = tables()
     places = [_place_id(world, index) for index in range(len(world.receptacles))]
-    things = [
-        (kind, f"{kind}_bar_{_reversed(world.things, kind, number)}", at) for kind, number, at in world.things
-    ]
+    things = [(kind, f"{kind}_bar_{_reversed(world.things, kind, number)}", at) for kind, number, at in world.things]
     thing_types = sorted({kind for kind, _, _ in things} | set(_DOMAIN_TYPES[3:]))
     place_types = sorted({kind for kind, _ in world.receptacles} | set(_RECEPTACLE_TYPES))
     objects = ["agent1 - agent", "loc_bar_0 - location"]

@@ -53,15 +53,12 @@ def read_game(path: Path) -> Game:
     """Read and vet a game file, or raise an EnvironmentSetupError that names it."""
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise EnvironmentSetupError(
-                f"{path} is larger than any game (4 MiB): remove it from the data folder"
-            )
+            raise EnvironmentSetupError(f"{path} is larger than any game (4 MiB): remove it from the data folder")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise EnvironmentSetupError(
-            f"{path} cannot be read as a game ({reason}): "
-            "fetch the data again with `sdar data alfworld --fetch`"
+            f"{path} cannot be read as a game ({reason}): fetch the data again with `sdar data alfworld --fetch`"
         ) from error
     return vet(content, str(path))
 
@@ -84,9 +81,7 @@ def vet(content: Any, where: str) -> Game:
         ("grammar", skeleton, KNOWN_GRAMMARS),
     ):
         if digest(text) not in known:
-            raise EnvironmentSetupError(
-                f"{where} is refused because its {part} is not a known one: {refusal}"
-            )
+            raise EnvironmentSetupError(f"{where} is refused because its {part} is not a known one: {refusal}")
     walkthrough = content.get("walkthrough") or []
     if not isinstance(walkthrough, list) or not all(isinstance(command, str) for command in walkthrough):
         raise EnvironmentSetupError(f"{where} has a walkthrough that is no list of commands: {refusal}")

@@ -33,9 +33,7 @@ _KITCHEN = {"Cabinet": 3, "CounterTop": 2, "DiningTable": 1, "Drawer": 2, "Fridg
 _KITCHEN |= {"Microwave": 1, "Shelf": 2, "SinkBasin": 1}
 _BEDROOM = {"Bed": 1, "Cabinet": 2, "Desk": 1, "Drawer": 3, "Dresser": 1, "GarbageCan": 1, "Shelf": 2}
 _BEDROOM |= {"SideTable": 2}
-_FOOD_AND_DISHES = (
-    "Apple Bowl Bread Cup Egg Fork Lettuce Mug Pan Plate Pot Potato SaltShaker Spatula Spoon Tomato"
-)
+_FOOD_AND_DISHES = "Apple Bowl Bread Cup Egg Fork Lettuce Mug Pan Plate Pot Potato SaltShaker Spatula Spoon Tomato"
 _BELONGINGS = "AlarmClock Book Bowl CD CellPhone CreditCard KeyChain Mug Pen Pencil Pillow Vase Watch"
 ROOMS: dict[str, tuple[dict[str, int], tuple[str, ...]]] = {
     "kitchen": (_KITCHEN, tuple(_FOOD_AND_DISHES.split())),
@@ -122,9 +120,7 @@ def draw(rng: Random, task_type: str, receptacles: int, things: int, tables: Tab
     return World(task_type, room, target, destination, places, tuple(sorted(placed)), rng.randrange(2))
 
 
-def _furnish(
-    rng: Random, supply: dict[str, int], needed: list[str], size: int
-) -> tuple[tuple[str, int], ...]:
+def _furnish(rng: Random, supply: dict[str, int], needed: list[str], size: int) -> tuple[tuple[str, int], ...]:
     spare = sorted(kind for kind, count in supply.items() for _ in range(count))
     for kind in needed:
         spare.remove(kind)

@@ -116,9 +116,7 @@ class Household(base.Environment):
             raise RuntimeError("step() before reset()")
         parts = self._commands.get(action)
         if parts is None or world.spoilt or world.won:
-            return Step(
-                Observation(NOTHING, self._observation.admissible), 0.0, world.spoilt or world.won, world.won
-            )
+            return Step(Observation(NOTHING, self._observation.admissible), 0.0, world.spoilt or world.won, world.won)
         match parts:
             case ("go", spot):
                 world.here = spot

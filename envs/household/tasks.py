@@ -60,14 +60,10 @@ def combinations(verb: str, split: str, things: int, places: int) -> list[Errand
     ]
 
 
-def make_tasks(
-    split: str, *, errands: int, things: int, places: int, clutter: int, verbs: int = 2
-) -> list[Task]:
+def make_tasks(split: str, *, errands: int, things: int, places: int, clutter: int, verbs: int = 2) -> list[Task]:
     """All tasks of a split: types take turns, and so do the verbs of a type, so any prefix is balanced."""
     queues = {
-        verb: _errands_of(verb, split, things, places)
-        for task_type in TASK_TYPES
-        for verb in VERBS[task_type][:verbs]
+        verb: _errands_of(verb, split, things, places) for task_type in TASK_TYPES for verb in VERBS[task_type][:verbs]
     }
     rounds = min(min(map(len, queues.values())), MOST_TASKS[split] // len(queues))
     tasks = []
@@ -76,12 +72,8 @@ def make_tasks(
             for task_type in TASK_TYPES:
                 verb = VERBS[task_type][half]
                 firsts = [queues[verb][index]]
-                rng = random.Random(
-                    f"household task {split} {firsts[0].id} {errands} {things} {places} {clutter}"
-                )
-                tasks.append(
-                    _task(task_type, _more(firsts, errands, queues, verbs, rng), things, places, clutter, rng)
-                )
+                rng = random.Random(f"household task {split} {firsts[0].id} {errands} {things} {places} {clutter}")
+                tasks.append(_task(task_type, _more(firsts, errands, queues, verbs, rng), things, places, clutter, rng))
     return tasks
 
 

@@ -50,9 +50,7 @@ class World:
     def waiting(self) -> bool:
         """Whether a thing lies in the room that an errand still wants moved."""
         return any(
-            thing in self.room and not self.finished(errand)
-            for errand in self.errands
-            for thing in errand.things
+            thing in self.room and not self.finished(errand) for errand in self.errands for thing in errand.things
         )
 
     def visible(self) -> list[tuple[str, str]]:

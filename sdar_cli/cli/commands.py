@@ -72,9 +72,7 @@ def load_command(name: str) -> Any:
 
 
 def root_command() -> Any:
-    app = typer.Typer(
-        cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None, name="sdar"
-    )
+    app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None, name="sdar")
     app.callback()(_root)
     return typer.main.get_group(app)
 
@@ -90,13 +88,9 @@ def _print_version(asked: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", help="Print the version and leave.", is_eager=True, callback=_print_version
-        ),
+        typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version),
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error; goes anywhere.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; goes anywhere.")] = False,
 ) -> None:
     """Train multi-turn LLM agents by Self-Distilled Agentic Reinforcement Learning, and measure what moved
     into the weights.

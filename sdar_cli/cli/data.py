@@ -30,22 +30,16 @@ def _data() -> None:
 
 @app.command("alfworld")
 def alfworld(
-    check: Annotated[
-        bool, typer.Option("--check", help="Count and vet the official games (the default).")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Count and vet the official games (the default).")] = False,
     fetch: Annotated[
         bool, typer.Option("--fetch", help="Fetch the official games with the package's own downloader.")
     ] = False,
-    generate: Annotated[
-        bool, typer.Option("--generate", help="Generate small games, and show what there is.")
-    ] = False,
+    generate: Annotated[bool, typer.Option("--generate", help="Generate small games, and show what there is.")] = False,
     data: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="The folder that holds json_2.1.1; else ALFWORLD_DATA."),
     ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="R", help="Generate the games that this recipe plays.")
-    ] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="R", help="Generate the games that this recipe plays.")] = None,
     train: Annotated[int | None, typer.Option(metavar="N", help="Generated games to train on.")] = None,
     test: Annotated[int | None, typer.Option(metavar="N", help="Generated games held out.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of the generated games.")] = None,
@@ -79,12 +73,9 @@ def _check(data: str | None, as_json: bool) -> None:
         print_json([asdict(item) for item in checks])
     else:
         rows = [
-            (item.split, str(item.games), str(item.expected), str(len(item.refused)), item.folder)
-            for item in checks
+            (item.split, str(item.games), str(item.expected), str(len(item.refused)), item.folder) for item in checks
         ]
-        print_table(
-            ("split", "games", "expected", "refused", "folder"), rows, ("games", "expected", "refused")
-        )
+        print_table(("split", "games", "expected", "refused", "folder"), rows, ("games", "expected", "refused"))
     refused = [sentence for item in checks for sentence in item.refused]
     if refused:
         raise EnvironmentSetupError(refused[0])
@@ -119,9 +110,7 @@ def _download(folder: Path) -> tuple[int, str]:
     command = [sys.executable, script, "--data-dir", str(folder)]
     tail = b""
     environment = os.environ | {"ALFWORLD_DATA": str(folder)}
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stderr is not None
         while chunk := os.read(process.stderr.fileno(), 65536):
             tail = (tail + chunk)[-65536:]
@@ -141,8 +130,7 @@ def _options(recipe: str | None, changes: dict[str, int | None]) -> Any:
         section = load_recipe(recipe, [], []).recipe.environment
         if section.name != "alfworld" or section.options.get("games") != "generated":
             raise RecipeError(
-                f"the recipe {recipe} does not play generated ALFWorld games: leave out --recipe, or name "
-                "alfworld-tiny"
+                f"the recipe {recipe} does not play generated ALFWorld games: leave out --recipe, or name alfworld-tiny"
             )
         values = dict(section.options)
     values |= {key: value for key, value in changes.items() if value is not None}

@@ -19,20 +19,14 @@ def evaluate(
         str | None,
         typer.Argument(metavar="RUN", help="A run, a Hugging Face folder or id; else the latest run."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe.")
-    ] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe.")] = None,
     no_skills: Annotated[bool, typer.Option("--no-skills", help="Without skills only.")] = False,
     skills: Annotated[bool, typer.Option("--skills", help="With skills only.")] = False,
     both: Annotated[bool, typer.Option("--both", help="Both, paired: the default.")] = False,
     tasks: Annotated[int | None, typer.Option(min=1, help="Size of the panel.")] = None,
     panel: Annotated[Path | None, typer.Option(metavar="FILE", help="A panel file.")] = None,
-    checkpoint: Annotated[
-        str, typer.Option(metavar="N|base|last", help="Which checkpoint of the run.")
-    ] = "last",
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", "-r", help="The recipe to play a bare model by.")
-    ] = None,
+    checkpoint: Annotated[str, typer.Option(metavar="N|base|last", help="Which checkpoint of the run.")] = "last",
+    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="The recipe to play a bare model by.")] = None,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,9 +48,7 @@ def evaluate(
     target = resolve_run(run, root)
     if isinstance(target, ModelFolder):
         if recipe is None:
-            raise UserError(
-                f"{target.name} is a bare model: say which recipe to play it by, with --recipe NAME"
-            )
+            raise UserError(f"{target.name} is a bare model: say which recipe to play it by, with --recipe NAME")
         if checkpoint != "last":
             raise UserError(f"{target.name} is a bare model without checkpoints: leave --checkpoint out")
         model = str(target.path or target.reference)

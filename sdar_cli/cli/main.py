@@ -39,9 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print_traceback()
         what = " ".join(str(error).split())
         what = f"{type(error).__name__}: {what}" if what else type(error).__name__
-        print_error(
-            f"{what}; this is a bug in sdar: repeat the command with --debug and report what it prints"
-        )
+        print_error(f"{what}; this is a bug in sdar: repeat the command with --debug and report what it prints")
         return 1
 
 

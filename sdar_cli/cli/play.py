@@ -28,9 +28,7 @@ def play(
     environment: Annotated[
         str | None, typer.Argument(metavar="ENV", help="An environment: a name, or path/to/file.py:Class.")
     ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe.")
-    ] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe.")] = None,
     recipe: Annotated[
         str | None, typer.Option("--recipe", "-r", help="A recipe: its environment, options and turn limit.")
     ] = None,
@@ -39,19 +37,11 @@ def play(
         str | None,
         typer.Option("--checkpoint", metavar="RUN", help="A run plays; or a model, with --recipe."),
     ] = None,
-    skills: Annotated[
-        bool, typer.Option("--skills/--no-skills", help="The checkpoint reads the skills.")
-    ] = False,
-    task: Annotated[
-        str | None, typer.Option("--task", metavar="ID", help="The task, instead of a drawn one.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="The split that the task is drawn from.")
-    ] = None,
+    skills: Annotated[bool, typer.Option("--skills/--no-skills", help="The checkpoint reads the skills.")] = False,
+    task: Annotated[str | None, typer.Option("--task", metavar="ID", help="The task, instead of a drawn one.")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="The split that the task is drawn from.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Draws the task, and a checkpoint's words.")] = 0,
-    data: Annotated[
-        str | None, typer.Option("--data", metavar="PATH", help="The environment's data folder.")
-    ] = None,
+    data: Annotated[str | None, typer.Option("--data", metavar="PATH", help="The environment's data folder.")] = None,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,9 +64,7 @@ def play(
         prototype = build_environment(setting.section)
         stack.callback(prototype.close)
         chosen = _choose(prototype, task, split or setting.split, seed)
-        pool = stack.enter_context(
-            Pool(type(prototype), prototype.options, workers=1, timeout=setting.section.timeout)
-        )
+        pool = stack.enter_context(Pool(type(prototype), prototype.options, workers=1, timeout=setting.section.timeout))
         player: Player = Person(console)
         if expert:
             player = Expert.of(prototype, chosen)
@@ -123,17 +111,13 @@ def _setting(
             other = "--recipe" if recipe is not None else "--checkpoint"
             raise UserError(f"both {environment!r} and {other} say what to play: leave one out")
         if overrides:
-            raise UserError(
-                f"{overrides[0]!r} overrides a recipe, but none is given: use --recipe instead of ENV"
-            )
+            raise UserError(f"{overrides[0]!r} overrides a recipe, but none is given: use --recipe instead of ENV")
         return Setting(EnvironmentSection(name=environment, options={} if data is None else {"data": data}))
     weights = None
     if checkpoint is not None:
         recipe, weights = _weights(checkpoint, recipe, runs)
     if recipe is None:
-        raise UserError(
-            "what to play is unclear: name an environment, for example household, or give --recipe"
-        )
+        raise UserError("what to play is unclear: name an environment, for example household, or give --recipe")
     options = {} if data is None else {"environment.options.data": ("--data", data)}
     loaded = load_recipe(recipe, [], overrides, options).recipe
     return Setting(loaded.environment, loaded.evaluation.split, loaded.rollout.max_turns, loaded, weights)
@@ -148,9 +132,7 @@ def _weights(checkpoint: str, recipe: str | None, runs: Path | None) -> tuple[st
     target = resolve_run(checkpoint, runs_root(runs))
     if isinstance(target, ModelFolder):
         if recipe is None:
-            raise UserError(
-                f"{target.name} is a bare model: say which recipe to play it by, with --recipe NAME"
-            )
+            raise UserError(f"{target.name} is a bare model: say which recipe to play it by, with --recipe NAME")
         return recipe, str(target.path or target.reference)
     if recipe is not None:
         raise UserError(f"the run {target.name} has its own recipe: leave --recipe out")
@@ -177,9 +159,7 @@ def _choose(prototype: Environment, task_id: str | None, split: str | None, seed
 
     splits = prototype.splits
     if split is not None and split not in splits:
-        raise PanelError(
-            f"environment '{prototype.name}' has no split '{split}': give one of {', '.join(splits)}"
-        )
+        raise PanelError(f"environment '{prototype.name}' has no split '{split}': give one of {', '.join(splits)}")
     if task_id is None:
         tasks = prototype.tasks(split or splits[-1])
         if not tasks:
@@ -244,9 +224,7 @@ def _episode(
 def _lost(task: Task, error: SlotError) -> Exception:
     from sdar_cli.errors import RunFailed
 
-    return RunFailed(
-        f"the episode of {task.id} was lost ({error.reason}): play again, or choose another --task"
-    )
+    return RunFailed(f"the episode of {task.id} was lost ({error.reason}): play again, or choose another --task")
 
 
 _ENDINGS = {

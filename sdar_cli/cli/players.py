@@ -87,9 +87,7 @@ class Expert:
 
         actions = environment.expert(task)
         if actions is None:
-            raise EnvironmentSetupError(
-                f"environment '{environment.name}' has no expert: play without --expert"
-            )
+            raise EnvironmentSetupError(f"environment '{environment.name}' has no expert: play without --expert")
         return cls(list(actions))
 
     def move(self, observation: Observation) -> Move | None:

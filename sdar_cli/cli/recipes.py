@@ -28,9 +28,7 @@ def list_recipes(as_json: JsonOption = False) -> None:
 
     recipes = [load_recipe(name, check_environment=False).recipe for name in shipped_recipes()]
     if as_json:
-        facts = [
-            {"name": r.name, "environment": r.environment.name, "description": r.description} for r in recipes
-        ]
+        facts = [{"name": r.name, "environment": r.environment.name, "description": r.description} for r in recipes]
         print_json(facts)
         return
     print_table(

@@ -24,9 +24,7 @@ def resume(
 
     target = resolve_run(run, runs_root(runs))
     if isinstance(target, ModelFolder):
-        raise RunError(
-            f"{target.name} is a model, not a run: start a run from it with `sdar train --init-from`"
-        )
+        raise RunError(f"{target.name} is a model, not a run: start a run from it with `sdar train --init-from`")
 
     from sdar_cli.cli.display import Display, may_download
     from sdar_cli.cli.results import print_training

@@ -20,13 +20,9 @@ app = typer.Typer(
     help="Skill banks, and what a teacher is shown.\n\nUsage: sdar skills ls --environment household",
 )
 
-RecipeOption = Annotated[
-    str | None, typer.Option("--recipe", help="A recipe, by name or file: its bank and rule.")
-]
+RecipeOption = Annotated[str | None, typer.Option("--recipe", help="A recipe, by name or file: its bank and rule.")]
 BankOption = Annotated[Path | None, typer.Option("--bank", help="A folder of markdown skills.")]
-EnvironmentOption = Annotated[
-    str | None, typer.Option("--environment", help="An environment: the bank it brings.")
-]
+EnvironmentOption = Annotated[str | None, typer.Option("--environment", help="An environment: the bank it brings.")]
 
 
 @app.command("ls")

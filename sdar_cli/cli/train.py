@@ -41,9 +41,7 @@ def train(
         str | None,
         typer.Option(metavar="URI", help="MLflow store; else MLFLOW_TRACKING_URI, else under the runs."),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="The run's name; else recipe, time and four digits.")
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="The run's name; else recipe, time and four digits.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,9 +117,7 @@ def _render_plan(plan: Plan) -> None:
     print(f"panel     {panel.tasks} tasks of {panel.split}, {_panel_hash(panel)}")
     print(f"command   {plan.shell_command}")
     print("\nTokens of a step, at most")
-    print_table(
-        ("", "amount", "formula"), [(p.name, count(p.amount), p.formula) for p in plan.tokens], ("amount",)
-    )
+    print_table(("", "amount", "formula"), [(p.name, count(p.amount), p.formula) for p in plan.tokens], ("amount",))
     if plan.memory is None:
         print("\nMemory: unknown, as the model's config.json is not here; give a local folder with --model")
         return

@@ -149,9 +149,7 @@ def _base(run: RunFolder) -> Weights:
     return Weights("base", recipe.model.path, "base", 0)
 
 
-def _kept_base(
-    run: RunFolder, evaluator: Evaluator, modes: Sequence[Mode]
-) -> Mapping[tuple[str, Mode], Evaluation]:
+def _kept_base(run: RunFolder, evaluator: Evaluator, modes: Sequence[Mode]) -> Mapping[tuple[str, Mode], Evaluation]:
     """Evaluations of the base that the run has, where panel, sampling, skills and seed are those of now."""
     recipe = evaluator.workshop.recipe
     found = {}

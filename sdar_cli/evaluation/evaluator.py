@@ -13,7 +13,7 @@ from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation, Mode
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
-from sdar_cli.rollout.loop import RolloutLoop, Start
+from sdar_cli.rollout.loop import Start
 from sdar_cli.rollout.policies import HFPolicy, Policy, end_tokens
 from sdar_cli.workshop import Workshop
 
@@ -52,9 +52,7 @@ class Evaluator:
             policy, tokenizer, ends, self.workshop.context(tokenizer).seen_by(skills=mode == "skills")
         )
         loop.on_turn = on_turn
-        starts = [
-            Start(task, group) for group, task in enumerate(self.panel.tasks(self.workshop.environment))
-        ]
+        starts = [Start(task, group) for group, task in enumerate(self.panel.tasks(self.workshop.environment))]
         clock = time.perf_counter()
         with seeded(recipe.evaluation.panel_seed):
             episodes = loop.play(starts)

@@ -148,14 +148,10 @@ class Panel:
                     "give a file that sdar wrote, or draw a new panel"
                 )
         if content.get("format") != FORMAT or set(content) - set(kinds) - {"format"}:
-            raise PanelError(
-                f"the panel {path} is not of format {FORMAT}: draw a new panel with this version of sdar"
-            )
+            raise PanelError(f"the panel {path} is not of format {FORMAT}: draw a new panel with this version of sdar")
         ids = content["task_ids"]
         if not ids or not all(type(task_id) is str for task_id in ids) or len(set(ids)) != len(ids):
-            raise PanelError(
-                f"the task_ids of the panel {path} are empty, repeated or not texts: draw a new panel"
-            )
+            raise PanelError(f"the task_ids of the panel {path} are empty, repeated or not texts: draw a new panel")
         return cls(content["environment"], content["options"], content["split"], content["seed"], tuple(ids))
 
     def _content(self) -> dict[str, Any]:
@@ -171,8 +167,7 @@ class Panel:
 def _tasks_by_id(environment: Environment, split: str) -> dict[str, Task]:
     if split not in environment.splits:
         raise PanelError(
-            f"{environment.name} has no split {split!r}: "
-            f"set evaluation.split to one of {', '.join(environment.splits)}"
+            f"{environment.name} has no split {split!r}: set evaluation.split to one of {', '.join(environment.splits)}"
         )
     tasks: Sequence[Task] = environment.tasks(split)
     by_id = {task.id: task for task in tasks}

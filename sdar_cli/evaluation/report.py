@@ -86,9 +86,7 @@ class InternalisationReport:
             if evaluation is not None:
                 _check_mode(evaluation, mode)
                 _check_pair(evaluation, trained_without)
-        with_skills = [
-            evaluation for evaluation, mode in cells if evaluation is not None and mode == "skills"
-        ]
+        with_skills = [evaluation for evaluation, mode in cells if evaluation is not None and mode == "skills"]
         if len({evaluation.bank_digest for evaluation in with_skills}) > 1:
             raise PanelError(
                 "the base and the checkpoint were shown different skill banks "

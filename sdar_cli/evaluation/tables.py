@@ -118,9 +118,7 @@ def _by_type(report: InternalisationReport) -> Table:
     table = _table("Success by task type (%)", "task type", "tasks", *columns)
     first = report.trained_without.summary
     for name, count in first.episodes_by_type.items():
-        cells = [
-            f"{100 * cell.summary.by_type[name].estimate:.1f}" for row in report.rows for cell in row[1:]
-        ]
+        cells = [f"{100 * cell.summary.by_type[name].estimate:.1f}" for row in report.rows for cell in row[1:]]
         table.add_row(_escape(name), str(count), *cells)
     return table
 

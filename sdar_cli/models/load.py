@@ -97,7 +97,7 @@ def _load_adapter(path: str, config: Path, trust_remote_code: bool) -> PreTraine
     base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
     if not base:
         raise ModelError(
-            f"{path!r} holds LoRA weights without their base: set base_model_name_or_path in {config.name} to its folder"
+            f"{path!r} holds LoRA weights without their base: set base_model_name_or_path in {config.name}"
         )
     try:
         model = load_model(base, trust_remote_code=trust_remote_code)
@@ -120,7 +120,9 @@ def check_folder(path: str) -> None:
         if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
             raise ModelError(f"the folder {path!r} holds no config.json: give the folder of a Hugging Face model")
     elif path.startswith((".", "/", "~")) or path.count("/") > 1:
-        raise ModelError(f"there is no model folder {path!r}: correct model.path, or give a hub id such as Qwen/Qwen3-1.7B")
+        raise ModelError(
+            f"there is no model folder {path!r}: correct model.path, or give a hub id such as Qwen/Qwen3-1.7B"
+        )
 
 
 def _not_found(path: str, what: str, error: Exception) -> ModelError:

@@ -55,9 +55,7 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     numbers = [int(word) for word in known if word.isascii() and word.isdigit() and len(word) <= 2]
     known.update(str(number) for number in range(min(max(numbers, default=-1), LARGEST_NUMBER) + 1))
     vocabulary = [*SPECIAL, *ALWAYS, *sorted(known.difference(ALWAYS))]
-    tokenizer = Tokenizer(
-        WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token=UNKNOWN)
-    )
+    tokenizer = Tokenizer(WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = _splitter()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -34,10 +34,7 @@ def annotated(resolved: ResolvedRecipe) -> str:
 
     walk(resolved.recipe.model_dump(), "", "")
     width = min(44, max(len(text) for text, _ in rows))
-    return (
-        "\n".join(f"{text:<{width}}  # {_one_line(origin)}" if origin else text for text, origin in rows)
-        + "\n"
-    )
+    return "\n".join(f"{text:<{width}}  # {_one_line(origin)}" if origin else text for text, origin in rows) + "\n"
 
 
 def _one_line(text: str) -> str:

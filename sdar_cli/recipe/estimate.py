@@ -40,14 +40,10 @@ def tokens_per_step(recipe: Recipe) -> list[Part]:
             rows * per_row,
             f"{rows} rows × ({rollout.max_prompt_tokens} prompt + {rollout.max_response_tokens} response)",
         ),
-        Part(
-            "optimiser updates", math.ceil(rows / per_update), f"⌈{rows} rows / {per_update} rows an update⌉"
-        ),
+        Part("optimiser updates", math.ceil(rows / per_update), f"⌈{rows} rows / {per_update} rows an update⌉"),
     ]
     if recipe.needs_teacher:
-        parts.insert(
-            4, Part("teacher tokens", rows * per_row, "the trained rows once more, their skills not counted")
-        )
+        parts.insert(4, Part("teacher tokens", rows * per_row, "the trained rows once more, their skills not counted"))
     return parts
 
 
@@ -102,11 +98,7 @@ def _logits(recipe: Recipe, shape: Shape) -> Part:
 def _generation(recipe: Recipe, shape: Shape, size: int) -> Part:
     rollout, engine = recipe.rollout, recipe.engine
     if engine.kind == "vllm":
-        where = (
-            "on its own server"
-            if engine.mode == "server"
-            else f"{engine.gpu_memory:.0%} of the GPU, not added"
-        )
+        where = "on its own server" if engine.mode == "server" else f"{engine.gpu_memory:.0%} of the GPU, not added"
         return Part("generation (vLLM)", 0, where)
     batch = min(engine.max_batch, rollout.tasks * rollout.group)
     length = rollout.max_prompt_tokens + rollout.max_response_tokens

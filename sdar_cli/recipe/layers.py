@@ -70,9 +70,7 @@ class Merged:
         """
         for dotted, canonical in SYNONYMS.items():
             if layer.sets(dotted) and layer.sets(canonical):
-                raise RecipeError(
-                    f"{layer.place(dotted)}: {canonical} and {dotted} are the same wish: set one of them"
-                )
+                raise RecipeError(f"{layer.place(dotted)}: {canonical} and {dotted} are the same wish: set one of them")
             for typed, other in ((dotted, canonical), (canonical, dotted)):
                 if layer.sets(typed):
                     self._drop(other)

@@ -55,9 +55,7 @@ def recipe_file(reference: str) -> Path:
         RecipeError: neither exists; the sentence names the nearest recipe.
     """
     if not reference or "\0" in reference:
-        raise RecipeError(
-            f"{reference!r} is no recipe: give a name from `sdar recipes ls` or the path of a .yaml file"
-        )
+        raise RecipeError(f"{reference!r} is no recipe: give a name from `sdar recipes ls` or the path of a .yaml file")
     shipped = shipped_folder() / f"{reference}.yaml"
     if not Path(reference).is_absolute() and ".." not in Path(reference).parts and is_file(shipped):
         return shipped
@@ -66,9 +64,7 @@ def recipe_file(reference: str) -> Path:
         return path
     if is_folder(path) or path.suffix in (".yaml", ".yml") or path.is_absolute():
         what = "is a folder" if is_folder(path) else "does not exist"
-        raise RecipeError(
-            f"the recipe {reference} {what}: give the path of a .yaml file or a shipped recipe's name"
-        )
+        raise RecipeError(f"the recipe {reference} {what}: give the path of a .yaml file or a shipped recipe's name")
     meant = nearest(reference, shipped_recipes())
     hint = f"did you mean {meant!r}?" if meant else "choose one from `sdar recipes ls`, or give a .yaml file"
     raise RecipeError(f"there is no recipe {reference!r}: {hint}")
@@ -116,9 +112,7 @@ def load_recipe(
 def _split(text: str) -> tuple[str, Any]:
     key, value = parse_override(text)
     if key == "extends" or key.startswith("extends."):
-        raise RecipeError(
-            f"the override {text!r} cannot change what a recipe extends: use --recipe or -c instead"
-        )
+        raise RecipeError(f"the override {text!r} cannot change what a recipe extends: use --recipe or -c instead")
     return key, value
 
 
@@ -126,9 +120,7 @@ def _overlay(path: Path) -> Layer:
     document = read_file(Path(path))
     values = {} if document.value is None else normalise(document.value, str(path))
     if "extends" in values:
-        raise RecipeError(
-            f"{path} is an overlay and cannot have 'extends': give it with --recipe, or remove the key"
-        )
+        raise RecipeError(f"{path} is an overlay and cannot have 'extends': give it with --recipe, or remove the key")
     return Layer(values, str(path), document.lines)
 
 
@@ -138,19 +130,11 @@ def _file_layers(path: Path) -> list[Layer]:
     seen: list[Path] = []
     while True:
         resolved = path.resolve()
-        label = (
-            path.relative_to(shipped_folder()).as_posix()
-            if path.is_relative_to(shipped_folder())
-            else str(path)
-        )
+        label = path.relative_to(shipped_folder()).as_posix() if path.is_relative_to(shipped_folder()) else str(path)
         if resolved in seen:
-            raise RecipeError(
-                f"{label} extends itself through {layers[0].origin}: break the circle of 'extends'"
-            )
+            raise RecipeError(f"{label} extends itself through {layers[0].origin}: break the circle of 'extends'")
         if len(seen) == MAX_EXTENDS:
-            raise RecipeError(
-                f"{label} is more than {MAX_EXTENDS} steps of 'extends' away: shorten the chain"
-            )
+            raise RecipeError(f"{label} is more than {MAX_EXTENDS} steps of 'extends' away: shorten the chain")
         seen.append(resolved)
         document = read_file(path)
         if document.value is None:
@@ -166,9 +150,7 @@ def _file_layers(path: Path) -> list[Layer]:
 def _parent_file(parent: Any, child: Path, layer: Layer) -> Path:
     place = layer.place("extends")
     if not isinstance(parent, str) or not parent:
-        raise RecipeError(
-            f"{place}: extends is {parent!r}, but must be one recipe's name or path: correct it"
-        )
+        raise RecipeError(f"{place}: extends is {parent!r}, but must be one recipe's name or path: correct it")
     if Path(parent).suffix in (".yaml", ".yml"):
         path = Path(os.path.normpath(child.parent / user_path(parent)))
         if not is_file(path):

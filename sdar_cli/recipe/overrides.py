@@ -22,7 +22,5 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not separator:
         raise RecipeError(f"the override {text!r} has no value: write key=value, for example gate.beta=5")
     if not _KEY.match(key):
-        raise RecipeError(
-            f"the override {text!r} has no readable key: write dotted words, for example gate.beta=5"
-        )
+        raise RecipeError(f"the override {text!r} has no readable key: write dotted words, for example gate.beta=5")
     return key, parse(value, f"the override {key}").value

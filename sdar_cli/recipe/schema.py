@@ -255,8 +255,7 @@ class Recipe(Section):
             raise ValueError("no model: set model.path, model.tiny or init_from")
         if self.needs_teacher and self.skills.retrieval == "none":
             raise ValueError(
-                "a teacher without skills teaches nothing: set skills.retrieval to another value, "
-                "or method=grpo"
+                "a teacher without skills teaches nothing: set skills.retrieval to another value, or method=grpo"
             )
         if self.init_from is not None and self.warmup is not None:
             raise ValueError("init_from brings its own weights: set warmup=null")

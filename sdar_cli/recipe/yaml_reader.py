@@ -42,9 +42,7 @@ def read_file(path: Path) -> Document:
         if path.is_dir():
             raise RecipeError(f"{path} is a folder, not a recipe: give the path of a .yaml file")
         if path.stat().st_size > MAX_BYTES:
-            raise RecipeError(
-                f"{path} is larger than 1 MiB, which no recipe is: check that it is the right file"
-            )
+            raise RecipeError(f"{path} is larger than 1 MiB, which no recipe is: check that it is the right file")
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise RecipeError(f"{path} does not exist: check the path") from None
@@ -62,9 +60,7 @@ def parse(text: str, source: str) -> Document:
         _check_shape(yaml.parse(text, Loader=yaml.SafeLoader), source)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise RecipeError(
-            f"{source}{_place(error)} is not valid YAML ({_problem(error)}): correct that line"
-        ) from None
+        raise RecipeError(f"{source}{_place(error)} is not valid YAML ({_problem(error)}): correct that line") from None
     except (RecursionError, ValueError) as error:
         raise RecipeError(f"{source} is not valid YAML ({error}): rewrite the file") from None
     builder = _Builder(source)
@@ -94,9 +90,7 @@ def _check_shape(events: Any, source: str) -> None:
     for count, event in enumerate(events):
         if getattr(event, "tag", None) is not None:
             line = event.start_mark.line + 1
-            raise RecipeError(
-                f"{source}:{line} uses the YAML tag {event.tag!r}: recipes have no tags, remove it"
-            )
+            raise RecipeError(f"{source}:{line} uses the YAML tag {event.tag!r}: recipes have no tags, remove it")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -104,9 +98,7 @@ def _check_shape(events: Any, source: str) -> None:
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
         if documents > 1:
-            raise RecipeError(
-                f"{source} holds more than one YAML document: keep one, without further '---' lines"
-            )
+            raise RecipeError(f"{source} holds more than one YAML document: keep one, without further '---' lines")
         if depth > MAX_DEPTH:
             raise RecipeError(f"{source} is nested deeper than {MAX_DEPTH} levels: no recipe is, flatten it")
         if count > MAX_NODES:
@@ -127,9 +119,7 @@ class _Builder:
         self.visits += 1
         line = node.start_mark.line + 1
         if self.visits > MAX_NODES or depth > MAX_DEPTH:
-            raise RecipeError(
-                f"{self.source}:{line} repeats itself through anchors too often: write the values out"
-            )
+            raise RecipeError(f"{self.source}:{line} repeats itself through anchors too often: write the values out")
         if isinstance(node, yaml.ScalarNode):
             return scalar(node.value) if node.style is None else node.value
         if isinstance(node, yaml.SequenceNode):
@@ -143,14 +133,10 @@ class _Builder:
         for name_node, value_node in node.value:
             line = name_node.start_mark.line + 1
             if not isinstance(name_node, yaml.ScalarNode) or not name_node.value:
-                raise RecipeError(
-                    f"{self.source}:{line} has a key that is not a word: keys of a recipe are words"
-                )
+                raise RecipeError(f"{self.source}:{line} has a key that is not a word: keys of a recipe are words")
             name = name_node.value
             if "." in name:
-                raise RecipeError(
-                    f"{self.source}:{line} has the key {name!r}: write it as keys within a section"
-                )
+                raise RecipeError(f"{self.source}:{line} has the key {name!r}: write it as keys within a section")
             if name in result:
                 raise RecipeError(f"{self.source}:{line} has the key {name!r} twice: remove one of them")
             dotted = f"{key}.{name}" if key else name

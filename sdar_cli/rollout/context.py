@@ -145,4 +145,3 @@ class Context:
 
     def _tokenise(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
-

@@ -57,7 +57,11 @@ class HFPolicy:
         )
 
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]:
-        return [g for start in range(0, len(prompts), self.max_batch) for g in self._batch(prompts[start : start + self.max_batch])]
+        return [
+            g
+            for start in range(0, len(prompts), self.max_batch)
+            for g in self._batch(prompts[start : start + self.max_batch])
+        ]
 
     def _batch(self, prompts: Sequence[list[int]]) -> list[Generation]:
         import torch

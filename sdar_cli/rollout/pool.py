@@ -56,13 +56,9 @@ class Pool:
     is made; an inline environment has none, and no timeout.
     """
 
-    def __init__(
-        self, environment: type[Environment], options: Options, *, workers: int, timeout: float
-    ) -> None:
+    def __init__(self, environment: type[Environment], options: Options, *, workers: int, timeout: float) -> None:
         if workers < 1 or timeout <= 0:
-            raise ValueError(
-                f"a pool needs workers of at least 1 and a timeout above 0, not {workers}, {timeout}"
-            )
+            raise ValueError(f"a pool needs workers of at least 1 and a timeout above 0, not {workers}, {timeout}")
         self._backend: _Inline | _Workers
         if environment.isolation == "inline":
             self._backend = _Inline(environment, options)
@@ -83,9 +79,7 @@ class Pool:
                 raise ValueError(f"slot {slot} has no live episode: reset it before it is stepped")
         lost = {slot for slot in actions if self._states[slot] is _State.LOST}
         answers = self._call("step", {slot: text for slot, text in actions.items() if slot not in lost})
-        return {
-            slot: SlotError("its worker was replaced") if slot in lost else answers[slot] for slot in actions
-        }
+        return {slot: SlotError("its worker was replaced") if slot in lost else answers[slot] for slot in actions}
 
     def release(self, slots: Iterable[int]) -> None:
         """Say that these episodes are over, though the environment did not end them (a turn limit)."""

@@ -44,9 +44,7 @@ class SkillBank:
             raise SkillError(f"skill bank {folder} is not a folder: give one that holds markdown skills")
         files = _markdown_files(folder)
         if not files:
-            raise SkillError(
-                f"skill bank {folder} holds no markdown file: add skills to it, or give another folder"
-            )
+            raise SkillError(f"skill bank {folder} holds no markdown file: add skills to it, or give another folder")
         parsed = [(str(path), parse_skill(_read(path), where=str(path), stem=path.stem)) for path in files]
         return cls._of(name or folder.resolve().name, parsed)
 
@@ -69,9 +67,7 @@ class SkillBank:
         homes: dict[str, str] = {}
         for where, skill in parsed:
             if skill.name in homes:
-                raise SkillError(
-                    f"{homes[skill.name]} and {where} share the name '{skill.name}': rename one of them"
-                )
+                raise SkillError(f"{homes[skill.name]} and {where} share the name '{skill.name}': rename one of them")
             homes[skill.name] = where
         skills = tuple(sorted((skill for _, skill in parsed), key=lambda skill: skill.name))
         content = json.dumps([asdict(skill) for skill in skills], sort_keys=True)
@@ -123,9 +119,7 @@ def _markdown_files(folder: Path) -> list[Path]:
             if path.suffix.lower() != ".md" or name.lower() == "readme.md":
                 continue
             if not path.resolve().is_relative_to(root):
-                raise SkillError(
-                    f"{path} is a link that leaves the bank's folder: copy the file into the bank"
-                )
+                raise SkillError(f"{path} is a link that leaves the bank's folder: copy the file into the bank")
             if not path.is_file():
                 raise SkillError(f"{path} is not a readable file: remove it from the bank")
             found.append(path)
@@ -143,9 +137,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise SkillError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
     if len(data) > MAX_FILE_BYTES:
-        raise SkillError(
-            f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB: shorten it, a skill is a few lines"
-        )
+        raise SkillError(f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB: shorten it, a skill is a few lines")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

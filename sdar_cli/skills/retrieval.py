@@ -89,9 +89,7 @@ class TaskTypeRetriever(Retriever):
     kind = "task_type"
 
     def select(self, task_type: str, text: str, key: str) -> Iterable[tuple[Skill, str]]:
-        return (
-            (skill, f"task type {task_type}") for skill in self.bank.skills if task_type in skill.task_types
-        )
+        return ((skill, f"task type {task_type}") for skill in self.bank.skills if task_type in skill.task_types)
 
 
 class KeywordRetriever(Retriever):
@@ -126,10 +124,7 @@ class RandomRetriever(Retriever):
     def select(self, task_type: str, text: str, key: str) -> Iterable[tuple[Skill, str]]:
         candidates = self._task_skills()
         draw = random.Random(f"{self.seed}:{key}")
-        return (
-            (skill, "random draw")
-            for skill in draw.sample(candidates, min(self.section.top_k, len(candidates)))
-        )
+        return ((skill, "random draw") for skill in draw.sample(candidates, min(self.section.top_k, len(candidates))))
 
 
 class NoRetriever(Retriever):
@@ -142,8 +137,7 @@ class NoRetriever(Retriever):
 
 
 RETRIEVERS: dict[str, type[Retriever]] = {
-    rule.kind: rule
-    for rule in (TaskTypeRetriever, KeywordRetriever, FullRetriever, RandomRetriever, NoRetriever)
+    rule.kind: rule for rule in (TaskTypeRetriever, KeywordRetriever, FullRetriever, RandomRetriever, NoRetriever)
 }
 
 

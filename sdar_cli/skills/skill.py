@@ -28,9 +28,7 @@ MAX_FILE_BYTES = 64 * 1024
 MAX_FRONT_MATTER_CHARACTERS = 8 * 1024
 
 _KEYS = ("name", "description", "task_types", "keywords")
-_FRONT_MATTER = re.compile(
-    r"\A---[ \t]*\n(?P<head>.*?)^---[ \t]*(?:\n|\Z)(?P<body>.*)\Z", re.DOTALL | re.MULTILINE
-)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<head>.*?)^---[ \t]*(?:\n|\Z)(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _CHAT_MARKER = re.compile(r"<\|[^|<>\s]{1,40}\|>")
 
@@ -57,28 +55,20 @@ def parse_skill(text: str, *, where: str, stem: str) -> Skill:
     Raises SkillError, one sentence naming the file and the key.
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_FILE_BYTES:
-        raise SkillError(
-            f"{where} is larger than {MAX_FILE_BYTES // 1024} KiB: shorten it, a skill is a few lines"
-        )
+        raise SkillError(f"{where} is larger than {MAX_FILE_BYTES // 1024} KiB: shorten it, a skill is a few lines")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     match = _FRONT_MATTER.match(text)
     if match is None:
-        raise SkillError(
-            f"{where} has no front matter: begin it with {', '.join(_KEYS)} between two lines of '---'"
-        )
+        raise SkillError(f"{where} has no front matter: begin it with {', '.join(_KEYS)} between two lines of '---'")
     values = _front_matter(match["head"], where)
     name = _line(values, "name", where, default=stem)
     body = match["body"].strip()
     if not body:
-        raise SkillError(
-            f"{where} has no text after its front matter: write what the skill says, or delete the file"
-        )
+        raise SkillError(f"{where} has no text after its front matter: write what the skill says, or delete the file")
     if found := _CONTROL.search(body):
         raise SkillError(f"{where} holds the control character {found[0]!r}: remove it from the text")
     if found := _CHAT_MARKER.search(body):
-        raise SkillError(
-            f"{where} holds {found[0]!r}, which chat templates read as a marker: remove it from the text"
-        )
+        raise SkillError(f"{where} holds {found[0]!r}, which chat templates read as a marker: remove it from the text")
     return Skill(
         name=name,
         description=_line(values, "description", where),
@@ -101,9 +91,7 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value.__class__ is str and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} twice", key.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} twice", key.start_mark)
             if key.value.__class__ is str:
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -123,9 +111,7 @@ def _front_matter(head: str, where: str) -> dict[str, Any]:
             f"{where} line {line} has front matter that cannot be read ({problem}): mend the YAML"
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise SkillError(
-            f"{where} has front matter that is not readable YAML: write one 'key: value' a line"
-        ) from None
+        raise SkillError(f"{where} has front matter that is not readable YAML: write one 'key: value' a line") from None
     if not isinstance(values, dict):
         raise SkillError(f"{where} has front matter that is not a mapping: write one 'key: value' a line")
     for key in values:
@@ -149,29 +135,21 @@ def _line(values: dict[str, Any], key: str, where: str, default: str | None = No
         raise SkillError(f"{where} has no '{key}': add a line '{key}: ...' to its front matter")
     value = values.get(key, default)
     if not isinstance(value, str) or not value.strip():
-        raise SkillError(
-            f"{where} has '{key}' = {_show(value)}: write a line of text, in quotes if it is a number"
-        )
+        raise SkillError(f"{where} has '{key}' = {_show(value)}: write a line of text, in quotes if it is a number")
     if len(value) > 500 or any(not c.isprintable() for c in value.strip()):
-        raise SkillError(
-            f"{where} has a '{key}' that is longer than a line: keep it under 500 characters on one line"
-        )
+        raise SkillError(f"{where} has a '{key}' that is longer than a line: keep it under 500 characters on one line")
     return value.strip()
 
 
 def _list(values: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
     if key not in values:
-        raise SkillError(
-            f"{where} has no '{key}': add '{key}: [...]' to its front matter, empty for a general skill"
-        )
+        raise SkillError(f"{where} has no '{key}': add '{key}: [...]' to its front matter, empty for a general skill")
     value = values[key]
     if not isinstance(value, list):
         raise SkillError(f"{where} has '{key}' = {_show(value)}: write a list, '{key}: [one, two]'")
     for item in value:
         if not isinstance(item, str) or not item.strip():
-            raise SkillError(
-                f"{where} has {_show(item)} in '{key}': write words there, in quotes if they are numbers"
-            )
+            raise SkillError(f"{where} has {_show(item)} in '{key}': write words there, in quotes if they are numbers")
     return tuple(dict.fromkeys(item.strip() for item in value))
 
 

@@ -68,8 +68,7 @@ class Outbox:
                         )
                     return
                 self._say(
-                    f"the MLflow store {self._store} refused {what} ({one_line(error)}): "
-                    "report it as a bug of sdar"
+                    f"the MLflow store {self._store} refused {what} ({one_line(error)}): report it as a bug of sdar"
                 )
                 self.dropped += 1
             self._failures = 0

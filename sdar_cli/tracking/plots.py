@@ -67,9 +67,7 @@ def success(rows: Sequence[Row]) -> Figure | None:
         steps, values = _series(rows, name)
         if steps:
             shares = [100 * value for value in values]
-            axes.plot(
-                steps, shares, dash, color=colour, label=label, marker=marker, markersize=4, linewidth=1.3
-            )
+            axes.plot(steps, shares, dash, color=colour, label=label, marker=marker, markersize=4, linewidth=1.3)
     axes.set(title="Success", ylabel="episodes solved (%)", ylim=(-3, 103))
     axes.legend(loc="best")
     return figure
@@ -84,9 +82,7 @@ def gap_and_gate(rows: Sequence[Row]) -> Figure | None:
     spread = dict(zip(*_series(rows, "gap/std"), strict=True))
     low = [value - spread.get(step, 0.0) for step, value in zip(steps, mean, strict=True)]
     high = [value + spread.get(step, 0.0) for step, value in zip(steps, mean, strict=True)]
-    above.fill_between(
-        steps, low, high, color=BLUE, alpha=0.15, linewidth=0, label="± one standard deviation"
-    )
+    above.fill_between(steps, low, high, color=BLUE, alpha=0.15, linewidth=0, label="± one standard deviation")
     above.plot(steps, mean, color=BLUE, linewidth=1.3, label="mean")
     above.axhline(0, color=GREY, linewidth=0.8)
     above.set(title="Gap between teacher and student", ylabel="Δ (nats a token)")
@@ -112,10 +108,7 @@ def by_turn(rows: Sequence[Row]) -> Figure | None:
     for axes, (signal, label, colours) in zip(
         panels, [("gap", "mean gap Δ (nats)", "RdBu"), ("gate", "mean gate g", "viridis")], strict=True
     ):
-        cells = [
-            [by_step[step].get(f"{signal}/turn_{turn:02d}/mean", math.nan) for step in steps]
-            for turn in indices
-        ]
+        cells = [[by_step[step].get(f"{signal}/turn_{turn:02d}/mean", math.nan) for step in steps] for turn in indices]
         finite = [abs(value) for line in cells for value in line if math.isfinite(value)]
         top = max(finite, default=1.0) or 1.0
         low, high = (-top, top) if signal == "gap" else (0.0, 1.0)

@@ -60,9 +60,7 @@ def check_store(uri: str) -> None:
     """
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
-        raise RunError(
-            f"there is no MLflow store at {file}: train a run first, or name the folder with --runs"
-        )
+        raise RunError(f"there is no MLflow store at {file}: train a run first, or name the folder with --runs")
 
 
 class Server:
@@ -74,9 +72,7 @@ class Server:
         command += ["--workers", "1", "--artifacts-destination", str(runs_root / ARTIFACTS)]
         environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
         environment.pop("MLFLOW_TRACKING_URI", None)
-        environment.setdefault(
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false"
-        )  # eight processes that we never use
+        environment.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes that we never use
         self._process = subprocess.Popen(
             command,
             env=environment,

@@ -47,9 +47,7 @@ PARAMS_PER_CALL = 100
 class Tracker:
     """Made by ``start``; writes from one thread of the main process."""
 
-    def __init__(
-        self, client: MlflowClient, uri: str, experiment_id: str, run_id: str, say: Callable
-    ) -> None:
+    def __init__(self, client: MlflowClient, uri: str, experiment_id: str, run_id: str, say: Callable) -> None:
         self._client = client
         self._uri = uri
         self._experiment_id = experiment_id
@@ -174,6 +172,11 @@ class Tracker:
         if built:
             self._put(f"traces of step {step}", write)
         return len(built)
+
+    def has_run(self, tags: Mapping[str, str]) -> bool:
+        """Whether the experiment has a run with these tags."""
+        wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        return bool(self._client.search_runs([self._experiment_id], wanted, max_results=1))
 
     def tag(self, key: str, value: str) -> None:
         self._put(f"tag {key}", self._client.set_tag, self.run_id, key, value)

@@ -104,9 +104,7 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
             recipe=recipe,
             model=model,
             tokenizer=tokenizer,
-            make_loop=lambda made: workshop.loop(
-                made, tokenizer, set(made.eos_token_ids), workshop.context(tokenizer)
-            ),
+            make_loop=lambda made: workshop.loop(made, tokenizer, set(made.eos_token_ids), workshop.context(tokenizer)),
             schedule=TaskSchedule(workshop.environment.tasks("train"), recipe.rollout.tasks, recipe.seed),
             output=run.path / "checkpoints",
             max_model_tokens=longest,

@@ -41,4 +41,3 @@ class RunRecorder(Listener):
 
     def checkpoint(self, step: int, folder: Path) -> None:
         self.run.prune_checkpoints(self.recipe.train.keep_checkpoints)
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sdar_cli.objectives.advantages import group_advantages, turn_advantages
 from sdar_cli.rollout.episode import Episode
@@ -122,7 +123,7 @@ def split_updates(rows: Sequence[Row], rows_per_update: int | None) -> list[list
     count = -(-len(rows) // size)
     base, extra = divmod(len(rows), count)
     bounds = [i * base + min(i, extra) for i in range(count + 1)]
-    return [list(range(a, b)) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [list(range(a, b)) for a, b in pairwise(bounds)]
 
 
 def split_microbatches(rows: Sequence[Row], indices: Sequence[int], budget: int) -> list[list[int]]:

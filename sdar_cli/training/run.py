@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,7 +78,7 @@ def _run(workshop: Workshop, panel: Panel, run: RunFolder, root: Path, display: 
     from sdar_cli.tracking.journal import Journal
 
     display.message(f"run {run.name}")
-    with _status(run), _tracking(workshop, run, root, display) as tracker:
+    with _status(run, display), _tracking(workshop, run, root, display) as tracker:
         journal = Journal(run.path / "metrics.jsonl")
         listener = Listeners(RunRecorder(run, workshop.recipe, journal, tracker), display)
         report = _phases(workshop, panel, run, root, listener, tracker, journal)
@@ -95,9 +94,12 @@ def _phases(
     from sdar_cli.evaluation.evaluator import Evaluator
     from sdar_cli.training.base import prepare_base
     from sdar_cli.training.build import build_trainer
+    from sdar_cli.training.warmup_tracking import track_warmup
 
     run.update(status=RunStatus.WARMING_UP)
     base = prepare_base(workshop, run, root, listener)
+    if base.warmup is not None:
+        track_warmup(base.warmup, workshop.recipe, run.state.tracking_uri, tracker)
     evaluator = Evaluator(workshop, panel)
     built = build_trainer(workshop, base.path, run, listener)
     cells = _evaluate_base(workshop, evaluator, built, run, base, listener)
@@ -163,13 +165,13 @@ def _publish(run: RunFolder, tracker: Tracker, report: InternalisationReport, jo
 
 
 @contextmanager
-def _status(run: RunFolder) -> Iterator[None]:
+def _status(run: RunFolder, display: Listener) -> Iterator[None]:
     """Write down how the run ended when it did not end well."""
     try:
         yield
     except KeyboardInterrupt:
         run.update(status=RunStatus.INTERRUPTED)
-        print(f"interrupted: go on with `{_resume_command(run)}`", file=sys.stderr)
+        display.message(f"interrupted: go on with `{_resume_command(run)}`")
         raise
     except SdarError as error:
         run.update(status=RunStatus.FAILED, error=str(error))
@@ -231,4 +233,3 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             out[f"{prefix}{key}"] = value
     return out
-

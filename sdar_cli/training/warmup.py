@@ -117,6 +117,7 @@ def _train(
     """Fit ``model`` in place; the log's rows and the number of updates."""
     import tempfile
 
+    import torch
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
@@ -144,6 +145,7 @@ def _train(
             dataset_kwargs={"skip_prepare_dataset": True},
             gradient_checkpointing=recipe.model.gradient_checkpointing,
             bf16=recipe.model.dtype == "bfloat16",
+            use_cpu=not torch.accelerator.is_available(),
             seed=seed,
             data_seed=seed,
             logging_steps=min(LOG_EVERY, -(-len(shown) // section.batch)),
@@ -161,18 +163,14 @@ def _train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-        return [
-            _log_row(row) for row in trainer.state.log_history if "loss" in row
-        ], trainer.state.global_step
+        return [_log_row(row) for row in trainer.state.log_history if "loss" in row], trainer.state.global_step
 
 
 def _listener(progress: Progress | None) -> Any:
     from transformers import TrainerCallback
 
     class Listener(TrainerCallback):
-        def on_log(
-            self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
-        ) -> None:
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
             if progress is not None and logs and "loss" in logs:
                 progress(state.global_step, state.max_steps, _log_row({**logs, "step": state.global_step}))
 

@@ -54,9 +54,7 @@ def warmup_key(recipe: Recipe, environment: Environment, bank: SkillBank) -> str
         "options": environment.options.model_dump(mode="json"),
         "skills": recipe.skills.model_dump(mode="json"),
         "bank": bank.digest,
-        "rollout": {
-            name: getattr(recipe.rollout, name) for name in ("context", "history", "max_prompt_tokens")
-        },
+        "rollout": {name: getattr(recipe.rollout, name) for name in ("context", "history", "max_prompt_tokens")},
         "packages": {name: metadata.version(name) for name in ("torch", "transformers", "trl")},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -73,9 +73,7 @@ def make_examples(
             action = exchange.action
             if action not in responses:
                 text = environment.format_response(action)
-                responses[action] = tokenizer(text, add_special_tokens=False)["input_ids"] + [
-                    tokenizer.eos_token_id
-                ]
+                responses[action] = tokenizer(text, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
             examples[with_skills].append(Example(prompt.ids, responses[action]))
             context.advance(dialogue, prompt, responses[action], action, after)
     if not played:
@@ -100,9 +98,7 @@ def demonstrations(recipe: Recipe, environment: Environment) -> Iterator[tuple[D
     rng.shuffle(tasks)
     wanted = [tasks[index % len(tasks)] for index in range(section.demonstrations)]
     if section.shuffle_rulebooks and hasattr(environment, "with_rulebook"):
-        for task, rulebook_seed in zip(
-            wanted, rulebook_seeds(environment, section.demonstrations, seed), strict=True
-        ):
+        for task, rulebook_seed in zip(wanted, rulebook_seeds(environment, section.demonstrations, seed), strict=True):
             world = environment.with_rulebook(rulebook_seed)
             played = demonstrate(world, task)
             if played is not None:
@@ -167,9 +163,7 @@ def _skill(text: str, name: str) -> Skill:
 
 def _retrieve(retriever: Any, environment: Environment, played: Demonstration) -> Any:
     task = played.task
-    return retriever.retrieve(
-        task_type=task.task_type, text=environment.goal(task, played.first), key=task.id
-    )
+    return retriever.retrieve(task_type=task.task_type, text=environment.goal(task, played.first), key=task.id)
 
 
 def reading_order(examples: Sequence[Example], epochs: float, batch: int, seed: int) -> list[int]:

@@ -76,9 +76,7 @@ def test_the_ui_serves_the_store_and_takes_the_server_with_it(tmp_path: Path) ->
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "sdar_cli.cli.main", "ui", "--runs", str(tmp_path), "--port", str(port)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    ) as ui:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as ui:
         assert ui.stdout is not None
         url = ui.stdout.readline().strip()
         assert url == f"http://127.0.0.1:{port}"

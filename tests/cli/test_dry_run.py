@@ -14,12 +14,7 @@ from sdar_cli.recipe.load import load_recipe
 
 
 def test_the_plan_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        main(
-            ["train", "--recipe", "quickstart", "gate.temperature=0.1", "--seed", "4", "--dry-run", "--json"]
-        )
-        == 0
-    )
+    assert main(["train", "--recipe", "quickstart", "gate.temperature=0.1", "--seed", "4", "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     recipe = load_recipe("quickstart", overrides=["gate.beta=10", "seed=4"]).recipe
     assert plan["recipe_digest"] == recipe_digest(recipe)
@@ -75,9 +70,7 @@ def test_the_command_is_the_one_that_was_tried(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == out
 
 
-def test_data_that_are_not_here_are_told_and_not_raised(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_data_that_are_not_here_are_told_and_not_raised(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = [
         "train",
         "--recipe",

@@ -58,9 +58,7 @@ def test_nothing_heavy_is_loaded(tmp_path: Path, words: list[str]) -> None:
 
 
 def test_the_overview_loads_not_even_the_schema(tmp_path: Path) -> None:
-    code = (
-        "import sys; from sdar_cli.cli.main import main; main(['--help']); print('pydantic' in sys.modules)"
-    )
+    code = "import sys; from sdar_cli.cli.main import main; main(['--help']); print('pydantic' in sys.modules)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.stdout.rstrip().endswith("False")

@@ -28,9 +28,7 @@ def test_recipes_show(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     assert shown["origins"]["seed"] == "default" and len(shown["digest"]) == 64
 
 
-def test_recipes_cp(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recipes_cp(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["recipes", "cp", "quickstart"]) == 0
     assert load_recipe("./quickstart.yaml").recipe == load_recipe("quickstart").recipe

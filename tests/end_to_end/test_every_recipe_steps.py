@@ -46,9 +46,7 @@ def recipe_of(name: str) -> Recipe:
 def cases() -> list[object]:
     engine = [
         pytest.mark.engine,
-        pytest.mark.skipif(
-            importlib.util.find_spec("alfworld") is None, reason="the alfworld extra is not installed"
-        ),
+        pytest.mark.skipif(importlib.util.find_spec("alfworld") is None, reason="the alfworld extra is not installed"),
     ]
     return [
         pytest.param(name, marks=engine if recipe_of(name).environment.name == "alfworld" else [])

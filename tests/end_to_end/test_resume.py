@@ -117,9 +117,7 @@ def test_ctrl_c_before_the_training(sdar: Sdar, trained: Trained, monkeypatch: p
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(RunRecorder, "evaluation", evaluation)
-    done = sdar(
-        "train", "--recipe", "quickstart", *SHORT, "--init-from", "first", "train.steps=1", "--name", "early"
-    )
+    done = sdar("train", "--recipe", "quickstart", *SHORT, "--init-from", "first", "train.steps=1", "--name", "early")
     assert done.code == 130 and "go on with `sdar resume early --runs" in done.err, done.err
     run = RunFolder.open(sdar.root / "early")
     assert run.state.status == "interrupted" and set(run.evaluations()) == {"base-no_skills"}

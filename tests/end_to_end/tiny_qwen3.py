@@ -46,11 +46,7 @@ def _tokenizer():
     import sdar_envs.alfworld
 
     source = Path(sdar_envs.alfworld.__file__).parent
-    texts = [
-        path.read_text(encoding="utf-8")
-        for path in sorted(source.rglob("*"))
-        if path.suffix in (".md", ".py")
-    ]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(source.rglob("*")) if path.suffix in (".md", ".py")]
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = Bytes()

@@ -72,9 +72,7 @@ def test_generate_shows_the_games(capsys: pytest.CaptureFixture[str]) -> None:
         (("--generate", "--recipe", "quickstart"), "error: the recipe quickstart does not play generated"),
     ],
 )
-def test_errors_are_one_sentence(
-    arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_errors_are_one_sentence(arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
     assert err.startswith(sentence)
@@ -94,8 +92,6 @@ def test_a_failed_download_ends_in_one_sentence(
     monkeypatch.setattr("shutil.which", lambda name, path=None: str(script))
     status, last = command._download(tmp_path / "games")
     assert (status, last) == (1, "ConnectionError: no route")
-    with pytest.raises(
-        command.EnvironmentSetupError, match=r"status 1 \(ConnectionError: no route\): check the net"
-    ):
+    with pytest.raises(command.EnvironmentSetupError, match=r"status 1 \(ConnectionError: no route\): check the net"):
         command._fetch(str(tmp_path / "games"))
     assert capfd.readouterr().out == ""

@@ -29,9 +29,7 @@ def environment(**options: object) -> Alfworld:
 
 def history(turns: int, window: int = 2) -> History:
     seen = [Observation(OPENING, ("go to desk 1", "go to shelf 1", "look"))]
-    seen += [
-        Observation(f"You arrive at desk {number}.", (f"examine desk {number}",)) for number in range(1, 9)
-    ]
+    seen += [Observation(f"You arrive at desk {number}.", (f"examine desk {number}",)) for number in range(1, 9)]
     past = tuple(Exchange(seen[index], f"go to desk {index + 1}") for index in range(turns))
     return History(TASK, "put some pen on shelf", past, seen[turns], window)
 
@@ -88,9 +86,7 @@ def test_missing_data_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(EnvironmentSetupError) as caught:
         environment().tasks("valid_seen")
     message = str(caught.value)
-    assert message.startswith(
-        f"the official ALFWorld games are not at {tmp_path}/nowhere/json_2.1.1/valid_seen: "
-    )
+    assert message.startswith(f"the official ALFWorld games are not at {tmp_path}/nowhere/json_2.1.1/valid_seen: ")
     assert "`sdar data alfworld --fetch`" in message
     (tmp_path / "json_2.1.1" / "train").mkdir(parents=True)
     with pytest.raises(EnvironmentSetupError, match=r"holds no game.tw-pddl: fetch"):
@@ -99,9 +95,7 @@ def test_missing_data_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(("games", "split"), [("official", "test"), ("generated", "valid_seen")])
 def test_a_split_of_the_other_kind_is_refused(games: str, split: str) -> None:
-    with pytest.raises(
-        EnvironmentSetupError, match=f"{games} ALFWorld games have no split '{split}': use one of"
-    ):
+    with pytest.raises(EnvironmentSetupError, match=f"{games} ALFWorld games have no split '{split}': use one of"):
         environment(games=games).tasks(split)
 
 
@@ -176,17 +170,12 @@ def test_format_response_is_what_parse_reads() -> None:
         ("", "no action tag", ""),
     ],
 )
-def test_an_invalid_response_says_why_and_sends_what_upstream_sends(
-    response: str, reason: str, fallback: str
-) -> None:
+def test_an_invalid_response_says_why_and_sends_what_upstream_sends(response: str, reason: str, fallback: str) -> None:
     assert environment().parse(response) == Invalid(reason, fallback)
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.text()
-    | st.lists(st.sampled_from(["<think>", "</think>", "<action>", "</action>", "a", " "])).map("".join)
-)
+@given(st.text() | st.lists(st.sampled_from(["<think>", "</think>", "<action>", "</action>", "a", " "])).map("".join))
 def test_parse_is_total(response: str) -> None:
     parsed = environment().parse(response)
     if isinstance(parsed, Action):

@@ -81,11 +81,7 @@ def test_two_processes_make_what_one_makes(tmp_path: Path, monkeypatch: pytest.M
         assert seen == [(number, 6) for number in range(1, 7)]
         assert [path.name for path in folder.parent.iterdir()] == [folder.name], "no draft stays behind"
         contents.append(
-            {
-                path.relative_to(folder): path.read_text()
-                for path in sorted(folder.rglob("*"))
-                if path.is_file()
-            }
+            {path.relative_to(folder): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
         )
         assert generate(SUITE, progress=lambda *counts: pytest.fail("made twice")) == folder
     assert contents[0] == contents[1]
@@ -107,9 +103,7 @@ def test_a_suite_reads_as_official_data(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("SDAR_CACHE", str(tmp_path))
     folder = generate(SUITE)
     listed = index(SUITE)
-    assert {task.id for task in official_tasks(str(folder), "train")} == {
-        entry["id"] for entry in listed["train"]
-    }
+    assert {task.id for task in official_tasks(str(folder), "train")} == {entry["id"] for entry in listed["train"]}
     trial = json.loads(next(folder.rglob("traj_data.json")).read_text())
     assert trial["task_type"] in TASK_TYPES
 

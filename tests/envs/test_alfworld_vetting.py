@@ -59,14 +59,10 @@ def test_a_known_game_passes(content: dict[str, Any], tmp_path: Path) -> None:
         ),
     ],
 )
-def test_anything_else_is_refused(
-    content: dict[str, Any], key: str, old: str, new: str, complaint: str
-) -> None:
+def test_anything_else_is_refused(content: dict[str, Any], key: str, old: str, new: str, complaint: str) -> None:
     assert old in content[key]
     content[key] = content[key].replace(old, new)
-    with pytest.raises(
-        EnvironmentSetupError, match=f"^the/file is refused because its {complaint}: "
-    ) as caught:
+    with pytest.raises(EnvironmentSetupError, match=f"^the/file is refused because its {complaint}: ") as caught:
         vet(content, "the/file")
     assert "generated ones" in str(caught.value)
 
@@ -102,9 +98,7 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["pddl_domain", "grammar", "pddl_problem", "walkthrough"]), inner, max_size=4
-        )
+        | st.dictionaries(st.sampled_from(["pddl_domain", "grammar", "pddl_problem", "walkthrough"]), inner, max_size=4)
     ),
     max_leaves=8,
 )

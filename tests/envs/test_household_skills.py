@@ -53,7 +53,5 @@ def test_a_task_gets_the_rule_that_it_needs() -> None:
         retrieval = retriever.retrieve(task_type=task.task_type, text=task.goal, key=task.id)
         verb = task.goal.split()[0]
         assert retrieval.has_task_skill
-        assert f"You {verb} {words.preposition(verb)} the {world.rulebook.stations[verb]}." in render_block(
-            retrieval
-        )
+        assert f"You {verb} {words.preposition(verb)} the {world.rulebook.stations[verb]}." in render_block(retrieval)
         assert len(retrieval.skills) == 2

@@ -133,10 +133,7 @@ def test_all_stations_look_alike_before_they_are_used() -> None:
         assert station not in observation.text
 
 
-@given(
-    st.text(max_size=60)
-    | st.lists(st.sampled_from(["take", "go to", "mug", "desk", "put", "with"])).map(" ".join)
-)
+@given(st.text(max_size=60) | st.lists(st.sampled_from(["take", "go to", "mug", "desk", "put", "with"])).map(" ".join))
 def test_what_is_not_admissible_changes_nothing(action: str) -> None:
     task = WORLD.tasks("train")[5]
     observation = WORLD.reset(task)

@@ -124,9 +124,7 @@ def test_tasks_come_in_the_panels_order() -> None:
 
 def test_tasks_of_another_world_are_refused() -> None:
     panel = Panel.make(Toy({"a": 9, "b": 9}), "test", 18, 0)
-    with pytest.raises(
-        PanelError, match="9 of 18 tasks of the panel are not in split 'test' of toy, for example"
-    ):
+    with pytest.raises(PanelError, match="9 of 18 tasks of the panel are not in split 'test' of toy, for example"):
         panel.tasks(Toy({"a": 9}))
     with pytest.raises(PanelError, match="with other options"):
         panel.tasks(Toy({"a": 9, "b": 9}, ToyOptions(rules=3)))
@@ -143,9 +141,7 @@ def test_overlap_with_training_is_named() -> None:
     panel = Panel.make(environment, "test", 9, 0)
     panel.check_disjoint(environment.tasks("train"))
     train = [*environment.tasks("train"), Task("test/a/3", "a")]
-    with pytest.raises(
-        PanelError, match="1 of 9 tasks of the panel are training tasks, for example 'test/a/3'"
-    ):
+    with pytest.raises(PanelError, match="1 of 9 tasks of the panel are training tasks, for example 'test/a/3'"):
         panel.check_disjoint(train)
 
 

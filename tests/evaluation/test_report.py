@@ -96,9 +96,7 @@ def test_a_base_that_gains_nothing_leaves_the_fraction_undefined(make_evaluation
         make_evaluation("skills", "trained", TRAINED),
     )
     assert report.internalised is None
-    assert "undefined, as the base's own gain from skills is not clearly above 0" in " ".join(
-        report.text().split()
-    )
+    assert "undefined, as the base's own gain from skills is not clearly above 0" in " ".join(report.text().split())
     assert report.gap.episodes_needed is None
     assert report.to_json()["internalised_fraction"] is None
 
@@ -134,9 +132,7 @@ def test_other_tasks_half_a_base_and_two_banks_are_refused(make_evaluation) -> N
     ]
     base = make_evaluation("no_skills", "base", BASE)
     with pytest.raises(PanelError, match="do not list the same tasks"):
-        InternalisationReport.build(
-            None, None, make_evaluation("no_skills", "trained", TRAINED[:-1]), trained[1]
-        )
+        InternalisationReport.build(None, None, make_evaluation("no_skills", "trained", TRAINED[:-1]), trained[1])
     with pytest.raises(PanelError, match="has mode skills, where no_skills was needed"):
         InternalisationReport.build(None, None, *reversed(trained))
     with pytest.raises(PanelError, match="one mode only"):

@@ -88,9 +88,7 @@ def test_paired_difference_is_bounded_antisymmetric_and_blind_to_order(
     ("p_both", "p_first", "p_second", "n"),
     [(0.1, 0.5, 0.05, 128), (0.6, 0.05, 0.05, 128), (0.1, 0.85, 0.01, 128), (0.3, 0.2, 0.1, 64)],
 )
-def test_paired_difference_covers_as_often_as_it_says(
-    p_both: float, p_first: float, p_second: float, n: int
-) -> None:
+def test_paired_difference_covers_as_often_as_it_says(p_both: float, p_first: float, p_second: float, n: int) -> None:
     generator = np.random.default_rng(7)
     draws = generator.multinomial(n, [p_both, p_first, p_second, 1 - p_both - p_first - p_second], size=4000)
     truth = p_first - p_second
@@ -167,8 +165,7 @@ def test_ratio_bootstrap_covers_as_often_as_it_says() -> None:
 def test_ratio_bootstrap_matches_brute_force_on_three_tasks() -> None:
     top, bottom = [1.0, 0.0, 2.0], [2.0, 1.0, 3.0]
     every = sorted(
-        sum(top[i] for i in draw) / sum(bottom[i] for i in draw)
-        for draw in itertools.product(range(3), repeat=3)
+        sum(top[i] for i in draw) / sum(bottom[i] for i in draw) for draw in itertools.product(range(3), repeat=3)
     )
     ours = ratio_bootstrap(top, bottom, level=0.8, resamples=50_000)
     assert ours is not None

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from sdar_cli.recipe.dump import annotated, dump, recipe_digest
 from sdar_cli.recipe.load import load_recipe, shipped_recipes
 
-printable = st.text(
-    st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc"]), max_size=12
-)
+printable = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc"]), max_size=12)
 plain = st.one_of(
     st.none(),
     st.booleans(),
@@ -37,9 +35,7 @@ def test_a_dump_reads_back_as_the_same_recipe(recipe: Path, kwargs: dict, descri
     assert dump(after) == dump(before)
 
 
-@pytest.mark.parametrize(
-    "text", ["1e-6", "true", "null", "~", "", "on", "2026-01-01", "12", " x", "a: b", "#", "'"]
-)
+@pytest.mark.parametrize("text", ["1e-6", "true", "null", "~", "", "on", "2026-01-01", "12", " x", "a: b", "#", "'"])
 def test_text_that_looks_like_something_else_stays_text(recipe: Path, text: str) -> None:
     before = load_recipe(str(recipe)).recipe.model_copy(update={"description": text})
     file = recipe.with_name("dumped_text.yaml")

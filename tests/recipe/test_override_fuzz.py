@@ -23,9 +23,7 @@ values = st.one_of(
     st.text(max_size=20),
     st.integers().map(str),
     st.floats().map(repr),
-    st.sampled_from(
-        ["null", "true", "{}", "[]", "{a: 1}", "[1, {b: 2}]", "&a [*a]", "1e-6", "''", "household"]
-    ),
+    st.sampled_from(["null", "true", "{}", "[]", "{a: 1}", "[1, {b: 2}]", "&a [*a]", "1e-6", "''", "household"]),
 )
 fuzz = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -90,17 +90,17 @@ class Script:
 
 
 def context(made, **changes) -> Context:
-    values = dict(
-        environment=Counter(Options()),
-        tokenizer=made,
-        kind="window",
-        window=2,
-        max_prompt_tokens=200,
-        placement="user",
-        template_kwargs={},
-        policy_sees_skills=False,
-        teacher=True,
-    )
+    values = {
+        "environment": Counter(Options()),
+        "tokenizer": made,
+        "kind": "window",
+        "window": 2,
+        "max_prompt_tokens": 200,
+        "placement": "user",
+        "template_kwargs": {},
+        "policy_sees_skills": False,
+        "teacher": True,
+    }
     return Context(**values | changes)
 
 

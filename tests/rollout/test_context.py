@@ -59,7 +59,7 @@ def test_full_context_is_what_the_template_would_render():
 
 
 def test_history_window_is_respected_and_the_task_always_shown():
-    episodes, script = play("window", tasks=TASKS[3:], window=1)
+    _, script = play("window", tasks=TASKS[3:], window=1)
     last = script.asked[3][0]
     assert "2 left go now 1 left" in last and "3 left" not in last and "say go 4 times" in last
     _, script = play("window", tasks=TASKS[3:], window=0)

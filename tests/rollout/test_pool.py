@@ -201,9 +201,7 @@ def test_workers_die_with_their_parent_even_in_the_middle_of_a_step() -> None:
         os._exit(9)
         """
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None and parent.stdin is not None
     worker = os.pidfd_open(int(parent.stdout.readline()))
     try:

@@ -27,9 +27,7 @@ BANK = SkillBank.from_texts(
 )
 
 
-def retrieve(
-    kind: str, task_type: str = "", sentence: str = "", key: str = "t", seed: int = 0, **section
-) -> Retrieval:
+def retrieve(kind: str, task_type: str = "", sentence: str = "", key: str = "t", seed: int = 0, **section) -> Retrieval:
     return make_retriever(BANK, Skills(retrieval=kind, **section), seed).retrieve(task_type, sentence, key)
 
 

@@ -154,9 +154,7 @@ def test_episodes_are_traces_of_their_run_with_a_span_a_turn(store: str, client,
 
     assert len(found()) == 3
     (won,) = found("tags.success = 'true'")
-    assert (
-        won.info.tags.items() >= {"task_id": "t0", "task_type": "clean", "step": "5", "mode": "train"}.items()
-    )
+    assert won.info.tags.items() >= {"task_id": "t0", "task_type": "clean", "step": "5", "mode": "train"}.items()
     assert won.info.request_preview == "wash mug 0"
     root, *turns = won.data.spans
     assert root.inputs == {"task": "wash mug 0", "skills": ["general", "clean"]}
@@ -174,9 +172,7 @@ def test_episodes_are_traces_of_their_run_with_a_span_a_turn(store: str, client,
     assert error.info.state == "ERROR" and error.info.tags["success"] == "false"
 
 
-def test_many_turns_are_written_in_one_go(
-    store: str, client, episode, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_turns_are_written_in_one_go(store: str, client, episode, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.tracing.client import TracingClient
 
     calls: list[int] = []
@@ -192,9 +188,7 @@ def test_many_turns_are_written_in_one_go(
     assert calls == [4 * 4]
 
 
-def test_system_metrics_run_only_while_the_run_does(
-    store: str, client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_system_metrics_run_only_while_the_run_does(store: str, client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.02")
     tracker = start(store, system_metrics=True)
     deadline = time.monotonic() + 30
@@ -261,7 +255,5 @@ def test_a_tracked_run_prints_nothing_and_reports_to_nobody(store: str, tmp_path
         "assert os.listdir('.') == []\n"
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

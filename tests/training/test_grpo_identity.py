@@ -54,7 +54,10 @@ def plain_trl(base, output, chosen, monkeypatch):
     tokenizer = load_tokenizer(str(base))
     rows = Dataset.from_dict({"prompt": ["word1"] * 64})
     plain = Plain(
-        model=load_model(str(base)), reward_funcs=lambda **_: [], args=args, train_dataset=rows,
+        model=load_model(str(base)),
+        reward_funcs=lambda **_: [],
+        args=args,
+        train_dataset=rows,
         processing_class=tokenizer,
     )
     plain.train()

@@ -64,9 +64,7 @@ def test_the_runs_rulebook_is_never_demonstrated(monkeypatch: pytest.MonkeyPatch
 
     true_draw = Rulebook.draw
     monkeypatch.setattr(warmup_examples, "random", SimpleNamespace(Random=Draws))
-    monkeypatch.setattr(
-        Rulebook, "draw", lambda seed: environment.rulebook if seed == 10 else true_draw(seed)
-    )
+    monkeypatch.setattr(Rulebook, "draw", lambda seed: environment.rulebook if seed == 10 else true_draw(seed))
     assert rulebook_seeds(environment, 2, seed=0) == [11, 12]
 
 
@@ -76,9 +74,7 @@ def test_every_demonstration_has_its_own_rules_and_its_skills_state_them() -> No
     shown = list(demonstrations(chosen, environment))
     assert len(shown) == 24
     for played, block in shown:
-        use = next(
-            past.action for past in played.exchanges if past.action.split()[0] == played.task.goal.split()[0]
-        )
+        use = next(past.action for past in played.exchanges if past.action.split()[0] == played.task.goal.split()[0])
         verb, *_, station = use.split()
         assert f"You {verb} " in block and f"{use.split()[2]} the {station}." in block
         assert played.last.text.endswith("All is done.")
@@ -141,11 +137,7 @@ def test_reading_order_visits_every_example_once_an_epoch_in_batches_of_like_len
     assert sum(spans) / len(spans) < 8  # unsorted: about 46
     firsts = [examples[order[start]].length for start in range(0, 496, 8)]
     assert firsts != sorted(firsts)
-    assert (
-        order
-        == reading_order(examples, epochs=2.5, batch=8, seed=0)
-        != reading_order(examples, 2.5, 8, seed=1)
-    )
+    assert order == reading_order(examples, epochs=2.5, batch=8, seed=0) != reading_order(examples, 2.5, 8, seed=1)
 
 
 def _run(folder: Path, **changes):
@@ -187,9 +179,7 @@ def test_only_response_tokens_are_learnt(tmp_path: Path, monkeypatch: pytest.Mon
         return original(chosen, model, tokenizer, examples, progress)
 
     monkeypatch.setattr(warmup, "_train", spy)
-    report, _ = _run(
-        tmp_path, warmup={"demonstrations": 2, "batch": 64, "skills_share": 1.0, "learning_rate": 1e-9}
-    )
+    report, _ = _run(tmp_path, warmup={"demonstrations": 2, "batch": 64, "skills_share": 1.0, "learning_rate": 1e-9})
     model = load_model(str(tmp_path / "base"))
     loss = tokens = 0.0
     for example in seen:
@@ -204,9 +194,7 @@ def test_only_response_tokens_are_learnt(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_no_warm_up_and_no_winning_expert_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = Recipe.model_validate(
-        {"name": "t", "model": {"path": "x"}, "environment": {"name": "household"}}
-    )
+    chosen = Recipe.model_validate({"name": "t", "model": {"path": "x"}, "environment": {"name": "household"}})
     environment = build_environment(chosen.environment)
     with pytest.raises(RecipeError, match="no warm-up: add a warmup section"):
         list(demonstrations(chosen, environment))
