@@ -144,9 +144,7 @@ def report(rows: list[dict], options: argparse.Namespace) -> None:
         if len(shared) > 1:
             value = seed_difference([by[first][s] - by[other][s] for s in shared])
             interval = f"[{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
-            print(
-                f"{first} − {other}: {100 * value.estimate:+.1f} points {interval} (t, 95 %, {len(shared)} paired seeds)"
-            )
+            print(f"{first} − {other}: {100 * value.estimate:+.1f} points {interval} (t, 95 %, {len(shared)} seeds)")
 
 
 def pc(share: str | float) -> str:
