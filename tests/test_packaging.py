@@ -61,6 +61,15 @@ def test_wheel_holds_exactly_the_tree(wheel: Path, tree: set[str]) -> None:
     assert names - tree == set()
 
 
+def test_git_ignores_no_source(repository: Path) -> None:
+    """A pattern such as ``runs/`` in .gitignore would keep a package of that name out of every clone."""
+    if shutil.which("git") is None or not (repository / ".git").exists():
+        pytest.skip("not a git checkout")
+    listing = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "--", *PACKAGE_FOLDERS, "tests"]
+    ignored = subprocess.run(listing, cwd=repository, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert [path for path in ignored if path and "__pycache__" not in path] == []
+
+
 def test_packages_are_listed(project: dict[str, Any], tree: set[str]) -> None:
     with_code = {Path(name).parent.as_posix().replace("/", ".") for name in tree if name.endswith(".py")}
     assert set(project["tool"]["setuptools"]["packages"]) == with_code
