@@ -16,6 +16,9 @@ _WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 
 if _WORKER is None:
     os.environ["SDAR_TEST_SESSION"] = tempfile.mkdtemp(prefix="sdar-tests-")
+# A shell starts background jobs with Ctrl-C ignored, and tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 _SESSION = Path(os.environ["SDAR_TEST_SESSION"])
 
 # Set before anything imports torch, transformers or MLflow; subprocesses inherit them.
