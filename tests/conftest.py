@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import shutil
 import sys
 import tempfile
