@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, not wrong: no example fails for the time it took.
+settings.register_profile("sdar", deadline=None)
+settings.load_profile("sdar")
 
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 """pytest-xdist's workers share the caches of the process that started them, not its runs."""

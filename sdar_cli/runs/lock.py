@@ -30,8 +30,7 @@ class RunLock:
             holder = _holder(descriptor)
             os.close(descriptor)
             raise RunError(
-                f"process {holder} is working on {self.folder}: "
-                f"wait for it, or stop it with `kill -INT {holder}`"
+                f"process {holder} is working on {self.folder}: wait for it, or stop it with `kill -INT {holder}`"
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -71,9 +70,7 @@ class RunLock:
         try:
             return os.open(self.folder / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise RunError(
-                f"{self.folder} cannot be locked ({error.strerror}): make the folder writable"
-            ) from None
+            raise RunError(f"{self.folder} cannot be locked ({error.strerror}): make the folder writable") from None
 
 
 def _holder(descriptor: int) -> str:

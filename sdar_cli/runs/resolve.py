@@ -53,8 +53,7 @@ def resolve_run(reference: str | None, root: Path) -> RunFolder | ModelFolder:
         return run
     if is_folder(path):
         raise RunError(
-            f"{reference} is neither a run (no run.json) nor a model (no config.json): "
-            "name one from `sdar runs ls`"
+            f"{reference} is neither a run (no run.json) nor a model (no config.json): name one from `sdar runs ls`"
         )
     if _is_hub_id(reference):
         return ModelFolder(reference, None)
@@ -69,9 +68,7 @@ def latest_run(root: Path) -> RunFolder:
     """
     runs = list_runs(root)
     if not runs:
-        raise RunError(
-            f"there is no run in {root}: start one with `sdar train`, or name the folder with --runs"
-        )
+        raise RunError(f"there is no run in {root}: start one with `sdar train`, or name the folder with --runs")
     return runs[-1]
 
 
@@ -98,7 +95,5 @@ def _not_found(reference: str, runs: list[RunFolder], root: Path) -> str:
     if meant is not None:
         return f"there is no run or model {reference!r} (looked in {root}): did you mean {meant!r}?"
     if runs:
-        return (
-            f"there is no run or model {reference!r} (looked in {root}): the newest run is {runs[-1].name!r}"
-        )
+        return f"there is no run or model {reference!r} (looked in {root}): the newest run is {runs[-1].name!r}"
     return f"there is no run or model {reference!r}, and no run in {root}: name the folder with --runs"

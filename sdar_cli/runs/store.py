@@ -97,9 +97,7 @@ class RunFolder:
         try:
             return RunState.model_validate(json.loads(file.read_text("utf-8")))
         except FileNotFoundError:
-            raise RunError(
-                f"{self.path} is not a run (it has no run.json): name one from `sdar runs ls`"
-            ) from None
+            raise RunError(f"{self.path} is not a run (it has no run.json): name one from `sdar runs ls`") from None
         except (OSError, ValueError, ValidationError):
             raise RunError(f"{file} is damaged or unreadable: restore it, or remove the folder") from None
 
@@ -163,9 +161,7 @@ class RunFolder:
             if checkpoint.step == step:
                 return checkpoint
         there = ", ".join(str(checkpoint.step) for checkpoint in checkpoints) or "none yet"
-        raise RunError(
-            f"the run {self.name} has no checkpoint of step {step}: choose one of those kept ({there})"
-        )
+        raise RunError(f"the run {self.name} has no checkpoint of step {step}: choose one of those kept ({there})")
 
     @contextmanager
     def saving_checkpoint(self, step: int) -> Iterator[Path]:
@@ -229,9 +225,7 @@ def _make_folder(root: Path, recipe_name: str, name: str | None) -> Path:
                 return path
             except FileExistsError:
                 if name is not None:
-                    raise RunError(
-                        f"there is a run {name!r} in {root} already: choose another name"
-                    ) from None
+                    raise RunError(f"there is a run {name!r} in {root} already: choose another name") from None
     except OSError as error:
         raise RunError(
             f"the runs folder {root} cannot be written ({error.strerror}): give another with --runs"
