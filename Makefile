@@ -4,7 +4,8 @@
 # make verify       claims and benchmarks: hours, never part of the suite
 # make clean        remove build products and caches (not .venv, not runs)
 #
-# PYTHON=python3.12 names another interpreter; ARGS="train.steps=3" goes to train, pytest or the proofs.
+# PYTHON=python3.12 names another interpreter; ARGS="train.steps=3" goes to train or pytest.
+# verify keeps results in benchmarks/results; seeds.py finds finished runs there: remove its CSV to run them again.
 
 VENV ?= .venv
 ARGS ?=
@@ -15,7 +16,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 SDAR := $(VENV)/bin/sdar
-PROOFS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
+PROOF := OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks
 
 .PHONY: quickstart test lint verify clean
 .DELETE_ON_ERROR:
@@ -33,7 +34,11 @@ lint: $(VENV)/.stamp-dev
 	$(VENV)/bin/ruff format --check .
 
 verify: $(VENV)/.stamp-dev
-	@set -e; for proof in $(PROOFS); do echo "$$proof $(ARGS)"; $(VENV)/bin/python $$proof $(ARGS); done
+	$(PROOF)/step.py --json benchmarks/results/step.json
+	$(PROOF)/kills.py | tee benchmarks/results/kills.txt
+	$(PROOF)/alfworld_engine.py
+	$(PROOF)/seeds.py --recipe quickstart --methods sdar grpo --seeds 0 1 2 3 4
+	$(PROOF)/seeds.py --recipe alfworld-tiny --methods sdar --seeds 0 1 2
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
