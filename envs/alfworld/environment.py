@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.alfworld import generated, official, prompts
@@ -46,6 +46,12 @@ class AlfworldOptions(Options):
     """Generated games: things in a room, the lamp not counted."""
     max_expert_turns: Annotated[int, Field(ge=4, le=50)] = 12
     """Generated games: none whose search takes the expert longer."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> AlfworldOptions:
+        if self.data is not None and self.games == "generated":
+            raise ValueError("data holds official games: set games=official, or leave data out")
+        return self
 
     @property
     def suite(self) -> generated.Suite:

@@ -207,3 +207,8 @@ def test_a_bank_has_a_general_skill_and_one_for_each_type(brief: bool) -> None:
 
 def test_full_prompts_take_the_bank_of_the_folder() -> None:
     assert environment().describe_skills() is None
+
+
+def test_a_folder_of_official_games_is_never_ignored() -> None:
+    with pytest.raises(ValueError, match="set games=official"):
+        AlfworldOptions(games="generated", data="somewhere")
