@@ -31,8 +31,6 @@ class WarmBase:
     folder: Path
     report: Mapping
     """``WarmupReport`` as plain data."""
-    fresh: bool
-    """Trained just now, not found."""
 
 
 def cache_root() -> Path:
@@ -82,7 +80,7 @@ def warm_base(recipe: Recipe, environment: Environment, bank: SkillBank, listene
     folder = cache_root() / "warmups" / key[:32]
     if (folder / REPORT).is_file():
         listener.message(f"warm-up {key[:8]} found in the cache")
-        return WarmBase(key, folder, json.loads((folder / REPORT).read_text(encoding="utf-8")), fresh=False)
+        return WarmBase(key, folder, json.loads((folder / REPORT).read_text(encoding="utf-8")))
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=folder.parent))
     try:
@@ -93,7 +91,7 @@ def warm_base(recipe: Recipe, environment: Environment, bank: SkillBank, listene
             (scratch / "model").rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return WarmBase(key, folder, plain, fresh=True)
+    return WarmBase(key, folder, plain)
 
 
 def _train(

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarnin
 def test_a_warm_up_is_tracked_once(store, client):
     recipe = load_recipe("quickstart", [], ["tracking.experiment=warm-ups"]).recipe
     log = [{"step": 10.0, "loss": 2.5, "token_accuracy": 0.5, "learning_rate": 1e-3}]
-    warm = WarmBase("abc123", Path("unused"), {"log": log, "updates": 10, "seconds": 3.0}, fresh=True)
+    warm = WarmBase("abc123", Path("unused"), {"log": log, "updates": 10, "seconds": 3.0})
     for number in range(2):
         tracker = Tracker.start(store, "warm-ups", f"training-{number}", "", {})
         track_warmup(warm, recipe, store, tracker)
