@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sdar_cli.environments import build_environment
 from sdar_cli.errors import SkillError
 from sdar_cli.evaluation.panel import Panel
+from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.context import Context
 from sdar_cli.rollout.loop import RolloutLoop
@@ -85,7 +86,8 @@ class Workshop:
         return panel
 
     def context(self, tokenizer: PreTrainedTokenizerBase) -> Context:
-        """How the training policy reads: without skills, with the teacher's prompt beside where one is needed."""
+        """How the training policy reads: with skills if its method says so, and the teacher's prompt beside where one
+        is needed."""
         rollout = self.recipe.rollout
         return Context(
             environment=self.environment,
@@ -95,18 +97,27 @@ class Workshop:
             max_prompt_tokens=rollout.max_prompt_tokens,
             placement=self.recipe.skills.placement,
             template_kwargs=dict(self.recipe.model.template_kwargs),
-            policy_sees_skills=False,
+            policy_sees_skills=OBJECTIVES[self.recipe.method].skills_in_prompt,
             teacher=self.recipe.needs_teacher,
         )
 
-    def loop(self, policy: Policy, tokenizer: PreTrainedTokenizerBase, ends: set[int], context: Context) -> RolloutLoop:
+    def loop(
+        self,
+        policy: Policy,
+        tokenizer: PreTrainedTokenizerBase,
+        ends: set[int],
+        context: Context,
+        *,
+        training: bool = True,
+    ) -> RolloutLoop:
+        """A loop that plays with a policy; only in training are skills corrupted (``skills.corrupt``)."""
         rollout = self.recipe.rollout
         return RolloutLoop(
             environment=self.environment,
             pool=self.pool,
             context=context,
             policy=policy,
-            retriever=self.retriever,
+            retriever=self.retriever if training else self.retriever.clean(),
             decode=lambda ids: tokenizer.decode(ids, skip_special_tokens=True),
             ends=ends,
             max_turns=rollout.max_turns,

@@ -27,6 +27,7 @@ COMMANDS = {
     "resume": Entry("resume", "resume", "Go on with an interrupted run."),
     "runs": Entry("runs", "app", "List and show runs."),
     "recipes": Entry("recipes", "app", "List, show and copy recipes."),
+    "methods": Entry("methods", "methods", "List the methods, each with its formula and source."),
     "skills": Entry("skills", "app", "Look into skill banks and their retrieval."),
     "play": Entry("play", "play", "Play an environment: you, its expert or a checkpoint."),
     "data": Entry("data", "app", "Fetch, check or generate what an environment needs."),

@@ -156,5 +156,5 @@ class Checkpoint:
         from sdar_cli.skills import render_block
 
         goal = self.environment.goal(self.task, first)
-        found = self.workshop.retriever.retrieve(task_type=self.task.task_type, text=goal, key=self.task.id)
+        found = self.workshop.retriever.clean().retrieve(task_type=self.task.task_type, text=goal, key=self.task.id)
         return self.context.open(self.task, first, render_block(found))

@@ -28,7 +28,7 @@ def train(
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="A shipped recipe's name, or a file.")],
     overrides: OverridesArgument = None,
     overlays: OverlayOption = None,
-    method: Annotated[str | None, typer.Option(help="sdar or grpo.")] = None,
+    method: Annotated[str | None, typer.Option(metavar="NAME", help="An objective: see `sdar methods`.")] = None,
     init_from: Annotated[
         str | None,
         typer.Option(metavar="RUN", help="A run or Hugging Face folder whose weights RL starts from."),

@@ -1,11 +1,44 @@
-"""Group-relative advantages (GRPO, arXiv 2402.03300, eq. 4; SDAR, arXiv 2605.15155)."""
+"""Baselines: from a rollout's returns to an advantage for each turn.
+
+Every function takes all trainable trajectories of the step and returns, for each, a value for each of its
+turns; a turn's fine (invalid actions) is taken off its own value, in advantage units.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sdar_cli.objectives.objective import Trajectory
+    from sdar_cli.objectives.settings import Settings
 
 EPSILON = 1e-4
-"""Added to the group's standard deviation."""
+"""Added to a standard deviation before it divides."""
+
+
+def group_baseline(trajectories: Sequence[Trajectory], settings: Settings) -> list[list[float]]:
+    """GRPO's (arXiv 2402.03300, eq. 4): over trajectories, or over turns as SDAR's released code has it."""
+    out: list[list[float]] = [[] for _ in trajectories]
+    for members in groups_of(trajectories):
+        own = [trajectories[i] for i in members]
+        if settings.statistics == "turn":
+            values = turn_advantages([[t.reward - fine for fine in t.fines] for t in own])
+        else:
+            shared = group_advantages([t.reward for t in own])
+            values = [[a - fine for fine in t.fines] for a, t in zip(shared, own, strict=True)]
+        for i, value in zip(members, values, strict=True):
+            out[i] = value
+    return out
+
+
+def groups_of(trajectories: Sequence[Trajectory]) -> list[list[int]]:
+    """Indices of each group's trajectories."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index, trajectory in enumerate(trajectories):
+        groups[trajectory.group].append(index)
+    return list(groups.values())
 
 
 def group_advantages(returns: Sequence[float]) -> list[float]:

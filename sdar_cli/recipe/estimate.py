@@ -67,6 +67,8 @@ def memory(recipe: Recipe) -> list[Part] | None:
     needs_reference = recipe.policy.kl_coef > 0 or (recipe.needs_teacher and recipe.teacher.kind == "frozen")
     if needs_reference and lora is None:
         parts.append(Part("reference model", count * size, f"{count / 1e6:,.1f} M parameters × {size} bytes"))
+    if recipe.needs_teacher and recipe.teacher.kind == "ema":
+        parts.append(Part("average of the weights", trained * 4, f"{trained / 1e6:,.1f} M trained × 4 bytes"))
     return [
         *parts,
         _activations(recipe, shape, size),

@@ -20,6 +20,10 @@ class Layer:
     values: Mapping[str, Any]
     origin: str
     lines: Mapping[str, int] = field(default_factory=dict)
+    typed: bool = False
+    """Whether it is an option or override on the command line."""
+    method_section: bool = False
+    """Whether it was written for the chosen method alone."""
 
     def place(self, dotted: str) -> str:
         """Where a key was set: ``file.yaml:12``, or the origin where there are no lines."""
@@ -43,7 +47,7 @@ def layer_of(dotted: str, value: Any, origin: str) -> Layer:
     """The layer that sets a single dotted key."""
     for part in reversed(dotted.split(".")):
         value = {part: value}
-    return Layer(normalise(value, origin), origin)
+    return Layer(normalise(value, origin), origin, typed=True)
 
 
 def normalise(values: Any, origin: str) -> dict[str, Any]:

@@ -18,8 +18,10 @@ from sdar_cli.errors import RecipeError, UserError
 from sdar_cli.paths import is_file, is_folder, user_path
 from sdar_cli.recipe.explain import nearest, schema_keys, sentences
 from sdar_cli.recipe.layers import SYNONYMS, Layer, Merged, layer_of, leaves, normalise
+from sdar_cli.recipe.methods import method_of, with_methods
 from sdar_cli.recipe.overrides import parse_override
 from sdar_cli.recipe.schema import Recipe
+from sdar_cli.recipe.unused import unused_keys
 from sdar_cli.recipe.yaml_reader import read_file
 
 DEFAULT = "default"
@@ -97,12 +99,15 @@ def load_recipe(
     over = [layer_of(*_split(text), f"the override {text}") for text in overrides]
     _refuse_synonyms(over)
     layers += typed + _option_layers(options or {}, typed + over) + over
+    layers = with_methods(layers, method_of(layers), shipped_folder() / "methods")
     merged = Merged()
     for layer in layers:
         merged.apply(layer)
     if "name" not in merged.values:
         merged.apply(layer_of("name", path.stem, f"{path.name} (its file name)"))
     recipe = _validate(merged, str(reference))
+    if idle := unused_keys(recipe, layers):
+        raise RecipeError("\n".join(idle))
     if check_environment:
         _check_environment(recipe, merged)
     source = reference if path.is_relative_to(shipped_folder()) else path

@@ -10,6 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sdar_cli.objectives.gates import GATES
+from sdar_cli.objectives.registry import OBJECTIVES
+from sdar_cli.objectives.settings import Settings
+from sdar_cli.skills.retrieval import RETRIEVERS
+
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -17,6 +22,14 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Schedule(Section):
+    """From the value beside it, at step 0, to ``to`` at step ``steps``, and constant from there."""
+
+    to: Annotated[float, Field(ge=0)]
+    steps: Positive
+    shape: Literal["linear", "cosine"] = "linear"
 
 
 class TinyModel(Section):
@@ -88,14 +101,31 @@ class Rollout(Section):
     """In advantage units, on the invalid turn's own tokens."""
     penalise: Literal["format", "inadmissible"] = "format"
     """What makes a turn invalid: unreadable tags only, or also a command that is not admissible."""
+    record: str | None = None
+    """A file: every training rollout is appended to it, for ``replay``."""
+    replay: str | None = None
+    """A recorded file: its episodes are trained on, step by step, and nothing is generated."""
+
+
+class Ucb(Section):
+    """score = alpha·similarity + (1 − alpha)·(utility + kappa·√(ln(1 + N) / (1 + n)))."""
+
+    alpha: Fraction = 0.6
+    kappa: Annotated[float, Field(ge=0)] = 1.0
+    rate: Fraction = 0.3
+    """Of the moving average by which a utility follows the groups' success."""
 
 
 class Skills(Section):
     bank: str | None = None
     """A folder; null: the environment's own bank."""
-    retrieval: Literal["task_type", "keyword", "full", "random", "none"] = "task_type"
+    retrieval: Literal[tuple(RETRIEVERS)] = "task_type"
     top_k: Positive = 3
-    """Skills that ``keyword`` and ``random`` retrieve beside the general ones."""
+    """Skills that ``keyword``, ``random`` and ``ucb`` retrieve beside the general ones."""
+    ucb: Ucb = Ucb()
+    corrupt: Fraction = 0.0
+    """Share of the retrieved task skills that training replaces by skills of other tasks (a robustness
+    study); evaluations and the warm-up see the right ones."""
     general: bool = True
     """Whether general skills go along."""
     placement: Literal["user", "system"] = "user"
@@ -103,20 +133,37 @@ class Skills(Section):
 
 
 class Teacher(Section):
-    kind: Literal["live", "frozen"] = "live"
-    """``live``: current weights at rollout time (the paper). ``frozen``: the weights RL starts from."""
+    kind: Literal["live", "frozen", "ema"] = "live"
+    """``live``: current weights at rollout time (the paper). ``frozen``: the weights RL starts from.
+    ``ema``: a moving average of the weights."""
+    ema_decay: Fraction = 0.99
+    """What the average keeps of itself at every optimiser update."""
 
 
 class Distill(Section):
+    """The distillation term, for the methods that have one."""
+
     coef: Annotated[float, Field(ge=0)] = 0.01
     """λ. At 0 no teacher runs."""
+    schedule: Schedule | None = None
+    form: Literal["gated", "uniform", "signed"] | None = None
+    """``gated``: weight g; ``uniform``: weight ½ (β = 0); ``signed``: −λ·sg(Δ)·logp_S. null: the method's own."""
+    divergence: Literal["sampled", "reverse", "forward", "jsd"] = "sampled"
+    """On the sampled token, or over the whole vocabulary at its position."""
 
 
 class Gate(Section):
-    """g = σ(β·Δ). ``temperature`` is accepted for ``beta`` and stored as its inverse."""
+    """How much of the distillation term a token receives. ``temperature`` is accepted for ``beta`` and stored
+    as its inverse."""
 
-    kind: Literal["gap", "none"] = "gap"
+    kind: Literal[tuple(GATES)] = "gap"
     beta: Annotated[float, Field(ge=0)] = 5.0
+    schedule: Schedule | None = None
+    """Of ``beta``."""
+    detach: bool = True
+    """Whether the gradient stops at the gate; false is the paper's ablation."""
+    normalise: Literal["none", "zscore", "turn_mean"] = "none"
+    """The gap that the gate sees: as it is, standardised over the rollout, or less its own turn's mean."""
 
     @model_validator(mode="before")
     @classmethod
@@ -130,6 +177,18 @@ class Gate(Section):
                 raise ValueError(f"gate.temperature must be a number above 0, not {temperature!r}")
             values["beta"] = 1.0 / temperature
         return values
+
+
+class Credit(Section):
+    """How a teacher redistributes the advantage, for the methods that do so (``rlsd``, ``agent_opsd``)."""
+
+    mu: Fraction = 0.5
+    """μ: share of the advantage that is redistributed. At 0 no teacher runs."""
+    schedule: Schedule | None = None
+    clip: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Most that a weight may differ from 1."""
+    gamma: Fraction = 0.95
+    """How much of the evidence of earlier turns lasts (``agent_opsd``)."""
 
 
 class Policy(Section):
@@ -197,6 +256,33 @@ class Warmup(Section):
     """null: the recipe's seed."""
 
 
+class Guards(Section):
+    """When training has gone wrong. Each finding is a warning and a tag in MLflow; null switches one off."""
+
+    stop_on_collapse: bool = False
+    """End the run at the first collapse: success at zero, KL or entropy out of range."""
+    zero_success: Positive | None = 3
+    """Evaluations without a solved task, after one that solved some."""
+    kl: Annotated[float, Field(gt=0)] | None = 10.0
+    """Highest KL to the reference, in nats a token."""
+    entropy: Annotated[list[float], Field(min_length=2, max_length=2)] | None = [1e-4, 8.0]
+    """Range of the policy's entropy, in nats a token: lowest, highest."""
+    saturated_gate: Fraction | None = 0.99
+    """Share of gates below 0.01 or above 0.99 from which the gate no longer selects."""
+    task_skills: Fraction | None = 0.9
+    """Least share of teacher prompts with a skill for the task."""
+    zero_variance: Fraction | None = 0.95
+    """Share of groups without reward variance from which there is no policy gradient."""
+    patience: Positive = 5
+    """Steps in a row before a step's measure counts."""
+
+    @model_validator(mode="after")
+    def _entropy_is_a_range(self) -> Guards:
+        if self.entropy is not None and not self.entropy[0] < self.entropy[1]:
+            raise ValueError(f"guards.entropy={self.entropy} is no range: give the lower bound first")
+        return self
+
+
 class Engine(Section):
     """What generates: Hugging Face ``generate`` in the training process, or vLLM."""
 
@@ -226,8 +312,8 @@ class Recipe(Section):
     name: str
     description: str = ""
     seed: Seed = 0
-    method: Literal["sdar", "grpo"] = "sdar"
-    """``grpo``: no distillation term, no teacher, whatever ``distill.coef`` says at its default."""
+    method: Literal[tuple(OBJECTIVES)] = "sdar"
+    """An objective: see docs/method.md, or `sdar methods`."""
     init_from: str | None = None
     """A run or a Hugging Face folder whose weights RL starts from; then no warm-up runs."""
     model: Model = Model()
@@ -237,26 +323,27 @@ class Recipe(Section):
     teacher: Teacher = Teacher()
     distill: Distill = Distill()
     gate: Gate = Gate()
+    credit: Credit = Credit()
     policy: Policy = Policy()
     optimiser: Optimiser = Optimiser()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
     warmup: Warmup | None = None
+    guards: Guards = Guards()
     engine: Engine = Engine()
     tracking: Tracking = Tracking()
 
     @property
     def needs_teacher(self) -> bool:
-        return self.method == "sdar" and self.distill.coef > 0
+        """Whether a teacher has an effect at any step of the run."""
+        objective, last = OBJECTIVES[self.method], max(self.train.steps - 1, 0)
+        return any(objective.teaches(Settings.at(self, step)) for step in (0, last))
 
     @model_validator(mode="after")
     def _combinations(self) -> Recipe:
         if self.model.path is None and self.model.tiny is None and self.init_from is None:
             raise ValueError("no model: set model.path, model.tiny or init_from")
-        if self.needs_teacher and self.skills.retrieval == "none":
-            raise ValueError(
-                "a teacher without skills teaches nothing: set skills.retrieval to another value, or method=grpo"
-            )
+        self._check_objective()
         if self.init_from is not None and self.warmup is not None:
             raise ValueError("init_from brings its own weights: set warmup=null")
         if self.model.tiny is not None and self.warmup is None and self.init_from is None:
@@ -264,3 +351,37 @@ class Recipe(Section):
         if self.engine.mode == "server" and self.engine.kind == "vllm" and self.engine.server_url is None:
             raise ValueError("engine.mode=server needs engine.server_url, for example http://127.0.0.1:8000")
         return self
+
+    def _check_objective(self) -> None:
+        """Raises ValueError for settings that cannot go together."""
+        objective, form = OBJECTIVES[self.method], self.distill.form
+        reads_skills = self.needs_teacher or objective.skills_in_prompt
+        if reads_skills and self.skills.retrieval == "none":
+            what = "a policy that trains with skills" if objective.skills_in_prompt else "a teacher"
+            raise ValueError(
+                f"{what} has nothing to read with skills.retrieval=none: choose another retrieval, or method=grpo"
+            )
+        if objective.forms and form is not None and form not in objective.forms:
+            owners = [name for name, other in OBJECTIVES.items() if form in other.forms]
+            raise ValueError(
+                f"distill.form={form} does not go with method={self.method}, which is {' or '.join(objective.forms)}: "
+                f"remove it, or choose method={' or '.join(owners)}"
+            )
+        if self.policy.advantage == "turn" and "policy.advantage" not in objective.settings and objective.policy:
+            raise ValueError(
+                f"policy.advantage=turn does not go with method={self.method}, which has a rule of its own: "
+                "set policy.advantage=trajectory"
+            )
+        if objective.forms and self.distill.divergence != "sampled":
+            if form == "signed":
+                raise ValueError(
+                    "distill.form=signed is about the sampled token and distill.divergence="
+                    f"{self.distill.divergence} is not: set distill.divergence=sampled, or another form"
+                )
+            if self.gate.normalise == "zscore" and (form or objective.forms[0]) == "gated":
+                raise ValueError(
+                    f"gate.normalise=zscore needs the whole rollout's gaps before the loss, and distill.divergence="
+                    f"{self.distill.divergence} scores the teacher within it: set gate.normalise=turn_mean or none"
+                )
+        if self.rollout.record is not None and self.rollout.replay is not None:
+            raise ValueError("a replay needs no recording: remove rollout.record or rollout.replay")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -150,6 +151,8 @@ class RolloutLoop:
         """Write the turn down; True while the episode goes on."""
         episode = item.episode
         episode.turns.append(turn)
+        if answer is not None and not isinstance(answer, SlotError) and not math.isfinite(answer.reward):
+            answer = SlotError(f"the environment gave the reward {answer.reward}")
         if isinstance(answer, SlotError):
             _fail(episode, answer)
             return False

@@ -57,6 +57,7 @@ class HFPolicy:
         )
 
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]:
+        """Raises LogitsNotFinite for weights that have diverged."""
         return [
             g
             for start in range(0, len(prompts), self.max_batch)
@@ -66,6 +67,8 @@ class HFPolicy:
     def _batch(self, prompts: Sequence[list[int]]) -> list[Generation]:
         import torch
 
+        from sdar_cli.models.finite import finite_logits
+
         width = max(map(len, prompts))
         device = self.model.device
         ids = torch.tensor([[self.pad] * (width - len(p)) + p for p in prompts], device=device)
@@ -73,7 +76,7 @@ class HFPolicy:
         training = self.model.training
         self.model.eval()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), finite_logits(self.model):
                 out = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=self.config)
         finally:
             self.model.train(training)

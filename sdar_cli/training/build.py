@@ -18,8 +18,11 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from sdar_cli.errors import ModelError, RecipeError, UserError
 from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.models.load import add_lora, load_model, load_tokenizer
+from sdar_cli.objectives.registry import OBJECTIVES
+from sdar_cli.paths import user_path
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
+from sdar_cli.rollout.replay import RecordingLoop, ReplayLoop, append_rollout
 from sdar_cli.training.events import Listener
 from sdar_cli.training.preempt import StopOnSignal
 from sdar_cli.training.schedule import TaskSchedule
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from sdar_cli.evaluation.evaluator import Evaluator
+    from sdar_cli.rollout.loop import RolloutLoop
     from sdar_cli.runs.store import Checkpoint, RunFolder
     from sdar_cli.workshop import Workshop
 
@@ -79,6 +83,8 @@ class Built:
     def _load_state(self, folder: Path) -> None:
         state = json.loads((folder / CHECKPOINT_STATE).read_text(encoding="utf-8"))
         self.workshop.retriever.load_state(state["retriever"])
+        if self.trainer.average is not None:
+            self.trainer.average.load(folder)
 
 
 def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Listener) -> Built:
@@ -104,7 +110,7 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
             recipe=recipe,
             model=model,
             tokenizer=tokenizer,
-            make_loop=lambda made: workshop.loop(made, tokenizer, set(made.eos_token_ids), workshop.context(tokenizer)),
+            make_loop=lambda made: training_loop(workshop, made, tokenizer),
             schedule=TaskSchedule(workshop.environment.tasks("train"), recipe.rollout.tasks, recipe.seed),
             output=run.path / "checkpoints",
             max_model_tokens=longest,
@@ -116,6 +122,25 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
     return Built(trainer, tokenizer, workshop, run, listener)
+
+
+def training_loop(
+    workshop: Workshop, trainer: SDARTrainer, tokenizer: PreTrainedTokenizerBase
+) -> RolloutLoop | ReplayLoop | RecordingLoop:
+    """What plays a step's episodes: the policy in its environment, or a recording (``rollout.replay``)."""
+    rollout = workshop.recipe.rollout
+
+    def step() -> int:
+        return trainer.state.global_step
+
+    if rollout.replay is not None:
+        teacher = workshop.recipe.needs_teacher
+        return ReplayLoop(user_path(rollout.replay), workshop.retriever, step, teacher=teacher)
+    loop = workshop.loop(trainer, tokenizer, set(trainer.eos_token_ids), workshop.context(tokenizer))
+    if rollout.record is None:
+        return loop
+    path = user_path(rollout.record)
+    return RecordingLoop(loop, lambda episodes: append_rollout(path, step(), episodes))
 
 
 def longest_sequence(recipe: Recipe, workshop: Workshop, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -157,10 +182,13 @@ def check_positions(model: PreTrainedModel, longest: int, base: str) -> None:
 
 
 def _frozen(recipe: Recipe, base: str) -> PreTrainedModel | None:
-    """A second copy for the frozen teacher, only where neither TRL's reference nor an adapter serves."""
-    if not recipe.needs_teacher or recipe.teacher.kind != "frozen":
-        return None
-    if recipe.policy.kl_coef > 0 or recipe.model.lora is not None:
+    """A second copy of the base for a frozen teacher or a KL in the reward, only where neither TRL's reference
+    nor an adapter serves."""
+    objective = OBJECTIVES[recipe.method]
+    penalised = objective.kl_in_reward and recipe.policy.kl_coef > 0
+    taught = recipe.needs_teacher and recipe.teacher.kind == "frozen"
+    trl_has_one = recipe.policy.kl_coef > 0 and not objective.kl_in_reward
+    if not (penalised or taught) or trl_has_one or recipe.model.lora is not None:
         return None
     return load_model(base, trust_remote_code=recipe.model.trust_remote_code)
 

@@ -1,4 +1,4 @@
-"""Episodes as training rows: prompt, completion, and what each completion token is worth.
+"""Episodes as training rows: prompt and completion; ``credit.py`` writes what each token is worth.
 
 Window context gives one row a turn; full context one row a trajectory, with the environment's text
 between the responses masked.
@@ -6,12 +6,10 @@ between the responses masked.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sdar_cli.objectives.advantages import group_advantages, turn_advantages
 from sdar_cli.rollout.episode import Episode
 
 
@@ -27,6 +25,7 @@ class Row:
     mask: list[int]
     """1 on tokens that the policy wrote."""
     advantages: list[float]
+    """Zeros until ``assign_advantages``."""
     turns: list[int]
     """Turn index of every token."""
     sampler_logprobs: list[float] | None = None
@@ -41,40 +40,13 @@ class Row:
         return sum(self.mask)
 
 
-def make_rows(episodes: Sequence[Episode], *, context: str, penalty: float, statistics: str) -> list[Row]:
-    """Rows of all trainable episodes.
-
-    Args:
-        context: ``window`` or ``full``.
-        penalty: taken off an invalid turn's own tokens, in advantage units.
-        statistics: ``trajectory`` (the paper: group mean and deviation over trajectories, then the
-            penalty) or ``turn`` (the released code: over every turn's penalised score).
-    """
-    advantages = _advantages(episodes, penalty, statistics)
+def make_rows(episodes: Sequence[Episode], context: str) -> list[Row]:
+    """Rows of all trainable episodes under ``window`` or ``full`` context."""
     build = _full if context == "full" else _window
-    return [row for index, values in advantages.items() for row in build(index, episodes[index], values)]
+    return [row for index, episode in enumerate(episodes) if episode.trainable for row in build(index, episode)]
 
 
-def _advantages(episodes: Sequence[Episode], penalty: float, statistics: str) -> dict[int, list[float]]:
-    """Episode index → an advantage for each of its turns."""
-    groups: dict[int, list[int]] = defaultdict(list)
-    for index, episode in enumerate(episodes):
-        if episode.trainable:
-            groups[episode.group].append(index)
-    out: dict[int, list[float]] = {}
-    for members in groups.values():
-        fines = [[penalty * (turn.invalid is not None) for turn in episodes[i].turns] for i in members]
-        if statistics == "turn":
-            scores = [[episodes[i].reward - fine for fine in own] for i, own in zip(members, fines, strict=True)]
-            values = turn_advantages(scores)
-        else:
-            shared = group_advantages([episodes[i].reward for i in members])
-            values = [[a - fine for fine in own] for a, own in zip(shared, fines, strict=True)]
-        out.update(zip(members, values, strict=True))
-    return dict(sorted(out.items()))
-
-
-def _window(index: int, episode: Episode, values: list[float]) -> list[Row]:
+def _window(index: int, episode: Episode) -> list[Row]:
     return [
         Row(
             episode=index,
@@ -82,15 +54,15 @@ def _window(index: int, episode: Episode, values: list[float]) -> list[Row]:
             teacher_prompt_ids=turn.teacher_prompt_ids,
             completion_ids=turn.response_ids,
             mask=[1] * len(turn.response_ids),
-            advantages=[value] * len(turn.response_ids),
+            advantages=[0.0] * len(turn.response_ids),
             turns=[turn.index] * len(turn.response_ids),
             sampler_logprobs=turn.logprobs,
         )
-        for turn, value in zip(episode.turns, values, strict=True)
+        for turn in episode.turns
     ]
 
 
-def _full(index: int, episode: Episode, values: list[float]) -> list[Row]:
+def _full(index: int, episode: Episode) -> list[Row]:
     first, last = episode.turns[0], episode.turns[-1]
     start = len(first.prompt_ids)
     completion = (last.prompt_ids + last.response_ids)[start:]
@@ -104,18 +76,17 @@ def _full(index: int, episode: Episode, values: list[float]) -> list[Row]:
         turns=[0] * len(completion),
         sampler_logprobs=[0.0] * len(completion) if last.logprobs is not None else None,
     )
-    for turn, value in zip(episode.turns, values, strict=True):
+    for turn in episode.turns:
         begin = len(turn.prompt_ids) - start
         for offset in range(len(turn.response_ids)):
             row.mask[begin + offset] = 1
-            row.advantages[begin + offset] = value
             row.turns[begin + offset] = turn.index
             if row.sampler_logprobs is not None:
                 row.sampler_logprobs[begin + offset] = turn.logprobs[offset]
     return [row]
 
 
-def split_updates(rows: Sequence[Row], rows_per_update: int | None) -> list[list[int]]:
+def split_updates(rows: Sequence, rows_per_update: int | None) -> list[list[int]]:
     """Row indices of every optimiser update: as even as possible, at most ``rows_per_update`` each."""
     if not rows:
         return []

@@ -1,9 +1,9 @@
-"""SDARTrainer: TRL's GRPOTrainer with multi-turn rollouts and the gated distillation term.
+"""SDARTrainer: TRL's GRPOTrainer with multi-turn rollouts and the objectives of ``sdar_cli/objectives``.
 
 One dataloader item is one *step*: a rollout, then as many optimiser updates as its rows need, the last
 of which Hugging Face's loop performs. TRL keeps the policy loss (clipping, dual clip, k3 KL), generation,
-the reference model and checkpoints; ours are the turn loop, group advantages over trajectories, rows,
-micro-batches by token budget, teacher scoring and the distillation term, added to TRL's loss from the
+the reference model and checkpoints; ours are the turn loop, advantages by the objective's rule, rows,
+micro-batches by token budget, teacher scoring and the objective's own term, added to TRL's loss from the
 log-probabilities that TRL's loss computed: no second forward pass.
 
 Deviations from the paper and its code: docs/method.md.
@@ -12,31 +12,42 @@ Deviations from the paper and its code: docs/method.md.
 from __future__ import annotations
 
 import json
-import random
+import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from torch.utils.data import DataLoader
 from trl import GRPOTrainer
 
-from sdar_cli.objectives.distillation import gated_distillation
+from sdar_cli.objectives.gap import token_gap
+from sdar_cli.objectives.objective import Term, Tokens
+from sdar_cli.objectives.registry import OBJECTIVES
+from sdar_cli.objectives.settings import Settings
 from sdar_cli.recipe.schema import Recipe, Sampling
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.loop import Start
 from sdar_cli.rollout.policies import Generation
+from sdar_cli.skills.retrieval import Outcome
 from sdar_cli.training.batch import Batch, collate, stack
+from sdar_cli.training.credit import assign_advantages
+from sdar_cli.training.ema import MovingAverage
 from sdar_cli.training.events import Listener
+from sdar_cli.training.failure import check_finite
+from sdar_cli.training.full_vocabulary import FullVocabulary
 from sdar_cli.training.measure import episode_metrics, trl_metrics
-from sdar_cli.training.rows import Row, make_rows, split_microbatches, split_updates
+from sdar_cli.training.rows import Row, make_rows
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.score import Scorer
 from sdar_cli.training.signals import Signals
-from sdar_cli.training.trl_seam import grpo_config
+from sdar_cli.training.trl_seam import grpo_config, ranks_differ
+from sdar_cli.training.updates import plan_updates, row_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,14 +105,32 @@ class SDARTrainer(GRPOTrainer):
             callbacks=list(callbacks),
         )
         self.schedule = schedule
+        self.objective = OBJECTIVES[recipe.method]
+        self.settings = Settings.at(recipe, 0)
+        self.average = None
+        if recipe.needs_teacher and recipe.teacher.kind == "ema":
+            self.average = MovingAverage(self.model, recipe.teacher.ema_decay)
+            self.add_callback(self.average)
+        self.scorer = Scorer(self, frozen, self.average)
+        full = recipe.needs_teacher and self.settings.divergence != "sampled"
+        self.full_vocabulary = FullVocabulary(self) if full else None
         self.loop = make_loop(self)
-        self.scorer = Scorer(self, frozen)
         self.checkpoint = checkpoint
         self.checkpoint_state = checkpoint_state
         self.step_metrics: dict[str, float] = {}
-        self._scored: tuple[Tensor, Tensor] | None = None
+        self.rollout: list[Episode] = []
+        """The step's episodes."""
+        self.inputs: Batch | None = None
+        """The micro-batch whose loss is being computed, or was when something went wrong."""
+        self._seen: Tokens | None = None
+        self._gap: Tensor | None = None
+        self._entropies: Tensor | None = None
         self._signals = Signals()
-        self._distill_loss = 0.0
+        self._losses: dict[str, float] = {}
+        self._tokens_seen: list[int] = []
+        """Response tokens of each of the step's micro-batches, over all ranks."""
+        self._gap_moments = (0.0, 1.0)
+        self._log_vocabulary = math.log(self.accelerator.unwrap_model(self.model).config.get_text_config().vocab_size)
 
     # -- the step ---------------------------------------------------------------------------------
 
@@ -112,85 +141,96 @@ class SDARTrainer(GRPOTrainer):
     def training_step(self, model, inputs, num_items_in_batch=None) -> Tensor:
         """Roll out, score, and update; gradients of the last update are left for the caller's step."""
         step = self.state.global_step
-        episodes = self._rollout(step)
+        self.settings = Settings.at(self.recipe, step)
+        self.rollout = self._roll_out(step)
         clock = time.perf_counter()
-        rows = make_rows(
-            episodes,
-            context=self.recipe.rollout.context,
-            penalty=self.recipe.rollout.invalid_action_penalty,
-            statistics=self.recipe.policy.advantage,
-        )
-        loss = self.train_on_rows(model, rows)
+        loss = self.train_on(model, self.rollout)
         self.step_metrics |= {
             "time/training": time.perf_counter() - clock - self.scorer.seconds_total(),
             **self.scorer.timings(),
-            **self._signals.metrics(),
+            **self._signals.metrics(gather_object),
+            **self._coefficients(),
         }
-        self.listener.rollout(step, episodes, self._signals.by_turn())
+        self.listener.rollout(step, self.rollout, self._signals.by_turn())
         return loss
 
-    def _rollout(self, step: int) -> list[Episode]:
+    def _roll_out(self, step: int) -> list[Episode]:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         tasks = list(enumerate(self.schedule.at(step)))[rank::world]
         starts = [Start(task, group, s) for group, task in tasks for s in range(self.recipe.rollout.group)]
         self.loop.timing.generation = self.loop.timing.environment = 0.0
         episodes = self.loop.play(starts)
-        self.step_metrics = episode_metrics(episodes) | {
+        everyone = gather_object(episodes)
+        self.loop.retriever.observe(_outcomes(everyone))
+        self.step_metrics = episode_metrics(everyone) | {
             "time/generation": self.loop.timing.generation,
             "time/environment": self.loop.timing.environment,
+            **self.loop.retriever.metrics(),
         }
         return episodes
 
-    def train_on_rows(self, model, rows: Sequence[Row]) -> Tensor:
-        """Score the rows once, then update on them; the last update's optimiser step is the caller's.
+    def train_on(self, model, episodes: Sequence[Episode]) -> Tensor:
+        """Score the episodes' rows once, credit them, update on them; the last optimiser step is the caller's.
 
         Returns the mean loss of the updates, a detached scalar.
         """
         self._signals = Signals()
-        self._distill_loss = 0.0
+        self._losses = defaultdict(float, {"loss/distill": 0.0} if self.objective.term is not None else {})
         model.train()
-        updates = self._updates(rows)
-        scores = self.scorer.score(rows, several_updates=len(updates) > 1)
+        rows = make_rows(episodes, self.recipe.rollout.context)
+        updates = plan_updates(
+            rows,
+            row_keys(rows, episodes),
+            rows_per_update=self.recipe.optimiser.rows_per_update,
+            tokens_per_microbatch=self.recipe.optimiser.tokens_per_microbatch,
+            shuffle=f"{self.recipe.seed}/{self.state.global_step}",
+            gather=gather_object,
+        )
+        scores = self.scorer.score(rows, self.objective, self.settings, several_updates=len(updates) > 1)
+        self._gap_moments = self._measure_gap(rows, scores)
+        assign_advantages(
+            rows,
+            episodes,
+            self.objective,
+            self.settings,
+            penalty=self.recipe.rollout.invalid_action_penalty,
+            scores=scores,
+            gather=gather_object,
+            rank=self.accelerator.process_index,
+        )
+        counts = [sum(rows[i].response_tokens for i in batch) for update in updates for batch in update]
+        self._tokens_seen = [sum(column) for column in zip(*gather_object([counts]), strict=True)]
         losses = []
         for number, batches in enumerate(updates):
             losses.append(self._backward(model, rows, batches, scores))
             if number < len(updates) - 1:
                 self._step_optimiser(model)
-        self.step_metrics |= {
-            "loss/distill": self._distill_loss / max(1, len(updates)),
+        self.step_metrics |= self._mean_losses(len(updates)) | {
             "optim/updates": float(len(updates)),
-            "optim/rows": float(len(rows)),
+            "optim/rows": self._sum_over_ranks(len(rows)),
         }
         if not losses:
             return torch.zeros((), device=self.accelerator.device)
         return torch.stack(losses).mean()
 
-    def _updates(self, rows: Sequence[Row]) -> list[list[list[int]]]:
-        """Row indices by update and micro-batch, equal in number on every rank (empty lists fill up)."""
-        world = self.accelerator.num_processes
-        per_update = self.recipe.optimiser.rows_per_update
-        local = None if per_update is None else -(-per_update // world)
-        most = int(self._over_ranks(len(rows), "max"))
-        if most == 0:
-            return []
-        count = 1 if local is None else -(-most // local)
-        order = list(range(len(rows)))
-        if count > 1:
-            random.Random(f"{self.recipe.seed}/{self.state.global_step}").shuffle(order)
-        parts = split_updates(rows, -(-len(rows) // count) if rows else None)
-        parts += [[] for _ in range(count - len(parts))]
-        updates = [
-            split_microbatches(rows, [order[i] for i in part], self.recipe.optimiser.tokens_per_microbatch)
-            for part in parts
+    def _measure_gap(self, rows: Sequence[Row], scores: dict[str, list[Tensor]]) -> tuple[float, float]:
+        """Mean and standard deviation of Δ over the rollout's response tokens, where the gate wants them."""
+        if self.settings.normalise != "zscore" or not self.objective.teaches(self.settings):
+            return 0.0, 1.0
+        gaps = [
+            token_gap(old, teacher, torch.tensor(row.mask)).double()[torch.tensor(row.mask).bool()]
+            for row, old, teacher in zip(rows, scores["old_logps"], scores["teacher_logps"], strict=True)
         ]
-        for update in updates:
-            update += [[] for _ in range(int(self._over_ranks(len(update), "max")) - len(update))]
-        return updates
+        values = torch.cat(gaps) if gaps else torch.zeros(0, dtype=torch.float64)
+        parts = gather_object([(len(values), float(values.sum()), float((values**2).sum()))])
+        count, total, squares = (sum(column) for column in zip(*parts, strict=True))
+        mean = total / max(1, count)
+        return mean, math.sqrt(max(0.0, squares / max(1, count) - mean**2))
 
     def _backward(self, model, rows: Sequence[Row], batches: list[list[int]], scores: dict[str, list]) -> Tensor:
         """Gradients of one update, accumulated over its micro-batches."""
         local = sum(rows[i].response_tokens for batch in batches for i in batch)
-        tokens = torch.tensor(self._over_ranks(local, "sum"), device=self.accelerator.device)
+        tokens = torch.tensor(self._sum_over_ranks(local), device=self.accelerator.device)
         total = torch.zeros((), device=self.accelerator.device)
         for number, indices in enumerate(batches):
             inputs = self._inputs(rows, indices, scores, tokens)
@@ -211,55 +251,114 @@ class SDARTrainer(GRPOTrainer):
         for name, values in scores.items():
             chosen = [values[i] for i in indices] or [torch.zeros(1)]
             batch[name] = stack(chosen, length, device)
+        if self.full_vocabulary is not None and self.objective.teaches(self.settings):
+            teacher = collate(own, pad, device, teacher=True)
+            batch |= {f"teacher_{name}": teacher[name] for name in ("prompt_ids", "prompt_mask")}
         batch["num_items_in_batch"] = tokens
         batch["episodes"] = [row.episode for row in own]
         return batch
 
     def _step_optimiser(self, model) -> None:
-        self.accelerator.clip_grad_norm_(model.parameters(), self.args.max_grad_norm)
+        self._clip_grad_norm(model)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
         model.zero_grad()
 
-    def _over_ranks(self, value: float, how: str) -> float:
-        if self.accelerator.num_processes == 1:
-            return float(value)
-        tensor = torch.tensor([float(value)], device=self.accelerator.device)
-        gathered = self.accelerator.gather(tensor)
-        return (gathered.max() if how == "max" else gathered.sum()).item()
+    def _clip_grad_norm(self, model):
+        norm = super()._clip_grad_norm(model)
+        check_finite(self.state.global_step, {"gradient": torch.as_tensor(norm)})
+        return norm
+
+    def _sum_over_ranks(self, value: int) -> float:
+        return float(sum(gather_object([value])))
+
+    def _mean_losses(self, updates: int) -> dict[str, float]:
+        """Terms of the loss, means over the updates; a rank's share counts as gradients do, averaged over ranks."""
+        shares = gather_object([dict(self._losses)])
+        return {name: sum(share[name] for share in shares) / len(shares) / max(1, updates) for name in shares[0]}
 
     # -- the loss ---------------------------------------------------------------------------------
 
     def _prepare_inputs(self, inputs):
         return inputs
 
-    def _get_per_token_logps_and_entropies(self, *args, **kwargs):
-        scored = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        self._scored = scored[:2]
+    def score_tokens(self, *args, **kwargs):
+        """TRL's log-probs (B, T), entropies and auxiliary loss, outside a loss."""
+        return super()._get_per_token_logps_and_entropies(*args, **kwargs)
+
+    def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):
+        """Inside the loss, also the moment at which the objective may reweigh the advantages."""
+        if self.inputs is None:
+            return self.score_tokens(model, *args, **kwargs)
+        capture = nullcontext([])
+        if "teacher_prompt_ids" in self.inputs:
+            self.inputs["teacher_logps"] = self.full_vocabulary.score_teacher(self.inputs)
+            capture = self.full_vocabulary.capture(model)
+        with capture as states:
+            scored = self.score_tokens(model, *args, **kwargs)
+        self._entropies = scored[1]
+        self._seen = self._tokens(*scored[:2], states)
+        if self.objective.reweigh is not None and self._seen.teacher is not None:
+            self.inputs["advantages"], self._gap = self.objective.reweigh(self._seen, self.settings)
         return scored
 
-    def _compute_loss(self, model, inputs):
-        """TRL's policy loss, plus λ·mean(sg(g)·(logp_T − logp_S)) and the entropy bonus where asked for."""
-        loss = super()._compute_loss(model, inputs)
-        (student, entropies), self._scored = self._scored, None
+    def _tokens(self, student: Tensor, entropies: Tensor, states: list[Tensor]) -> Tokens:
+        inputs = self.inputs
         mask = inputs["completion_mask"] * inputs["tool_mask"]
-        normaliser = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes
+        return Tokens(
+            student=student,
+            old=inputs.get("old_logps", student.detach()),
+            mask=mask,
+            turns=inputs["turns"],
+            advantages=inputs["advantages"],
+            normaliser=inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes,
+            teacher=inputs.get("teacher_logps"),
+            entropy=entropies / self._log_vocabulary,
+            divergence=self.full_vocabulary.divergence(states, mask) if states else None,
+            gap_mean=self._gap_moments[0],
+            gap_std=self._gap_moments[1],
+        )
+
+    def _compute_loss(self, model, inputs):
+        """TRL's policy loss, the objective's own term, and the entropy bonus where asked for."""
+        self.inputs = inputs
+        with ranks_differ(self.accelerator):
+            losses = {"policy": super()._compute_loss(model, inputs)}
+        tokens, self._seen = self._seen, None
         if self.recipe.policy.entropy_coef:
-            selected = entropies.masked_fill(~mask.bool(), 0.0)
-            loss = loss - self.recipe.policy.entropy_coef * selected.sum() / normaliser
-        if "teacher_logps" in inputs:
-            term = gated_distillation(
-                student,
-                inputs["teacher_logps"],
-                mask,
-                normaliser,
-                coef=self.recipe.distill.coef,
-                gate=self.recipe.gate.kind,
-                beta=self.recipe.gate.beta,
-            )
-            loss = loss + term.loss
-            self._distill_loss += term.loss.item()
-            self._signals.add(term, mask, inputs["turns"], inputs["episodes"])
-        return loss
+            chosen = self._entropies.masked_fill(~tokens.mask.bool(), 0.0)
+            losses["entropy"] = -self.recipe.policy.entropy_coef * chosen.sum() / tokens.normaliser
+        if tokens.teacher is not None:
+            term = self._term(tokens)
+            self._signals.add(term, tokens.mask, tokens.turns, inputs["episodes"])
+            if self.objective.term is not None:
+                losses["distill"] = term.loss
+        check_finite(self.state.global_step, losses)
+        for name, value in losses.items():
+            self._losses[f"loss/{name}"] += value.item()
+        self.inputs = self._entropies = None
+        return sum(losses.values())
+
+    def _term(self, tokens: Tokens) -> Term:
+        """The objective's term; for one that has none, only what there is to see of the teacher."""
+        if self.objective.term is not None:
+            return self.objective.term(tokens, self.settings)
+        gap, self._gap = self._gap, None
+        if gap is None:
+            gap = token_gap(tokens.student.detach(), tokens.teacher, tokens.mask)
+        return Term(torch.zeros(()), gap)
+
+    def _coefficients(self) -> dict[str, float]:
+        """What a schedule may move."""
+        out = {"teacher/active": float(self.objective.needs(self.settings).teacher)}
+        if self.objective.term is not None:
+            out["distill/coef"] = self.settings.coef
+        if "gate" in self.objective.settings and self.settings.form == "gated":
+            out["gate/beta"] = self.settings.beta
+        if "credit.mu" in self.objective.settings or "credit" in self.objective.settings:
+            out["credit/mu"] = self.settings.mu
+        return out
 
     # -- generation -------------------------------------------------------------------------------
 
@@ -290,8 +389,7 @@ class SDARTrainer(GRPOTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Send the step's metrics to the listener, under our stable names."""
         if "loss" in logs:
-            values = self.step_metrics | trl_metrics(self._metrics["train"], logs)
-            values["loss/policy"] = values["loss/total"] - values["loss/distill"]
+            values = self.step_metrics | trl_metrics(self._metrics["train"], logs, self._tokens_seen)
             self.listener.metrics(self.state.global_step, values)
         self._metrics["train"].clear()
         self.state.log_history.append(logs | {"step": self.state.global_step})
@@ -309,6 +407,8 @@ class SDARTrainer(GRPOTrainer):
                 super()._save_checkpoint(model, trial)
             finally:
                 self.args.output_dir = own
+            if self.average is not None:
+                self.average.save(folder)
             _finish_checkpoint(folder, step, self.checkpoint_state())
         self.listener.checkpoint(step, folder)
 
@@ -323,6 +423,15 @@ def _finish_checkpoint(folder: Path, step: int, state: dict) -> None:
     (folder / CHECKPOINT_STATE).write_text(json.dumps({"step": step} | state, indent=2), encoding="utf-8")
 
 
+def _outcomes(episodes: Sequence[Episode]) -> list[Outcome]:
+    """One a group: the skills that its episodes shared, and its mean success."""
+    groups: dict[int, list[Episode]] = defaultdict(list)
+    for episode in episodes:
+        if episode.trainable:
+            groups[episode.group].append(episode)
+    return [Outcome(own[0].skills, sum(e.won for e in own) / len(own)) for _, own in sorted(groups.items())]
+
+
 def _unused_reward(prompts, completions, **kwargs) -> list[float]:
     """TRL wants a reward function; rewards come from the environment."""
     raise AssertionError("rewards come from the environment")
@@ -330,4 +439,4 @@ def _unused_reward(prompts, completions, **kwargs) -> list[float]:
 
 def _silent() -> Row:
     """A row that no loss can see: it keeps a rank in step when the others have more micro-batches."""
-    return Row(0, [0], None, [0], [0], [0.0], [0])
+    return Row(0, [0], [0], [0], [0], [0.0], [0])

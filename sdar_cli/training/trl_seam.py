@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.recipe.schema import Recipe
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from trl import GRPOConfig
 
 PRIVATE_NAMES = (
+    "_clip_grad_norm",
     "_compute_loss",
     "_generate_single_turn",
     "_get_per_token_logps_and_entropies",
@@ -31,6 +36,7 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
     import torch
     from trl import GRPOConfig
 
+    objective = OBJECTIVES[recipe.method]
     per_device = max(2, recipe.rollout.tasks * recipe.rollout.group // world_size)
     engine: dict[str, Any] = {}
     if recipe.engine.kind == "vllm":
@@ -58,7 +64,7 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
-        beta=policy.kl_coef,
+        beta=0.0 if objective.kl_in_reward else policy.kl_coef,
         use_bias_correction_kl=False,
         epsilon=policy.clip,
         delta=policy.dual_clip,
@@ -84,3 +90,17 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
         use_cpu=not torch.accelerator.is_available(),  # bf16 is refused on a CPU that was not asked for
         **engine,
     )
+
+
+@contextmanager
+def ranks_differ(accelerator: Accelerator) -> Iterator[None]:
+    """TRL's loss gathers a number for each row, for metrics of extremes that we do not keep. That needs equally
+    many rows on every rank, and ours differ: inside, a rank sees its own. Sums over ranks are untouched."""
+    if accelerator.num_processes == 1:
+        yield
+        return
+    accelerator.gather = lambda tensor: tensor
+    try:
+        yield
+    finally:
+        del accelerator.gather

@@ -50,7 +50,7 @@ def warmup_key(recipe: Recipe, environment: Environment, bank: SkillBank) -> str
         "model": recipe.model.model_dump(mode="json"),
         "environment": environment.name,
         "options": environment.options.model_dump(mode="json"),
-        "skills": recipe.skills.model_dump(mode="json"),
+        "skills": recipe.skills.model_dump(mode="json") | {"corrupt": None},
         "bank": bank.digest,
         "rollout": {name: getattr(recipe.rollout, name) for name in ("context", "history", "max_prompt_tokens")},
         "packages": {name: metadata.version(name) for name in ("torch", "transformers", "trl")},

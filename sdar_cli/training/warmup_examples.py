@@ -104,7 +104,7 @@ def demonstrations(recipe: Recipe, environment: Environment) -> Iterator[tuple[D
             if played is not None:
                 yield played, _block(recipe, world, played, seed)
         return
-    retriever = make_retriever(bank_for(recipe.skills, environment), recipe.skills, seed)
+    retriever = make_retriever(bank_for(recipe.skills, environment), recipe.skills, seed).clean()
     once = {
         played.task.id: (played, render_block(_retrieve(retriever, environment, played)))
         for played in demonstrate_all(
@@ -150,7 +150,7 @@ def _block(recipe: Recipe, world: Environment, played: Demonstration, seed: int)
         bank = bank_for(recipe.skills, world)
     else:
         bank = SkillBank(world.name, tuple(_skill(text, name) for name, text in sorted(texts.items())), "")
-    return render_block(_retrieve(make_retriever(bank, recipe.skills, seed), world, played))
+    return render_block(_retrieve(make_retriever(bank, recipe.skills, seed).clean(), world, played))
 
 
 @lru_cache(maxsize=4096)

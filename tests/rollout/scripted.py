@@ -23,7 +23,7 @@ BANK = SkillBank.from_texts(
 
 
 class Counter(Environment):
-    """Say ``go`` as often as the task wants; ``bad`` loses, ``crash`` breaks the engine."""
+    """Say ``go`` as often as the task wants; ``bad`` loses, ``crash`` breaks the engine, ``nan`` its reward."""
 
     name = "counter"
 
@@ -41,6 +41,8 @@ class Counter(Environment):
     def step(self, action: str) -> Step:
         if action == "crash":
             raise RuntimeError("engine broke")
+        if action == "nan":
+            return Step(self._look(), float("nan"), False)
         if action == "bad":
             return Step(self._look(), 0.0, True)
         self.left -= action == "go"
@@ -61,7 +63,7 @@ class Counter(Environment):
 
 
 TEXTS = [
-    "say go times after now left 0 1 2 3 4 bad crash mumble",
+    "say go times after now left 0 1 2 3 4 bad crash nan mumble",
     "Count with care. Say one after another. (invalid: empty)",
     *(skill.body for skill in BANK.skills),
 ]

@@ -67,6 +67,16 @@ def episodes(step: int, vocabulary: int, seed: int = 0, groups: int = 2, group: 
     return out
 
 
+class Unlearning:
+    """Stands in for a retriever that observes and learns nothing."""
+
+    def observe(self, outcomes):
+        self.outcomes = outcomes
+
+    def metrics(self):
+        return {}
+
+
 class Replay:
     """Stands in for the rollout loop: the episodes of a step are given."""
 
@@ -74,6 +84,7 @@ class Replay:
         from sdar_cli.rollout.loop import Timing
 
         self.timing = Timing()
+        self.retriever = Unlearning()
         self.vocabulary, self.about, self.step = vocabulary, about, 0
 
     def play(self, starts):

@@ -1,0 +1,156 @@
+"""NaN or Inf ends a run, with the step, the term and all that reproduces it.
+
+RUN/failure/step-51/
+    about.json          step (counted from 1), term, seed, versions, commit
+    batch.safetensors   tensors of the micro-batch, log-probabilities of teacher and reference included
+    model/              the weights that the term was computed with, before the update
+    rollout.jsonl.gz    the step's episodes, for ``rollout.replay``
+    recipe.yaml         ``sdar train --recipe`` on it trains on that rollout from those weights, one step
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+
+from sdar_cli.errors import RunFailed
+from sdar_cli.evaluation.files import write_bytes, write_json
+from sdar_cli.runs.state import git_commit, package_versions
+from sdar_cli.runs.store import RunFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sdar_cli.recipe.schema import Recipe
+
+FORMAT = 1
+REMEDY = "lower optimiser.learning_rate or optimiser.max_grad_norm"
+
+
+class NotFinite(Exception):
+    """A term of the loss, or the gradient, is NaN or infinite. For the trainer, which saves what it has."""
+
+    def __init__(self, step: int, term: str) -> None:
+        super().__init__(f"{term} is not finite at step {step}")
+        self.step = step
+        self.term = term
+
+
+def check_finite(step: int, terms: Mapping[str, Tensor | float]) -> None:
+    """Look at all terms with one wait for the device.
+
+    Args:
+        step: the step under way, counted from 1.
+        terms: name → scalar or tensor of any shape.
+
+    Raises:
+        NotFinite: names the first term that holds a NaN or an infinity.
+    """
+    tensors = {name: value for name, value in terms.items() if isinstance(value, torch.Tensor)}
+    well = {name: math.isfinite(value) for name, value in terms.items() if name not in tensors}
+    if tensors:
+        flags = torch.stack([torch.isfinite(value.detach()).all() for value in tensors.values()])
+        well |= dict(zip(tensors, flags.tolist(), strict=True))
+    for name in terms:
+        if not well[name]:
+            raise NotFinite(step, name)
+
+
+def save_failure(
+    folder: Path,
+    *,
+    step: int,
+    term: str,
+    rows_file_writer: Callable[[Path], None] | None,
+    save_model: Callable[[Path], None],
+    inputs: Mapping[str, Any] | None,
+) -> NoReturn:
+    """Write ``failure/step-N`` into a run's folder, whole or not at all, and end the run.
+
+    Args:
+        folder: the run's.
+        step: the step that failed, counted from 1.
+        rows_file_writer: writes the step's episodes as step 0 of a recording; None where there are none yet.
+        save_model: writes weights and tokenizer into a folder, as Hugging Face does.
+        inputs: the micro-batch; tensors, numbers and lists of numbers are kept.
+
+    Raises:
+        RunFailed: always; the sentence names step, term, folder and the command that repeats the step.
+    """
+    run = RunFolder(folder.absolute())
+    final = run.failure(step)
+    what = f"at step {step} the {term} was not finite (NaN or Inf)"
+    try:
+        recipe = run.recipe()
+        with run.saving_failure(step) as beside:
+            tensors = _tensors(inputs or {})
+            _save_tensors(beside / "batch.safetensors", tensors)
+            if rows_file_writer is not None:
+                rows_file_writer(beside / "rollout.jsonl.gz")
+            save_model(beside / "model")
+            (beside / "model" / "training_args.bin").unlink(missing_ok=True)
+            _save_recipe(beside / "recipe.yaml", recipe, step, final, rows_file_writer is not None)
+            write_json(beside / "about.json", _about(recipe, step, term, tensors, inputs or {}))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise RunFailed(f"{what}, and nothing could be saved in {final} ({reason}): {REMEDY}") from error
+    raise RunFailed(f"{what}: {REMEDY}; to repeat the step, `sdar train --recipe {final / 'recipe.yaml'}`")
+
+
+def _tensors(inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+    out: dict[str, Tensor] = {}
+    for name, value in inputs.items():
+        if isinstance(value, torch.Tensor):
+            out[name] = value.detach().cpu().contiguous().clone()
+        elif isinstance(value, int | float) or (isinstance(value, list) and _numbers(value)):
+            out[name] = torch.tensor(value)
+    return out
+
+
+def _numbers(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(value, int | float) for value in values)
+
+
+def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    from safetensors.torch import save
+
+    write_bytes(path, save(dict(tensors)))
+
+
+def _save_recipe(path: Path, recipe: Recipe, step: int, final: Path, has_rollout: bool) -> None:
+    """One step on the saved rollout from the saved weights, with the coefficients that the step had."""
+    from sdar_cli.objectives.settings import Settings
+    from sdar_cli.recipe.dump import dump
+
+    settings = Settings.at(recipe, step - 1)
+    changes: dict[str, dict[str, Any]] = {
+        "rollout": {"record": None, "replay": str(final / "rollout.jsonl.gz") if has_rollout else None},
+        "distill": {"coef": settings.coef, "schedule": None},
+        "gate": {"beta": settings.beta, "schedule": None},
+        "credit": {"mu": settings.mu, "schedule": None},
+        "train": {"steps": 1},
+        "evaluation": {"every": 0, "tasks": 1},
+    }
+    sections = {name: getattr(recipe, name).model_copy(update=own) for name, own in changes.items()}
+    about = {"init_from": str(final / "model"), "warmup": None, "name": f"{recipe.name}-failure"}
+    write_bytes(path, dump(recipe.model_copy(update=sections | about)).encode())
+
+
+def _about(
+    recipe: Recipe, step: int, term: str, tensors: Mapping[str, Tensor], inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "step": step,
+        "term": term,
+        "seed": recipe.seed,
+        "method": recipe.method,
+        "batch": {name: {"shape": list(value.shape), "dtype": str(value.dtype)} for name, value in tensors.items()},
+        "not_saved": [name for name in inputs if name not in tensors],
+        "versions": package_versions(),
+        "git_commit": git_commit(),
+    }
