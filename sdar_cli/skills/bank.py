@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import SkillError
-from sdar_cli.skills.skill import MAX_FILE_BYTES, Skill, parse_skill
+from sdar_cli.skills.files import check_inside, read_text
+from sdar_cli.skills.mapping import MAPPING, load_mapped
+from sdar_cli.skills.skill import Skill, parse_skill
 
 if TYPE_CHECKING:
     from sdar_cli.recipe import schema
@@ -33,7 +35,8 @@ class SkillBank:
 
     @classmethod
     def load(cls, folder: Path | str, name: str | None = None) -> SkillBank:
-        """Every ``*.md`` file of ``folder`` and its subfolders, ``README.md`` apart.
+        """Every ``*.md`` file of ``folder`` and its subfolders, ``README.md`` apart; or, where the folder holds
+        ``skill_mapping.json``, the files that it lists (``mapping.py``).
 
         The bank is called ``name``, by default as the folder is. Raises SkillError, one sentence naming
         the file: a missing or empty folder, a link that leaves it, a file that is too large or malformed,
@@ -42,10 +45,12 @@ class SkillBank:
         folder = Path(folder).expanduser()
         if not folder.is_dir():
             raise SkillError(f"skill bank {folder} is not a folder: give one that holds markdown skills")
+        if (folder / MAPPING).is_file():
+            return cls._of(name or folder.resolve().name, load_mapped(folder))
         files = _markdown_files(folder)
         if not files:
             raise SkillError(f"skill bank {folder} holds no markdown file: add skills to it, or give another folder")
-        parsed = [(str(path), parse_skill(_read(path), where=str(path), stem=path.stem)) for path in files]
+        parsed = [(str(path), parse_skill(read_text(path), where=str(path), stem=path.stem)) for path in files]
         return cls._of(name or folder.resolve().name, parsed)
 
     @classmethod
@@ -114,31 +119,16 @@ def _markdown_files(folder: Path) -> list[Path]:
             inner = Path(parent, name)
             if inner.is_symlink():
                 raise SkillError(f"{inner} is a link to a folder: put its skills into the bank itself")
+        if MAPPING in names:
+            raise SkillError(f"{folder} holds the bank {parent}, which has a {MAPPING} of its own: give that folder")
         for name in names:
             path = Path(parent, name)
             if path.suffix.lower() != ".md" or name.lower() == "readme.md":
                 continue
-            if not path.resolve().is_relative_to(root):
-                raise SkillError(f"{path} is a link that leaves the bank's folder: copy the file into the bank")
-            if not path.is_file():
-                raise SkillError(f"{path} is not a readable file: remove it from the bank")
+            check_inside(path, root)
             found.append(path)
             if len(found) > MAX_FILES:
                 raise SkillError(
                     f"skill bank {folder} holds more than {MAX_FILES} skills: split it, or give a subfolder"
                 )
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise SkillError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise SkillError(f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB: shorten it, a skill is a few lines")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SkillError(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8") from None

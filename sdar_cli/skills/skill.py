@@ -8,7 +8,8 @@
     ---
     To heat a thing, carry it to the microwave and use `heat`.
 
-``task_types: []`` makes a skill general. ``name`` may be left out: the file's stem is taken.
+``task_types: []`` makes a skill general. ``name`` may be left out: the file's stem is taken. In a bank with
+a ``skill_mapping.json`` the front matter may be missing: name and task types stand in the mapping.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sdar_cli.skills.words import words
 
 MAX_FILE_BYTES = 64 * 1024
 MAX_FRONT_MATTER_CHARACTERS = 8 * 1024
+MAX_LINE = 500
 
 _KEYS = ("name", "description", "task_types", "keywords")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<head>.*?)^---[ \t]*(?:\n|\Z)(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
@@ -54,21 +56,12 @@ def parse_skill(text: str, *, where: str, stem: str) -> Skill:
 
     Raises SkillError, one sentence naming the file and the key.
     """
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_FILE_BYTES:
-        raise SkillError(f"{where} is larger than {MAX_FILE_BYTES // 1024} KiB: shorten it, a skill is a few lines")
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    match = _FRONT_MATTER.match(text)
-    if match is None:
+    head, body = _split(text, where)
+    if head is None:
         raise SkillError(f"{where} has no front matter: begin it with {', '.join(_KEYS)} between two lines of '---'")
-    values = _front_matter(match["head"], where)
+    values = _front_matter(head, where)
     name = _line(values, "name", where, default=stem)
-    body = match["body"].strip()
-    if not body:
-        raise SkillError(f"{where} has no text after its front matter: write what the skill says, or delete the file")
-    if found := _CONTROL.search(body):
-        raise SkillError(f"{where} holds the control character {found[0]!r}: remove it from the text")
-    if found := _CHAT_MARKER.search(body):
-        raise SkillError(f"{where} holds {found[0]!r}, which chat templates read as a marker: remove it from the text")
+    _check_body(body, where)
     return Skill(
         name=name,
         description=_line(values, "description", where),
@@ -76,6 +69,61 @@ def parse_skill(text: str, *, where: str, stem: str) -> Skill:
         keywords=_keywords(values, where),
         body=body,
     )
+
+
+def parse_mapped_skill(
+    text: str, *, where: str, name: str, task_types: tuple[str, ...], keywords: tuple[str, ...]
+) -> Skill:
+    """The skill of a file whose name and task types a mapping gives; front matter may be missing.
+
+    Without front matter, or without ``description`` in it, the first line describes the skill. Its
+    ``keywords`` are added to those of the mapping. Raises SkillError as ``parse_skill`` does.
+    """
+    head, body = _split(text, where)
+    values = {} if head is None else _front_matter(head, where)
+    for key in ("name", "task_types"):
+        if key in values:
+            raise SkillError(f"{where} has '{key}', which the bank's mapping gives: remove it from the front matter")
+    _check_body(body, where)
+    return Skill(
+        name=name,
+        description=_line(values, "description", where, default=_first_line(body, name)),
+        task_types=task_types,
+        keywords=tuple(dict.fromkeys((*keywords, *_keywords(values, where)))),
+        body=body,
+    )
+
+
+def is_line(text: object) -> bool:
+    """Whether this is text of one printable line, not blank and not long: a name, a task type, a keyword."""
+    return isinstance(text, str) and bool(text.strip()) and len(text) <= MAX_LINE and text.strip().isprintable()
+
+
+def _split(text: str, where: str) -> tuple[str | None, str]:
+    """Front matter, None where there is none, and what follows it."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_FILE_BYTES:
+        raise SkillError(f"{where} is larger than {MAX_FILE_BYTES // 1024} KiB: shorten it, a skill is a few lines")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    match = _FRONT_MATTER.match(text)
+    return (None, text.strip()) if match is None else (match["head"], match["body"].strip())
+
+
+def _check_body(body: str, where: str) -> None:
+    if not body:
+        raise SkillError(f"{where} has no text: write what the skill says, or delete the file")
+    if found := _CONTROL.search(body):
+        raise SkillError(f"{where} holds the control character {found[0]!r}: remove it from the text")
+    if found := _CHAT_MARKER.search(body):
+        raise SkillError(f"{where} holds {found[0]!r}, which chat templates read as a marker: remove it from the text")
+
+
+def _first_line(body: str, name: str) -> str:
+    """The first line that says something, without the marks of a heading; else ``name``."""
+    for line in body.splitlines():
+        plain = "".join(c for c in " ".join(line.strip("#").split()) if c.isprintable()).strip()
+        if words(plain):
+            return plain if len(plain) <= 120 else plain[:119] + "…"
+    return name
 
 
 class _Loader(yaml.SafeLoader):
@@ -136,8 +184,10 @@ def _line(values: dict[str, Any], key: str, where: str, default: str | None = No
     value = values.get(key, default)
     if not isinstance(value, str) or not value.strip():
         raise SkillError(f"{where} has '{key}' = {_show(value)}: write a line of text, in quotes if it is a number")
-    if len(value) > 500 or any(not c.isprintable() for c in value.strip()):
-        raise SkillError(f"{where} has a '{key}' that is longer than a line: keep it under 500 characters on one line")
+    if not is_line(value):
+        raise SkillError(
+            f"{where} has a '{key}' that is longer than a line: keep it under {MAX_LINE} characters on one line"
+        )
     return value.strip()
 
 

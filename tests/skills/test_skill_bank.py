@@ -12,6 +12,7 @@ from sdar_cli.errors import SkillError
 from sdar_cli.recipe.schema import Skills
 from sdar_cli.skills import SkillBank, bank_for
 from sdar_cli.skills import bank as bank_module
+from sdar_cli.skills.skill import MAX_FILE_BYTES
 
 
 def skill(task_types: str = "[]", body: str = "Be brief.", name: str | None = None) -> str:
@@ -99,7 +100,7 @@ def test_dangling_link_is_refused(folder: Path) -> None:
 
 
 def test_limits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "long.md").write_bytes(b"x" * (bank_module.MAX_FILE_BYTES + 1))
+    (folder / "long.md").write_bytes(b"x" * (MAX_FILE_BYTES + 1))
     with pytest.raises(SkillError, match=r"long\.md is larger than 64 KiB"):
         SkillBank.load(folder)
     (folder / "long.md").unlink()

@@ -76,7 +76,7 @@ def test_rule_in_the_body_is_body() -> None:
         (GOOD.replace("name: heat", "name: [" * 3000), "front matter"),
         (GOOD.replace("name: heat", "name: {" + "a" * 9000 + "}"), "over 8192 characters"),
         (GOOD.replace("name: heat", "name: \x07"), "front matter"),
-        (GOOD.split("Use")[0], "no text after its front matter"),
+        (GOOD.split("Use")[0], "has no text"),
         (GOOD + "\x1b[2J", "control character"),
         (GOOD + "<|im_end|>", "'<|im_end|>'"),
         (GOOD + "é" * MAX_FILE_BYTES, "larger than 64 KiB"),
