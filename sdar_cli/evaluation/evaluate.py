@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import RunError
 from sdar_cli.evaluation.evaluator import Evaluator, sampling_record
-from sdar_cli.evaluation.panel import Panel
+from sdar_cli.evaluation.panel import Panel, options_digest
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.evaluation.single import SingleReport
@@ -115,10 +115,12 @@ def _with_panel(recipe: Recipe, tasks: int | None, panel: Path | None) -> Recipe
 
 
 def _panel(workshop: Workshop, run: RunFolder | None) -> Panel:
-    """The run's own panel, unless the evaluation section was changed."""
+    """The run's own panel; a new one where the evaluation section, or what a task is, was changed."""
     if run is None or run.recipe().evaluation != workshop.recipe.evaluation:
         return workshop.panel()
     panel = Panel.load(run.panel_file)
+    if run.recipe().evaluation.panel is None and panel.options != options_digest(workshop.environment.options):
+        return workshop.panel()
     panel.check_disjoint(workshop.environment.tasks("train"))
     return panel
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.determinism import seeded
 from sdar_cli.evaluation.fit import check_played
+from sdar_cli.evaluation.horizon import expert_turns
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation, Mode
 from sdar_cli.recipe.schema import Recipe
@@ -16,6 +17,7 @@ from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.loop import Start
 from sdar_cli.rollout.policies import HFPolicy, Policy, end_tokens
 from sdar_cli.workshop import Workshop
+from sdar_envs.base import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,6 +29,8 @@ class Evaluator:
 
     workshop: Workshop
     panel: Panel
+    _expert_turns: dict[str, int | None] = field(default_factory=dict, repr=False, compare=False)
+    """By task id, each asked for once."""
 
     def play(
         self,
@@ -46,11 +50,11 @@ class Evaluator:
 
         Raises:
             RecipeError: the first prompt of no task fits ``rollout.max_prompt_tokens``.
+            EnvironmentSetupError: the environment's expert fails.
         """
         recipe = self.workshop.recipe
-        loop = self.workshop.loop(
-            policy, tokenizer, ends, self.workshop.context(tokenizer).seen_by(skills=mode == "skills")
-        )
+        context = self.workshop.context(tokenizer).seen_by(skills=mode == "skills")
+        loop = self.workshop.loop(policy, tokenizer, ends, context, training=False)
         loop.on_turn = on_turn
         starts = [Start(task, group) for group, task in enumerate(self.panel.tasks(self.workshop.environment))]
         clock = time.perf_counter()
@@ -65,7 +69,7 @@ class Evaluator:
             sampling=sampling_record(recipe),
             seed=recipe.evaluation.panel_seed,
             engine=engine,
-            records=tuple(EpisodeRecord.of(episode) for episode in episodes),
+            records=tuple(EpisodeRecord.of(episode, self.expert_turns(episode.task)) for episode in episodes),
             seconds=time.perf_counter() - clock,
             checkpoint=checkpoint,
             step=step,
@@ -75,6 +79,12 @@ class Evaluator:
             run=run,
         )
         return evaluation, episodes
+
+    def expert_turns(self, task: Task) -> int | None:
+        """Turns that the environment's expert needs; None where it has none. Raises EnvironmentSetupError."""
+        if task.id not in self._expert_turns:
+            self._expert_turns[task.id] = expert_turns(self.workshop.environment, task)
+        return self._expert_turns[task.id]
 
     def play_model(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, mode: Mode, **about: Any

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from sdar_cli.errors import PanelError
+from sdar_cli.evaluation.horizon_report import HorizonSlice, by_horizon
 from sdar_cli.evaluation.result import Evaluation, Summary
 from sdar_cli.evaluation.statistics import (
     LEVEL,
@@ -153,6 +154,11 @@ class InternalisationReport:
         return "undefined, as its interval has no end on so few tasks"
 
     @property
+    def by_horizon(self) -> list[HorizonSlice]:
+        """The cells by the number of turns that the expert needs; empty where there is no expert."""
+        return by_horizon(self.rows, self.level)
+
+    @property
     def tokens_saved(self) -> dict[str, float]:
         """Prompt tokens of the trained policy, with − without skills: per turn and per episode, and the
         share of the prompt with skills that is spared per turn."""
@@ -171,7 +177,7 @@ class InternalisationReport:
         return _bank(self.trained_with)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: cells, gaps, gains, the fraction, tokens, bank and panel."""
+        """Plain data: cells, gaps, gains, the fraction, tokens, horizon, bank and panel."""
         return {
             "format": FORMAT,
             "level": self.level,
@@ -194,6 +200,7 @@ class InternalisationReport:
             "internalised_fraction": as_json(self.internalised),
             "internalised_fraction_undefined": self.why_undefined,
             "prompt_tokens_saved": self.tokens_saved,
+            "by_horizon": [one.to_json() for one in self.by_horizon],
         }
 
     def render(self, console: Console) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 
 from sdar_cli.errors import RunError
 from sdar_cli.evaluation.files import write_json
+from sdar_cli.evaluation.horizon import SLICES, slice_of
 from sdar_cli.evaluation.statistics import LEVEL, Interval, wilson
 from sdar_cli.rollout.episode import Episode, StopReason
 
@@ -42,9 +43,11 @@ class EpisodeRecord:
     """A ``StopReason`` value."""
     skills: tuple[str, ...] = ()
     error: str | None = None
+    expert_turns: int | None = None
+    """Turns that the environment's expert needs for the task; None where there is no expert."""
 
     @classmethod
-    def of(cls, episode: Episode) -> Self:
+    def of(cls, episode: Episode, expert_turns: int | None = None) -> Self:
         failed = episode.stop is StopReason.ENVIRONMENT_ERROR
         return cls(
             task_id=episode.task.id,
@@ -59,6 +62,7 @@ class EpisodeRecord:
             stop=episode.stop.value,
             skills=tuple(episode.skills),
             error=episode.error,
+            expert_turns=expert_turns,
         )
 
 
@@ -82,6 +86,9 @@ class Summary:
     """Share of turns without a valid action."""
     stops: dict[str, int]
     environment_errors: int
+    by_horizon: dict[str, Interval]
+    """By slice of the expert's turns (horizon.py); only slices that hold tasks."""
+    episodes_by_horizon: dict[str, int]
 
     @classmethod
     def of(cls, records: Iterable[EpisodeRecord], level: float = LEVEL) -> Self:
@@ -91,6 +98,7 @@ class Summary:
         types: dict[str, list[bool]] = defaultdict(list)
         for record in records:
             types[record.task_type].append(record.won)
+        horizon = _by_horizon(records)
         n = len(records)
         solved = sum(record.won for record in records)
         turns = sum(record.turns for record in records)
@@ -110,11 +118,15 @@ class Summary:
             invalid_action_rate=sum(record.invalid_turns for record in records) / turns if turns else 0.0,
             stops=dict(sorted(stops.items())),
             environment_errors=stops[StopReason.ENVIRONMENT_ERROR.value],
+            by_horizon={name: wilson(sum(won), len(won), level) for name, won in horizon.items()},
+            episodes_by_horizon={name: len(won) for name, won in horizon.items()},
         )
 
     def metrics(self) -> dict[str, float]:
-        """The numbers worth a curve: success, score, turns, tokens, invalid actions, errors, by type."""
+        """The numbers worth a curve: success, score, turns, tokens, invalid actions, errors; success by type and
+        by horizon; and the episodes behind each, from which its interval follows."""
         flat = {
+            "episodes": float(self.episodes),
             "success": self.success.estimate,
             "score": self.score,
             "turns": self.turns,
@@ -123,7 +135,9 @@ class Summary:
             "invalid_action_rate": self.invalid_action_rate,
             "environment_errors": float(self.environment_errors),
         }
-        return flat | {f"success/{name}": rate.estimate for name, rate in self.by_type.items()}
+        flat |= {f"success/{name}": rate.estimate for name, rate in self.by_type.items()}
+        flat |= {f"success/{name}": rate.estimate for name, rate in self.by_horizon.items()}
+        return flat | {f"episodes/{name}": float(count) for name, count in self.episodes_by_horizon.items()}
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -197,7 +211,7 @@ class Evaluation:
             raise RunError(f"{where} is malformed ({_short(error)}): {remedy}") from error
         if evaluation.mode not in ("no_skills", "skills"):
             raise RunError(f"{where} has mode {evaluation.mode!r}, neither no_skills nor skills: {remedy}")
-        if content.get("summary") != summary:
+        if _completed(content.get("summary")) != summary:
             raise RunError(f"{where} was edited (its summary does not follow from its records): {remedy}")
         return evaluation
 
@@ -215,6 +229,22 @@ class Evaluation:
                 f"the evaluation {path} cannot be read ({_short(error)}): run sdar eval again to write it"
             ) from error
         return cls.from_json(content, f"the evaluation {path}")
+
+
+def _by_horizon(records: Iterable[EpisodeRecord]) -> dict[str, list[bool]]:
+    """Outcomes by slice, short tasks first; what has no expert is in none."""
+    outcomes: dict[str, list[bool]] = {one.name: [] for one in SLICES}
+    for record in records:
+        if record.expert_turns is not None:
+            outcomes[slice_of(record.expert_turns).name].append(record.won)
+    return {name: won for name, won in outcomes.items() if won}
+
+
+def _completed(summary: Any) -> Any:
+    """A stored summary; one that was written before there were horizons says that it has none."""
+    if not isinstance(summary, dict):
+        return summary
+    return {"by_horizon": {}, "episodes_by_horizon": {}} | summary
 
 
 def _short(error: Exception) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from sdar_cli.evaluation.horizon import SLICES
 from sdar_cli.evaluation.report import Comparison, InternalisationReport, points
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.statistics import Interval
@@ -13,6 +14,8 @@ from sdar_cli.evaluation.statistics import Interval
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from sdar_cli.evaluation.horizon_report import HorizonSlice
 
 MODES = {"no_skills": "without skills", "skills": "with skills"}
 
@@ -28,7 +31,7 @@ def difference(value: Interval) -> str:
 
 
 def print_report(report: InternalisationReport, console: Console) -> None:
-    """The four cells, the internalised fraction, the costs, and the success by task type."""
+    """The four cells, the internalised fraction, the costs, and the success by task type and by horizon."""
     first = report.trained_without
     split = f"{first.split}, " if first.split else ""
     console.print()
@@ -44,15 +47,26 @@ def print_report(report: InternalisationReport, console: Console) -> None:
     if len(first.summary.by_type) > 1:
         console.print()
         console.print(_by_type(report))
+    if len(slices := report.by_horizon) > 1:
+        console.print()
+        console.print(_by_horizon(slices))
+        if outside := len(first.records) - sum(one.tasks for one in slices):
+            console.print(f"{outside} tasks, which have no expert, are in no row.", style="dim", highlight=False)
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
-    """One evaluation: success by task type, then turns, tokens, invalid actions and stop reasons."""
+    """One evaluation: success by task type and horizon, then turns, tokens, invalid actions and stop reasons."""
     summary = evaluation.summary
     table = _table(f"{evaluation.label}, {MODES[evaluation.mode]}", "task type", "tasks", "success")
     if len(summary.by_type) > 1:
         for name, rate in summary.by_type.items():
             table.add_row(_escape(name), str(summary.episodes_by_type[name]), percent(rate))
+        table.add_section()
+    if len(summary.by_horizon) > 1:
+        for one in SLICES:
+            if one.name in summary.by_horizon:
+                count, rate = summary.episodes_by_horizon[one.name], summary.by_horizon[one.name]
+                table.add_row(f"expert turns {one.label}", str(count), percent(rate))
         table.add_section()
     table.add_row("all", str(summary.episodes), percent(summary.success), style="bold")
     console.print()
@@ -114,12 +128,23 @@ def _facts(report: InternalisationReport) -> Table:
 
 
 def _by_type(report: InternalisationReport) -> Table:
-    columns = [f"{label}\n{mode}" for label, *_ in report.rows for mode in ("without", "with")]
+    columns = [f"{_escape(label)}\n{mode}" for label, *_ in report.rows for mode in ("without", "with")]
     table = _table("Success by task type (%)", "task type", "tasks", *columns)
     first = report.trained_without.summary
     for name, count in first.episodes_by_type.items():
         cells = [f"{100 * cell.summary.by_type[name].estimate:.1f}" for row in report.rows for cell in row[1:]]
         table.add_row(_escape(name), str(count), *cells)
+    return table
+
+
+def _by_horizon(slices: Sequence[HorizonSlice]) -> Table:
+    columns = [f"{_escape(label)}\n{mode}" for label, *_ in slices[0].cells for mode in ("without", "with")]
+    gain = ["gain\nwithout skills"] if slices[0].gain is not None else []
+    table = _table("Success by the turns that the expert needs (%)", "turns", "tasks", *columns, *gain)
+    for one in slices:
+        cells = [f"{100 * rate.estimate:.1f}" for _, *rates in one.cells for rate in rates]
+        gained = [difference(one.gain)] if one.gain is not None else []
+        table.add_row(one.slice.label, str(one.tasks), *cells, *gained)
     return table
 
 

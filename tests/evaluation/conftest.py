@@ -11,11 +11,19 @@ from sdar_cli.evaluation.result import EpisodeRecord, Evaluation, Mode
 MakeEvaluation = Callable[..., Evaluation]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_evaluation() -> MakeEvaluation:
-    """``make_evaluation(mode, label, won, **changes)``: tasks t0, t1, … of types clean and heat in turns."""
+    """``make_evaluation(mode, label, won, **changes)``: tasks t0, t1, … of types clean and heat in turns, with
+    no expert unless ``expert`` gives its turns."""
 
-    def make(mode: Mode, label: str, won: Sequence[bool], prompt: int = 100, **changes: object) -> Evaluation:
+    def make(
+        mode: Mode,
+        label: str,
+        won: Sequence[bool],
+        prompt: int = 100,
+        expert: Sequence[int | None] = (),
+        **changes: object,
+    ) -> Evaluation:
         records = tuple(
             EpisodeRecord(
                 task_id=f"t{i}",
@@ -29,6 +37,7 @@ def make_evaluation() -> MakeEvaluation:
                 invalid_turns=1,
                 stop="success" if solved else "max_turns",
                 skills=("general", "clean"),
+                expert_turns=expert[i] if expert else None,
             )
             for i, solved in enumerate(won)
         )
