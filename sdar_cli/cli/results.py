@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdar_cli.errors import RunFailed
 from sdar_cli.tracking.location import runs_option
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.evaluate import EvalResult
+    from sdar_cli.training.guards import Finding
     from sdar_cli.training.run import TrainResult
 
 
 def print_training(result: TrainResult, *, as_json: bool) -> None:
+    """Print the report, or how to go on.
+
+    Raises:
+        RunFailed: after all was printed, for a run that ended because it collapsed.
+    """
     if as_json:
         _json(result.to_json())
-        return
+    else:
+        _training(result)
+    if result.collapse is not None:
+        sys.stdout.flush()
+        raise RunFailed(result.collapse.ending)
+
+
+def _training(result: TrainResult) -> None:
     if result.report is not None:
         _report(result.report)
+    if result.warnings:
+        print(f"\n{_warnings(result.warnings)} (sdar runs show {result.run.name})")
     print(f"\nrun folder   {result.run.path}")
     if result.report is None:
         print(f"go on with   sdar resume {result.run.name}{runs_option(result.run.path.parent)}")
         return
     _next(result.run.path.parent)
+
+
+def _warnings(found: Sequence[Finding]) -> str:
+    """``2 warnings: kl at step 12, zero_variance at step 40``."""
+    where = ", ".join(f"{finding.kind} at step {finding.step}" for finding in found)
+    return f"{len(found)} warning{'s' * (len(found) > 1)}: {where}"
 
 
 def print_evaluation(result: EvalResult, root: Path, *, as_json: bool) -> None:

@@ -73,6 +73,7 @@ def show(
         ("took", "-" if state.ended is None else duration(state.ended - state.started)),
         ("checkpoints", ", ".join(f"step {c.step}" for c in target.checkpoints()) or "none"),
         ("evaluations", ", ".join(target.evaluations()) or "none"),
+        ("warnings", "\n".join(map(str, state.warnings)) or "none"),
         ("MLflow run", state.mlflow_run_id or "none"),
         ("MLflow store", redact(state.tracking_uri) if state.tracking_uri else "none"),
         ("versions", ", ".join(f"{name} {version}" for name, version in state.versions.items())),

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from sdar_cli.training.guards import Finding
+
 PACKAGES = (
     "sdar",
     "torch",
@@ -32,12 +34,14 @@ class RunStatus(StrEnum):
     TRAINING = "training"
     EVALUATING = "evaluating"
     FINISHED = "finished"
+    COLLAPSED = "collapsed"
+    """Ended, evaluated and reported, by ``guards.stop_on_collapse``."""
     INTERRUPTED = "interrupted"
     FAILED = "failed"
 
     @property
     def is_over(self) -> bool:
-        return self in (RunStatus.FINISHED, RunStatus.INTERRUPTED, RunStatus.FAILED)
+        return self in (RunStatus.FINISHED, RunStatus.COLLAPSED, RunStatus.INTERRUPTED, RunStatus.FAILED)
 
 
 class RunState(BaseModel):
@@ -64,6 +68,8 @@ class RunState(BaseModel):
     experiment: str | None = None
     error: str | None = None
     """The sentence a failed run ended with."""
+    warnings: list[Finding] = []
+    """What the guards found up to now."""
     versions: dict[str, str] = {}
     git_commit: str | None = None
 

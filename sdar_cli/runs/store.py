@@ -7,6 +7,7 @@ runs/quickstart-20261121-035959-a1b2/
     base/                the checkpoint that RL starts from
     checkpoints/step-50/ a checkpoint; holds the file ``complete`` once it is whole
     evaluations/*.json
+    failure/step-51/     what reproduces a step whose loss or gradient was not finite
     run.lock
 """
 
@@ -166,17 +167,21 @@ class RunFolder:
     @contextmanager
     def saving_checkpoint(self, step: int) -> Iterator[Path]:
         """A fresh folder to write into; it becomes ``checkpoints/step-N`` when the block ends well."""
-        final = self.path / "checkpoints" / f"step-{step}"
-        beside = self.path / "checkpoints" / f".step-{step}-{os.getpid()}"
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        try:
+        with _whole_folder(self.path / "checkpoints" / f"step-{step}") as beside:
             yield beside
             _flush_tree(beside)
             write_bytes(beside / MARKER, f"{step}\n".encode())
-            _replace_folder(beside, final)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+
+    def failure(self, step: int) -> Path:
+        """Where what reproduces a failed step is kept."""
+        return self.path / "failure" / f"step-{step}"
+
+    @contextmanager
+    def saving_failure(self, step: int) -> Iterator[Path]:
+        """A fresh folder to write into; it becomes ``failure/step-N`` when the block ends well."""
+        with _whole_folder(self.failure(step)) as beside:
+            yield beside
+            _flush_tree(beside)
 
     def prune_checkpoints(self, keep: int) -> None:
         """Remove all but the newest ``keep`` checkpoints, and leftovers of cut-short writes."""
@@ -230,6 +235,19 @@ def _make_folder(root: Path, recipe_name: str, name: str | None) -> Path:
         raise RunError(
             f"the runs folder {root} cannot be written ({error.strerror}): give another with --runs"
         ) from None
+
+
+@contextmanager
+def _whole_folder(final: Path) -> Iterator[Path]:
+    """A folder beside ``final``, put in its place when the block ends well and removed when it does not."""
+    beside = final.with_name(f".{final.name}-{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        _replace_folder(beside, final)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _flush_tree(folder: Path) -> None:

@@ -181,6 +181,20 @@ class Tracker:
     def tag(self, key: str, value: str) -> None:
         self._put(f"tag {key}", self._client.set_tag, self.run_id, key, value)
 
+    def untag(self, key: str) -> None:
+        """Remove a tag; one that is not there is no mistake."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+        def write() -> None:
+            try:
+                self._client.delete_tag(self.run_id, key)
+            except MlflowException as error:
+                if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                    raise
+
+        self._put(f"the end of tag {key}", write)
+
     def finish(self, status: Status = "FINISHED") -> None:
         """Close the run; what still waits is tried once more."""
         if self._monitor is not None:

@@ -33,12 +33,20 @@ def episode_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
     return out
 
 
-def trl_metrics(collected: Mapping[str, Sequence[float]], logs: Mapping[str, float]) -> dict[str, float]:
-    """TRL's metrics of the step (means over micro-batches) under our names."""
+def trl_metrics(
+    collected: Mapping[str, Sequence[float]], logs: Mapping[str, float], tokens: Sequence[float]
+) -> dict[str, float]:
+    """TRL's metrics of the step under our names: means over response tokens.
+
+    Args:
+        collected: for every micro-batch, the mean over its tokens on all ranks.
+        tokens: how many these are.
+    """
 
     def mean(name: str) -> float:
-        values = [v for v in collected.get(name, ()) if v == v]
-        return sum(values) / len(values) if values else 0.0
+        values = collected.get(name, ())
+        weighed = [v * n for v, n in zip(values, tokens, strict=True) if n] if values else []
+        return sum(weighed) / sum(tokens) if weighed else 0.0
 
     return {
         "loss/total": float(logs["loss"]),

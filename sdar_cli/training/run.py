@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sdar_cli.errors import RunError, RunFailed, SdarError
 from sdar_cli.evaluation.panel import Panel
@@ -17,7 +17,9 @@ from sdar_cli.runs.state import RunStatus
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.location import runs_option
 from sdar_cli.training.events import Listener, Listeners
+from sdar_cli.training.guards import Finding
 from sdar_cli.training.recorder import RunRecorder
+from sdar_cli.training.watch import Watch
 from sdar_cli.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ class TrainResult:
     status: RunStatus
     report: InternalisationReport | None
     """None for a run that was interrupted."""
+    warnings: tuple[Finding, ...] = ()
+    """What the guards found, in order."""
+    collapse: Finding | None = None
+    """Why a run of status ``collapsed`` ended."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -41,6 +47,7 @@ class TrainResult:
             "status": self.status.value,
             "step": self.run.state.step,
             "report": self.report.to_json() if self.report else None,
+            "warnings": [asdict(finding) for finding in self.warnings],
         }
 
 
@@ -67,6 +74,8 @@ def resume(run: RunFolder, *, display: Listener) -> TrainResult:
     with run.lock():
         if run.state.status is RunStatus.FINISHED:
             raise RunError(f"the run {run.name} is finished: evaluate it with `sdar eval {run.name}`, or start another")
+        if run.state.status is RunStatus.COLLAPSED:
+            raise RunError(_why_collapsed(run))
         with Workshop.open(run.recipe()) as workshop:
             workshop.prepare(display)
             panel = Panel.load(run.panel_file)
@@ -80,20 +89,39 @@ def _run(workshop: Workshop, panel: Panel, run: RunFolder, root: Path, display: 
     display.message(f"run {run.name}")
     with _status(run, display), _tracking(workshop, run, root, display) as tracker:
         journal = Journal(run.path / "metrics.jsonl")
-        listener = Listeners(RunRecorder(run, workshop.recipe, journal, tracker), display)
-        report = _phases(workshop, panel, run, root, listener, tracker, journal)
-        status = RunStatus.FINISHED if report else RunStatus.INTERRUPTED
-        run.update(status=status)
-        tracker.finish("FINISHED" if report else "KILLED")
-    return TrainResult(run, status, report)
+        watch = Watch(workshop.recipe, run, tracker, display)
+        listener = Listeners(RunRecorder(run, workshop.recipe, journal, tracker), display, watch)
+        report = _phases(workshop, panel, run, root, listener, tracker, journal, watch)
+        collapse = watch.ended if report else None
+        status = RunStatus.INTERRUPTED if report is None else RunStatus.FINISHED
+        if collapse is not None:
+            status = RunStatus.COLLAPSED
+        run.update(status=status, error=None if collapse is None else collapse.ending)
+        tracker.finish(_MLFLOW_STATUS[status])
+    return TrainResult(run, status, report, watch.findings, collapse)
+
+
+_MLFLOW_STATUS: dict[RunStatus, Literal["FINISHED", "FAILED", "KILLED"]] = {
+    RunStatus.FINISHED: "FINISHED",
+    RunStatus.COLLAPSED: "FAILED",
+    RunStatus.INTERRUPTED: "KILLED",
+}
 
 
 def _phases(
-    workshop: Workshop, panel: Panel, run: RunFolder, root: Path, listener: Listener, tracker: Tracker, journal: Journal
+    workshop: Workshop,
+    panel: Panel,
+    run: RunFolder,
+    root: Path,
+    listener: Listener,
+    tracker: Tracker,
+    journal: Journal,
+    watch: Watch,
 ) -> InternalisationReport | None:
     from sdar_cli.evaluation.evaluator import Evaluator
     from sdar_cli.training.base import prepare_base
     from sdar_cli.training.build import build_trainer
+    from sdar_cli.training.collapse import train_until_collapse
     from sdar_cli.training.warmup_tracking import track_warmup
 
     run.update(status=RunStatus.WARMING_UP)
@@ -109,7 +137,8 @@ def _phases(
     listener.phase("training", workshop.recipe.train.steps)
     checkpoint = run.latest_checkpoint()
     journal.rewind(checkpoint.step if checkpoint else 0)
-    stopped = built.train(checkpoint, evaluator)
+    watch.catch_up(cells["no_skills"], journal)
+    stopped = train_until_collapse(built, checkpoint, evaluator, watch)
     if stopped:
         listener.message(
             f"interrupted after step {built.trainer.state.global_step}: go on with `{_resume_command(run)}`"
@@ -179,6 +208,14 @@ def _status(run: RunFolder, display: Listener) -> Iterator[None]:
     except Exception as error:
         run.update(status=RunStatus.FAILED, error=f"{type(error).__name__}: {error}")
         raise
+
+
+def _why_collapsed(run: RunFolder) -> str:
+    finding = next(finding for finding in run.state.warnings if finding.collapse)
+    return (
+        f"the run {run.name} was ended at step {run.state.step}, as it collapsed ({finding.what}): evaluate it with "
+        f"`sdar eval {run.name}`, or start another with guards.stop_on_collapse=false, which goes on"
+    )
 
 
 def _resume_command(run: RunFolder) -> str:

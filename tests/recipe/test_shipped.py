@@ -56,7 +56,7 @@ RELEASED_ALFWORLD: dict[str, Any] = {
 
 
 def test_the_list_of_recipes() -> None:
-    assert shipped_recipes() == ["alfworld-qwen3-1.7b", "alfworld-tiny", "quickstart"]
+    assert shipped_recipes() == ["alfworld-qwen3-1.7b", "alfworld-tiny", "household-claims", "quickstart"]
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -88,7 +88,7 @@ def test_the_base_is_complete_for_its_heir_alone() -> None:
     assert "base/paper" not in shipped_recipes()
 
 
-@pytest.mark.parametrize("name", ["quickstart", "alfworld-tiny"])
+@pytest.mark.parametrize("name", ["quickstart", "household-claims", "alfworld-tiny"])
 def test_small_recipes_need_nothing_from_outside(name: str) -> None:
     recipe = load_recipe(name, check_environment=False).recipe
     assert recipe.model.tiny is not None and recipe.model.path is None

@@ -1,0 +1,40 @@
+"""Weights that have diverged are noticed where a model speaks: its logits are no numbers any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sdar_cli.errors import RunFailed
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class LogitsNotFinite(RunFailed):
+    def __init__(self) -> None:
+        super().__init__(
+            "the model's logits are not finite (NaN or Inf), so no token can be drawn: its weights have diverged, "
+            "so lower optimiser.learning_rate, or use an earlier checkpoint"
+        )
+
+
+@contextmanager
+def finite_logits(model: PreTrainedModel) -> Iterator[None]:
+    """Within, every forward pass of the model's head is looked at; −inf beside finite logits is well.
+
+    Raises:
+        LogitsNotFinite: from the forward pass, before a token is drawn.
+    """
+    import torch
+
+    def look(module: object, arguments: object, logits: torch.Tensor) -> None:
+        if not torch.isfinite(logits.amax(-1)).all():
+            raise LogitsNotFinite
+
+    handle = model.get_output_embeddings().register_forward_hook(look)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,56 @@
+"""``guards.stop_on_collapse``: the step that collapsed is finished and saved, and no other is played."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from transformers import TrainerCallback
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl
+
+    from sdar_cli.evaluation.evaluator import Evaluator
+    from sdar_cli.runs.store import Checkpoint
+    from sdar_cli.training.build import Built
+    from sdar_cli.training.watch import Watch
+
+
+def train_until_collapse(built: Built, checkpoint: Checkpoint | None, evaluator: Evaluator, watch: Watch) -> bool:
+    """``built.train``, ended early where the watch says so; True when it was asked to stop by a signal.
+
+    A checkpoint at or behind the collapse is loaded, and nothing is played.
+    """
+    stop = _StopOnCollapse(watch)
+    built.trainer.add_callback(stop)
+    try:
+        return built.train(checkpoint, evaluator)
+    except _OverAlready:
+        return False
+    finally:
+        built.trainer.remove_callback(stop)
+
+
+class _OverAlready(Exception):
+    """Leaves Hugging Face's loop, once it has loaded the checkpoint, before its first step."""
+
+
+class _StopOnCollapse(TrainerCallback):
+    """Metrics are known between a step's end and its checkpoint, so the loop's own switches are set then."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._control: TrainerControl | None = None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if self._watch.ended is not None:
+            raise _OverAlready
+        self._control = control
+        self._watch.on_end = self._end
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self._control = control
+
+    def _end(self) -> None:
+        if self._control is not None:
+            self._control.should_training_stop = True
+            self._control.should_save = True

@@ -1,0 +1,78 @@
+"""Listens with the guards, and says what they find: to the user, in the run's folder, in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sdar_cli.training.events import Listener
+from sdar_cli.training.guards import Finding, Guards
+
+if TYPE_CHECKING:
+    from sdar_cli.evaluation.result import Evaluation
+    from sdar_cli.recipe.schema import Recipe
+    from sdar_cli.rollout.episode import Episode
+    from sdar_cli.runs.store import RunFolder
+    from sdar_cli.tracking.journal import Journal
+    from sdar_cli.tracking.tracker import Tracker
+
+TAG = "sdar.warning."
+"""MLflow tag of a warning, before its kind; the value is ``step N: sentence``."""
+COLLAPSED = "sdar.collapsed"
+
+
+class Watch(Listener):
+    """``ended``: the collapse that ends the run, where ``guards.stop_on_collapse`` asks for that."""
+
+    def __init__(self, recipe: Recipe, run: RunFolder, tracker: Tracker, display: Listener) -> None:
+        self._guards = Guards.of(recipe)
+        self._stops = recipe.guards.stop_on_collapse
+        self._run, self._tracker, self._display = run, tracker, display
+        self.on_end: Callable[[], None] = lambda: None
+        """Called when the collapse that ends the run is found."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(self._guards.findings)
+
+    @property
+    def ended(self) -> Finding | None:
+        return self._guards.collapse if self._stops else None
+
+    def catch_up(self, base: Evaluation, journal: Journal) -> None:
+        """Go through what happened up to the checkpoint that training goes on from.
+
+        What was warned of then is kept and not said again; what was warned of after the checkpoint is taken
+        back, as those steps are played again.
+        """
+        before = {finding.kind for finding in self._run.state.warnings}
+        self._guards.evaluation(base)
+        self._guards.replay(journal.read())
+        if self.findings != tuple(self._run.state.warnings):
+            self._run.update(warnings=list(self.findings))
+        for kind in before - {finding.kind for finding in self.findings}:
+            self._tracker.untag(TAG + kind)
+        for finding in self.findings:
+            self._tag(finding)
+        if before and self.ended is None:
+            self._tracker.untag(COLLAPSED)
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        self._tell(self._guards.metrics(step, values))
+
+    def evaluation(self, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
+        self._tell(self._guards.evaluation(evaluation))
+
+    def _tell(self, found: Sequence[Finding]) -> None:
+        for finding in found:
+            self._display.message(f"warning: {finding}")
+            self._tag(finding)
+        if found:
+            self._run.update(warnings=list(self.findings))
+        if self.ended in found:
+            self.on_end()
+
+    def _tag(self, finding: Finding) -> None:
+        self._tracker.tag(TAG + finding.kind, str(finding))
+        if finding is self.ended:
+            self._tracker.tag(COLLAPSED, str(finding))
