@@ -190,6 +190,12 @@ class Credit(Section):
     gamma: Fraction = 0.95
     """How much of the evidence of earlier turns lasts (``agent_opsd``)."""
 
+    @model_validator(mode="after")
+    def _schedule_stays_a_share(self) -> Credit:
+        if self.schedule is not None and self.schedule.to > 1:
+            raise ValueError(f"credit.schedule.to={self.schedule.to} is no share: set a number of at most 1")
+        return self
+
 
 class Policy(Section):
     """The policy-gradient part: TRL's GRPO."""

@@ -38,7 +38,7 @@ def assign_advantages(
         scores: (T_i,) vectors a row, under the names that ``Scorer`` gives them.
         gather, rank: over ranks, for objectives that look at the whole batch.
     """
-    own = _rows_by_episode(rows)
+    own = _rows_by_episode(rows, episodes)
     if not objective.policy:
         return
     trajectories = [
@@ -61,11 +61,12 @@ def _values(
     return objective.advantages(everyone, settings)[before : before + len(trajectories)]
 
 
-def _rows_by_episode(rows: Sequence[Row]) -> dict[int, list[int]]:
-    own: dict[int, list[int]] = defaultdict(list)
+def _rows_by_episode(rows: Sequence[Row], episodes: Sequence[Episode]) -> dict[int, list[int]]:
+    """Of all trainable episodes: one without a row counts in its group's statistics all the same."""
+    own: dict[int, list[int]] = {index: [] for index, episode in enumerate(episodes) if episode.trainable}
     for i, row in enumerate(rows):
         own[row.episode].append(i)
-    return dict(own)
+    return own
 
 
 def _trajectory(

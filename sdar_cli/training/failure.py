@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 REMEDY = "lower optimiser.learning_rate or optimiser.max_grad_norm"
+NAMES = {"policy": "policy loss", "distill": "distillation loss", "entropy": "entropy bonus"}
+"""What the terms of the loss are called in a sentence; others are called by their own name."""
 
 
 class NotFinite(Exception):
@@ -83,7 +85,7 @@ def save_failure(
     """
     run = RunFolder(folder.absolute())
     final = run.failure(step)
-    what = f"at step {step} the {term} was not finite (NaN or Inf)"
+    what = f"step {step} met a NaN or an infinity in the {NAMES.get(term, term)}"
     try:
         recipe = run.recipe()
         with run.saving_failure(step) as beside:

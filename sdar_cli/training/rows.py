@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from sdar_cli.errors import UserError
 from sdar_cli.rollout.episode import Episode
 
 
@@ -41,9 +42,14 @@ class Row:
 
 
 def make_rows(episodes: Sequence[Episode], context: str) -> list[Row]:
-    """Rows of all trainable episodes under ``window`` or ``full`` context."""
+    """Rows of all trainable episodes under ``window`` or ``full`` context; none is without a response token.
+
+    Raises:
+        UserError: ``full``, and a conversation does not go on from turn to turn (a recording under ``window``).
+    """
     build = _full if context == "full" else _window
-    return [row for index, episode in enumerate(episodes) if episode.trainable for row in build(index, episode)]
+    rows = [row for index, episode in enumerate(episodes) if episode.trainable for row in build(index, episode)]
+    return [row for row in rows if row.response_tokens]
 
 
 def _window(index: int, episode: Episode) -> list[Row]:
@@ -64,6 +70,13 @@ def _window(index: int, episode: Episode) -> list[Row]:
 
 def _full(index: int, episode: Episode) -> list[Row]:
     first, last = episode.turns[0], episode.turns[-1]
+    for before, after in pairwise(episode.turns):
+        said = before.prompt_ids + before.response_ids
+        if after.prompt_ids[: len(said)] != said:
+            raise UserError(
+                f"turn {after.index} of the task {episode.task.id!r} does not continue the turn before it, as "
+                "rollout.context=full needs: set rollout.context=window"
+            )
     start = len(first.prompt_ids)
     completion = (last.prompt_ids + last.response_ids)[start:]
     row = Row(

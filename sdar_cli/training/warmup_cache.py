@@ -67,7 +67,7 @@ def code_digest(environment: type[Environment]) -> str:
     files = [own] if own.parent.name not in environment.__module__.split(".") else sorted(own.parent.rglob("*.py"))
     files += sorted((package / "models").glob("*.py")) + sorted((package / "training").glob("warmup*.py"))
     files += [package / "training" / "demonstrations.py", package / "rollout" / "context.py"]
-    files += [package / "skills" / "block.py", package / "skills" / "retrieval.py"]
+    files += sorted((package / "skills").glob("*.py"))
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

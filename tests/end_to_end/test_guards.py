@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -176,27 +178,60 @@ def test_a_collapse_is_found_again_where_the_last_evaluation_was_interrupted(
 # -- NaN and Inf --------------------------------------------------------------------------------------
 
 
-def test_a_loss_that_is_not_finite_is_kept_and_repeated(sdar: Sdar, trained: Trained) -> None:
-    """The first update of the step makes the weights explode; the second one's loss is NaN."""
-    done = train(sdar, "nan", "optimiser.learning_rate=1e30", "train.steps=3", "optimiser.rows_per_update=4")
-    run = RunFolder.open(sdar.root / "nan")
+@pytest.mark.parametrize(("rate", "term"), [("1e38", "policy"), ("1e30", "gradient")])
+def test_a_loss_that_is_not_finite_is_kept_and_repeated(sdar: Sdar, trained: Trained, rate: str, term: str) -> None:
+    """The first update of the step makes the weights explode; the second one's loss, or its gradient, is NaN."""
+    name = f"nan-{term}"
+    changes = (f"optimiser.learning_rate={rate}", "train.steps=3", "optimiser.rows_per_update=4")
+    done = train(sdar, name, *changes)
+    run = RunFolder.open(sdar.root / name)
     folder = run.failure(1)
     said = sentence(done)
-    assert said.startswith("at step 1 the ") and "was not finite (NaN or Inf): lower optimiser.learning_rate" in said
-    assert said.endswith(f"`sdar train --recipe {folder / 'recipe.yaml'}`")
-    assert run.state.status == "failed" and run.state.error == said
+    assert said.startswith(f"step 1 met a NaN or an infinity in the {term}") and "lower optimiser.learning_rate" in said
+    assert said.endswith(f"to repeat the step, `sdar train --recipe {folder / 'recipe.yaml'}`")
+    assert run.state.error == said
+    assert run.state.status == "failed" and tags(run)[0] == "FAILED"
     about = json.loads((folder / "about.json").read_text())
-    assert about["step"] == 1 and about["term"] in said and about["seed"] == 0
-    batch = load_file(folder / "batch.safetensors")
-    assert {"prompt_ids", "completion_ids", "advantages", "teacher_logps"} <= set(batch)
+    assert (about["step"], about["term"], about["seed"]) == (1, term, 0)
     assert (folder / "model" / "tokenizer.json").is_file()
-    again = sdar("train", "--recipe", str(folder / "recipe.yaml"), "--name", "nan-again")
-    assert "not finite (NaN or Inf)" in sentence(again)
-    assert tags(run)[0] == "FAILED"
+    if term == "policy":
+        batch = load_file(folder / "batch.safetensors")
+        assert {"prompt_ids", "completion_ids", "advantages", "teacher_logps"} <= set(batch)
+        assert set(about["batch"]) == set(batch) and about["not_saved"] == []
+    again = sdar("train", "--recipe", str(folder / "recipe.yaml"), "--name", f"{name}-again")
+    assert "NaN or an infinity" in sentence(again) or "not finite" in sentence(again)
+
+
+def test_the_kept_rollout_is_what_was_played(sdar: Sdar, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a loss that a bug made NaN once: weights and rollout are well, and the kept recipe trains on them."""
+    from sdar_cli.training import trainer
+
+    real = trainer.check_finite
+
+    def broken(step: int, terms: Mapping[str, Any]) -> None:
+        real(step, dict.fromkeys(terms, math.nan) if step == 2 else terms)
+
+    monkeypatch.setattr(trainer, "check_finite", broken)
+    done = train(sdar, "once", "train.steps=3", "distill.schedule={to: 0.5, steps: 2}")
+    monkeypatch.undo()
+    run = RunFolder.open(sdar.root / "once")
+    assert "step 2 met a NaN or an infinity in the policy loss" in sentence(done)
+    again = sdar("train", "--recipe", str(run.failure(2) / "recipe.yaml"), "--name", "once-again", "--json")
+    assert again.code == 0 and again.json["step"] == 1, again.err
+    (row,) = steps_of(RunFolder.open(sdar.root / "once-again"))
+    assert row["rollout/episodes"] == 6 and row["time/generation"] == 0 and row["distill/coef"] == 0.75
 
 
 def test_weights_that_cannot_speak_end_the_run_with_a_sentence(sdar: Sdar, trained: Trained) -> None:
     """One update a step: the weights of step 1 give no finite logits to draw step 2's tokens from."""
     done = train(sdar, "mute", "optimiser.learning_rate=1e38", "train.steps=3")
-    assert "not finite (NaN or Inf)" in sentence(done) and "optimiser.learning_rate" in sentence(done)
-    assert RunFolder.open(sdar.root / "mute").state.status == "failed"
+    assert sentence(done).startswith("step 2 met a NaN or an infinity in the logits")
+    run = RunFolder.open(sdar.root / "mute")
+    assert run.state.status == "failed" and not (run.failure(2) / "rollout.jsonl.gz").exists()
+    again = sdar("train", "--recipe", str(run.failure(2) / "recipe.yaml"), "--name", "mute-again")
+    assert "the model's logits are not finite (NaN or Inf)" in sentence(again)
+
+
+def test_a_final_evaluation_of_weights_that_cannot_speak(sdar: Sdar, trained: Trained) -> None:
+    done = train(sdar, "mute-at-last", "optimiser.learning_rate=1e38", "train.steps=1")
+    assert sentence(done).startswith("the model's logits are not finite (NaN or Inf), so no token can be drawn: ")

@@ -79,7 +79,7 @@ class FakeTrainer:
     def save(self, run: RunFolder, **changes: Any) -> str:
         about: dict[str, Any] = {
             "step": 3,
-            "term": "policy loss",
+            "term": "policy",
             "rows_file_writer": self.write_rollout,
             "save_model": self.save_model,
             "inputs": BATCH,
@@ -93,7 +93,7 @@ def test_all_that_repeats_the_step_is_kept(run: RunFolder) -> None:
     sentence = FakeTrainer().save(run)
     folder = run.path / "failure" / "step-3"
     assert sentence == (
-        "at step 3 the policy loss was not finite (NaN or Inf): lower optimiser.learning_rate or "
+        "step 3 met a NaN or an infinity in the policy loss: lower optimiser.learning_rate or "
         f"optimiser.max_grad_norm; to repeat the step, `sdar train --recipe {folder / 'recipe.yaml'}`"
     )
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
@@ -103,7 +103,7 @@ def test_all_that_repeats_the_step_is_kept(run: RunFolder) -> None:
         torch.testing.assert_close(kept[name], BATCH[name], rtol=0, atol=0, equal_nan=True)
     assert kept["episodes"].tolist() == [0, 1, 1]
     about = json.loads((folder / "about.json").read_text())
-    assert (about["step"], about["term"], about["seed"], about["not_saved"]) == (3, "policy loss", 0, ["unknown"])
+    assert (about["step"], about["term"], about["seed"], about["not_saved"]) == (3, "policy", 0, ["unknown"])
     assert about["batch"]["prompt_ids"] == {"shape": [3, 4], "dtype": "torch.int64"} and "torch" in about["versions"]
 
 
@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_nothing_half_done(run: RunFolder) -> None:
 
     sentence = FakeTrainer().save(run, rows_file_writer=full)
     assert sentence == (
-        "at step 3 the policy loss was not finite (NaN or Inf), and nothing could be saved in "
+        "step 3 met a NaN or an infinity in the policy loss, and nothing could be saved in "
         f"{run.failure(3)} (No space left on device): lower optimiser.learning_rate or optimiser.max_grad_norm"
     )
     assert list((run.path / "failure").iterdir()) == []
