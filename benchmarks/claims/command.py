@@ -85,7 +85,7 @@ def _plan(options: argparse.Namespace, table: Table) -> int:
             print(f"{study:<9} unknown yet: {error}")
             continue
         missing = [job for job in jobs if not table.holds(job.key)]
-        steps = sum(100 if any(word in studies.LONG for word in job.overrides) else 40 for job in missing)
+        steps = sum(studies.LONG_STEPS if studies.LONG[0] in job.overrides else 40 for job in missing)
         total += steps / 40 * SECONDS
         print(f"{study:<9} {len(missing):>4} of {len(jobs)} runs missing")
     print(

@@ -49,8 +49,8 @@ METHODS: tuple[Method, ...] = (
     Method("grpo", ("method=grpo",), RATES),
     Method("sdar(live)", ("method=sdar", "teacher.kind=live"), _lambdas(0.1, 0.03, 0.3, 1)),
     Method("sdar(frozen)", ("method=sdar", "teacher.kind=frozen"), _lambdas(1, 0.1, 0.3, 3)),
-    Method("opsd", ("method=opsd",), _teachers(*_lambdas(0.1, 1))),
-    Method("opsd(signed)", ("method=opsd", "distill.form=signed"), _teachers(*_lambdas(0.1, 1))),
+    Method("opsd", ("method=opsd",), _teachers(*_lambdas(0.01, 1))),
+    Method("opsd(signed)", ("method=opsd", "distill.form=signed"), _teachers(*_lambdas(0.01, 1))),
     Method("grpo_opsd(uniform)", ("method=grpo_opsd", "distill.form=uniform"), _teachers(*_lambdas(0.1, 1))),
     Method("grpo_opsd(signed)", ("method=grpo_opsd", "distill.form=signed"), _teachers(*_lambdas(0.1, 1))),
     Method("skill_grpo", ("method=skill_grpo",), RATES),
@@ -69,7 +69,8 @@ METHODS: tuple[Method, ...] = (
     Method("reinforce", ("method=reinforce",), RATES),
     Method("ppo_kl", ("method=ppo_kl",), REWARD_RATES),
 )
-"""RLSD's μ decays to 0 over the first two thirds of a run, as released (100 of 150 steps)."""
+"""RLSD's μ decays to 0 over the first two thirds of a run, as released (100 of 150 steps). OPSD has no term beside
+the KL that λ could be weighed against: 0.01 is as strong as the KL's coefficient, and 1 leaves it no say."""
 
 LABELS = tuple(method.label for method in METHODS)
 

@@ -80,7 +80,7 @@ def collapse(table: Table, choice: Choice) -> Claim:
     rows, said = [], []
     usual, longer = studies.reported(choice), studies.collapse_settings(choice)
     for label in ("sdar(live)", "sdar(frozen)", *studies.COLLAPSING):
-        for settings, steps in ((usual, "40"), (longer, "100")):
+        for settings, steps in ((usual, "40"), (longer, str(studies.LONG_STEPS))):
             found = [row for seed in studies.SEEDS if (row := table.get(settings[label], seed)) is not None]
             gone = sum(row.status == "collapsed" or (row.status == "failed" and row.steps > 0) for row in found)
             ran = values(table, settings[label], studies.SEEDS, WITHOUT)

@@ -103,7 +103,8 @@ def run(job: Job, runs: Path, recipe: str = RECIPE) -> Row:
     seconds = time.perf_counter() - wall, time.process_time() - cpu
     folder = result.run if result is not None else listener.folder(runs)
     try:
-        return row_of(job, resolved, result, folder, sentence or listener.note, seconds)
+        note = (sentence or listener.note).replace(str(runs.absolute()), "RUNS")
+        return row_of(job, resolved, result, folder, note, seconds)
     finally:
         if folder is not None:
             for weights in ("base", "checkpoints"):
@@ -137,7 +138,7 @@ def row_of(
         status="failed" if result is None else status_of(wins),
         steps=folder.state.step if folder is not None else 0,
         tasks=len(wins["base_no_skills"]) if "base_no_skills" in wins else None,
-        **{name: mean(won) for name, won in wins.items()},
+        **{name: sum(won) / len(won) for name, won in wins.items()},
         **late([] if folder is None else Journal(folder.path / "metrics.jsonl").read(), steps),
         seconds=seconds[0],
         cpu_seconds=seconds[1],

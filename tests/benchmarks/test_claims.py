@@ -43,7 +43,7 @@ def filled(solved: Callable[[str, int], float], **changes) -> Table:
     for study in studies.STUDIES:
         for job in studies.jobs_of(study, table):
             if not table.holds(job.key):
-                steps = 100 if studies.LONG[0] in job.overrides else 40
+                steps = studies.LONG_STEPS if studies.LONG[0] in job.overrides else 40
                 cell = {"trained_no_skills": solved(job.label, job.seed), "steps": steps}
                 table.add(row(job.overrides, job.seed, label=job.label, study=study, **cell | changes))
     return table
