@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +212,10 @@ def _record(
     report: InternalisationReport | SingleReport,
     root: Path,
 ) -> str:
-    """Write what was measured to the run's folder and to MLflow; a bare model gets an MLflow run of its own."""
+    """Write what was measured to the run's folder and to MLflow; a bare model gets an MLflow run of its own.
+
+    What was measured on another panel than the run's is kept in files alone, with the panel's hash in their names.
+    """
     from sdar_cli.recipe.dump import dump
     from sdar_cli.tracking.location import tracking_uri
     from sdar_cli.tracking.tracker import Tracker
@@ -232,9 +236,13 @@ def _record(
     )
     try:
         for evaluation, episodes in fresh:
+            name = evaluation.name + suffix
             if run is not None:
-                run.save_evaluation(evaluation.name + suffix, evaluation.to_json())
-            tracker.evaluation(evaluation)
+                run.save_evaluation(name, evaluation.to_json())
+            if run is None or not suffix:
+                tracker.evaluation(evaluation)
+            else:  # the run's curves, and the files without suffix, are those of its own panel
+                tracker.artifact_text(f"evaluations/{name}.json", json.dumps(evaluation.to_json(), indent=1))
             traces = recipe.tracking.traces
             tracker.episodes(evaluation.step or 0, episodes, evaluation.mode, limit=traces)
         if run is not None:

@@ -30,8 +30,8 @@ def horizon(rows: Sequence[Row]) -> Figure | None:
                 offset = (place - (len(cells) - 1) / 2) * WIDTH
                 _bar(axes, position + offset, row, mode, one, colour)
         axes.bar([0], [0], WIDTH, color=colour, label=label)
-    axes.set_xticks(range(len(slices)), [f"{one.label}\n({_tasks(rows, one)} tasks)" for one in slices])
-    axes.set_xlim(-0.6, max(len(slices), 2) - 0.4)
+    axes.set_xticks(range(len(slices)), [f"{one.label}\n{_tasks(rows, one)}" for one in slices])
+    axes.set_xlim(-0.6, len(slices) - 0.4)
     axes.grid(False, axis="x")
     axes.set(
         title="Success by the turns that the expert needs, intervals of 95 %",
@@ -69,4 +69,4 @@ def _bar(axes: Axes, at: float, row: Row, mode: str, one: Slice, colour: str) ->
 
 def _tasks(rows: Sequence[Row], one: Slice) -> str:
     counts = {row[name] for row in rows for mode in MODES if finite(row, name := f"eval/{mode}/episodes/{one.name}")}
-    return "/".join(f"{count:.0f}" for count in sorted(counts)) or "?"
+    return f"({'/'.join(f'{count:.0f}' for count in sorted(counts))} tasks)" if counts else ""
