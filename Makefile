@@ -39,6 +39,7 @@ verify: $(VENV)/.stamp-dev
 	$(PROOF)/alfworld_engine.py
 	$(PROOF)/seeds.py --recipe quickstart --methods sdar grpo --seeds 0 1 2 3 4
 	$(PROOF)/seeds.py --recipe alfworld-tiny --methods sdar --seeds 0 1 2
+	$(PROOF)/claims.py --jobs $(JOBS)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

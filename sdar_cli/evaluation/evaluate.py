@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from sdar_cli.rollout.episode import Episode
 
 
+ENDINGS = {RunStatus.INTERRUPTED: "KILLED", RunStatus.FAILED: "FAILED", RunStatus.COLLAPSED: "FAILED"}
+"""MLflow's status of a run that an evaluation must leave as it was."""
+
+
 @dataclass(frozen=True, slots=True)
 class EvalResult:
     target: str
@@ -248,5 +252,5 @@ def _record(
         if run is not None:
             tracker.artifact_file(run.save_evaluation(f"report{suffix}", report.to_json()))
     finally:
-        tracker.finish("KILLED" if state is not None and state.status is RunStatus.INTERRUPTED else "FINISHED")
+        tracker.finish(ENDINGS.get(state.status, "FINISHED") if state is not None else "FINISHED")
     return uri

@@ -22,7 +22,9 @@ class LogitsNotFinite(RunFailed):
 
 @contextmanager
 def finite_logits(model: PreTrainedModel) -> Iterator[None]:
-    """Within, every forward pass of the model's head is looked at; −inf beside finite logits is well.
+    """Within, the logits that tokens are drawn from are looked at; −inf beside finite ones is well.
+
+    Drawing computes one position at a time, by which it is told from training and scoring.
 
     Raises:
         LogitsNotFinite: from the forward pass, before a token is drawn.
@@ -30,7 +32,7 @@ def finite_logits(model: PreTrainedModel) -> Iterator[None]:
     import torch
 
     def look(module: object, arguments: object, logits: torch.Tensor) -> None:
-        if not torch.isfinite(logits.amax(-1)).all():
+        if logits.dim() == 3 and logits.size(1) == 1 and not torch.isfinite(logits.amax(-1)).all():
             raise LogitsNotFinite
 
     handle = model.get_output_embeddings().register_forward_hook(look)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.recipe.schema import Recipe
+from sdar_cli.recipe.unused import idle_keys
 from sdar_cli.recipe.yaml_reader import scalar
 
 if TYPE_CHECKING:
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
 
 
 def dump(recipe: Recipe) -> str:
-    """Canonical YAML: every key, in the schema's order. ``load_recipe`` reads the same recipe back."""
-    return _to_yaml(recipe.model_dump(), flow=False)
+    """Canonical YAML: every key that is read, in the schema's order. ``load_recipe`` reads the same recipe back."""
+    values = recipe.model_dump()
+    for dotted in idle_keys(recipe):
+        section, name = dotted.split(".")
+        del values[section][name]
+        if not values[section]:
+            del values[section]
+    return _to_yaml(values, flow=False)
 
 
 def annotated(resolved: ResolvedRecipe) -> str:

@@ -21,11 +21,13 @@ from sdar_cli.recipe.layers import SYNONYMS, Layer, Merged, layer_of, leaves, no
 from sdar_cli.recipe.methods import method_of, with_methods
 from sdar_cli.recipe.overrides import parse_override
 from sdar_cli.recipe.schema import Recipe
-from sdar_cli.recipe.unused import unused_keys
+from sdar_cli.recipe.unused import idle_keys, unused_keys, without_idle
 from sdar_cli.recipe.yaml_reader import read_file
 
 DEFAULT = "default"
 """Origin of a value that no file, option or override set."""
+IDLE = "not read"
+"""Origin of a value that nothing reads under the recipe's method and choices."""
 MAX_EXTENDS = 16
 
 
@@ -108,6 +110,7 @@ def load_recipe(
     recipe = _validate(merged, str(reference))
     if idle := unused_keys(recipe, layers):
         raise RecipeError("\n".join(idle))
+    recipe = without_idle(recipe)
     if check_environment:
         _check_environment(recipe, merged)
     source = reference if path.is_relative_to(shipped_folder()) else path
@@ -212,7 +215,11 @@ def _check_environment(recipe: Recipe, merged: Merged) -> None:
 
 def _origins(recipe: Recipe, merged: Merged) -> dict[str, str]:
     origins: dict[str, str] = {}
+    idle = idle_keys(recipe)
     for dotted, _ in leaves(recipe.model_dump()):
+        if any(dotted == key or dotted.startswith(f"{key}.") for key in idle):
+            origins[dotted] = IDLE
+            continue
         typed = next((name for name, canonical in SYNONYMS.items() if canonical == dotted), None)
         if typed is not None and typed in merged.places:
             origins[dotted] = f"{merged.places[typed]} (as {typed})"

@@ -37,6 +37,24 @@ def _complete(layer: Layer) -> bool:
     return Recipe.model_fields.keys() - LATER <= layer.values.keys()
 
 
+def idle_keys(recipe: Recipe) -> list[str]:
+    """Keys of the recipe's sections that nothing reads under its method and choices."""
+    sections = ("distill", "gate", "credit", "teacher", "policy", "skills")
+    keys = [f"{section}.{name}" for section in sections for name in type(getattr(recipe, section)).model_fields]
+    return [dotted for dotted in keys if any(_idle(recipe, dotted))]
+
+
+def without_idle(recipe: Recipe) -> Recipe:
+    """The recipe with its idle keys at their defaults."""
+    changes: dict[str, dict] = {}
+    for dotted in idle_keys(recipe):
+        section, name = dotted.split(".")
+        default = type(getattr(recipe, section)).model_fields[name].default
+        changes.setdefault(section, {})[name] = default
+    sections = {name: getattr(recipe, name).model_copy(update=values) for name, values in changes.items()}
+    return recipe.model_copy(update=sections)
+
+
 def _latest(layers: Sequence[Layer]) -> dict[str, tuple[int, Layer]]:
     """Dotted key → rank and layer that set it last. What was typed on the command line has one rank."""
     out: dict[str, tuple[int, Layer]] = {}
@@ -63,7 +81,7 @@ def _idle(recipe: Recipe, dotted: str) -> Iterator[tuple[str, str]]:
         yield "gate.kind", f"with gate.kind={gate}, which does not see the gap: remove it, or set gate.kind=gap"
     elif dotted == "teacher.ema_decay" and recipe.teacher.kind != "ema":
         yield "teacher.kind", f"with teacher.kind={recipe.teacher.kind}: remove it, or set teacher.kind=ema"
-    elif dotted.startswith("skills.ucb.") and recipe.skills.retrieval != "ucb":
+    elif _among(dotted, ("skills.ucb",)) and recipe.skills.retrieval != "ucb":
         yield "skills.retrieval", f"with skills.retrieval={recipe.skills.retrieval}: remove it, or choose ucb"
     elif dotted == "skills.top_k" and recipe.skills.retrieval in ("task_type", "full", "none"):
         yield (

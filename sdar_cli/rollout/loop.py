@@ -151,8 +151,8 @@ class RolloutLoop:
         """Write the turn down; True while the episode goes on."""
         episode = item.episode
         episode.turns.append(turn)
-        if answer is not None and not isinstance(answer, SlotError) and not math.isfinite(answer.reward):
-            answer = SlotError(f"the environment gave the reward {answer.reward}")
+        if isinstance(answer, Step) and not (math.isfinite(answer.reward) and math.isfinite(answer.score)):
+            answer = SlotError(f"the environment gave the reward {answer.reward} and the score {answer.score}")
         if isinstance(answer, SlotError):
             _fail(episode, answer)
             return False

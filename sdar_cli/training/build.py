@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
@@ -24,6 +24,7 @@ from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.replay import RecordingLoop, ReplayLoop, append_rollout
 from sdar_cli.training.events import Listener
+from sdar_cli.training.failure import NotFinite, save_failure
 from sdar_cli.training.preempt import StopOnSignal
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.trainer import CHECKPOINT_STATE, SDARTrainer
@@ -55,9 +56,13 @@ class Built:
             self.trainer.add_callback(_EvaluateEvery(self, evaluator))
         with StopOnSignal(self.listener) as stop:
             self.trainer.add_callback(stop)
-            with _quiet():
-                self.trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-            self.trainer.remove_callback(stop)
+            try:
+                with _quiet():
+                    self.trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+            except NotFinite as error:
+                self._save_failure(error)
+            finally:
+                self.trainer.remove_callback(stop)
         return stop.stopped and self.trainer.state.global_step < self.trainer.recipe.train.steps
 
     def evaluate(
@@ -79,6 +84,17 @@ class Built:
                 return evaluator.play(policy, self.tokenizer, ends, mode, engine="vllm", **about)
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
         return evaluator.play_model(model, self.tokenizer, mode, **about)
+
+    def _save_failure(self, error: NotFinite) -> NoReturn:
+        episodes = self.trainer.rollout
+        save_failure(
+            self.run.path,
+            step=error.step,
+            term=error.term,
+            rows_file_writer=(lambda path: append_rollout(path, 0, episodes)) if episodes else None,
+            save_model=lambda folder: self.trainer.save_model(str(folder)),
+            inputs=self.trainer.inputs,
+        )
 
     def _load_state(self, folder: Path) -> None:
         state = json.loads((folder / CHECKPOINT_STATE).read_text(encoding="utf-8"))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from transformers import TrainerCallback
 
+from sdar_cli.training.failure import checking_draws
+
 if TYPE_CHECKING:
     from transformers import TrainerControl
 
@@ -19,11 +21,15 @@ def train_until_collapse(built: Built, checkpoint: Checkpoint | None, evaluator:
     """``built.train``, ended early where the watch says so; True when it was asked to stop by a signal.
 
     A checkpoint at or behind the collapse is loaded, and nothing is played.
+
+    Raises:
+        RunFailed: a step met a NaN or an infinity; what repeats it is saved.
     """
     stop = _StopOnCollapse(watch)
     built.trainer.add_callback(stop)
     try:
-        return built.train(checkpoint, evaluator)
+        with checking_draws(built.trainer, built.run.path):
+            return built.train(checkpoint, evaluator)
     except _OverAlready:
         return False
     finally:

@@ -11,7 +11,8 @@ RUN/failure/step-51/
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +20,7 @@ import torch
 
 from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.files import write_bytes, write_json
+from sdar_cli.models.finite import LogitsNotFinite, finite_logits
 from sdar_cli.runs.state import git_commit, package_versions
 from sdar_cli.runs.store import RunFolder
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sdar_cli.recipe.schema import Recipe
+    from sdar_cli.training.trainer import SDARTrainer
 
 FORMAT = 1
 REMEDY = "lower optimiser.learning_rate or optimiser.max_grad_norm"
@@ -60,6 +63,29 @@ def check_finite(step: int, terms: Mapping[str, Tensor | float]) -> None:
     for name in terms:
         if not well[name]:
             raise NotFinite(step, name)
+
+
+@contextmanager
+def checking_draws(trainer: SDARTrainer, folder: Path) -> Iterator[None]:
+    """Around training: weights that give no finite logits to draw tokens from are saved, and end the run.
+
+    The step that drew has no rollout and no batch yet.
+
+    Raises:
+        RunFailed: see ``save_failure``.
+    """
+    try:
+        with finite_logits(trainer.accelerator.unwrap_model(trainer.model)):
+            yield
+    except LogitsNotFinite:
+        save_failure(
+            folder,
+            step=trainer.state.global_step + 1,
+            term="logits",
+            rows_file_writer=None,
+            save_model=lambda path: trainer.save_model(str(path)),
+            inputs=None,
+        )
 
 
 def save_failure(

@@ -48,9 +48,9 @@ def trl_metrics(
         weighed = [v * n for v, n in zip(values, tokens, strict=True) if n] if values else []
         return sum(weighed) / sum(tokens) if weighed else 0.0
 
-    return {
+    kl = {"policy/kl": mean("kl")} if collected.get("kl") else {}
+    return kl | {
         "loss/total": float(logs["loss"]),
-        "policy/kl": mean("kl"),
         "policy/entropy": mean("entropy"),
         "policy/clip_ratio": mean("clip_ratio/region_mean"),
         "policy/clip_ratio_low": mean("clip_ratio/low_mean"),

@@ -16,6 +16,7 @@ import torch
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import add_fused_lm_head
 
+from sdar_cli.errors import UserError
 from sdar_cli.training.batch import collate
 from sdar_cli.training.rows import Row, split_microbatches
 
@@ -63,11 +64,19 @@ class Scorer:
 
         ``teacher_logps``, ``old_logps``, ``ref_logps``; and under the names that TRL's loss looks for, where
         it shall use them, ``ref_per_token_logps``, ``old_per_token_logps``, ``importance_sampling_ratio``.
+
+        Raises:
+            UserError: a teacher is needed, and a replayed episode has no prompt for it.
         """
         recipe = self.trainer.recipe
         self._seconds = dict.fromkeys(self._seconds, 0.0)
         out: dict[str, list[Tensor]] = {}
         needs = objective.needs(settings)
+        if needs.teacher and any(row.teacher_prompt_ids is None for row in rows):
+            raise UserError(
+                "an episode lacks the teacher's prompt of a turn: record the rollouts again, with this method and this "
+                "rollout.context"
+            )
         sampled_elsewhere = recipe.engine.kind == "vllm"
         if needs.teacher and settings.divergence == "sampled":
             start = time.perf_counter()

@@ -121,7 +121,8 @@ class SDARTrainer(GRPOTrainer):
         self.rollout: list[Episode] = []
         """The step's episodes."""
         self.inputs: Batch | None = None
-        """The micro-batch whose loss is being computed, or was when something went wrong."""
+        """The micro-batch whose loss was computed last."""
+        self._in_loss = False
         self._seen: Tokens | None = None
         self._gap: Tensor | None = None
         self._entropies: Tensor | None = None
@@ -188,6 +189,7 @@ class SDARTrainer(GRPOTrainer):
         )
         scores = self.scorer.score(rows, self.objective, self.settings, several_updates=len(updates) > 1)
         self._gap_moments = self._measure_gap(rows, scores)
+        self.step_metrics |= self._measure_kl(rows, scores)
         assign_advantages(
             rows,
             episodes,
@@ -226,6 +228,18 @@ class SDARTrainer(GRPOTrainer):
         count, total, squares = (sum(column) for column in zip(*parts, strict=True))
         mean = total / max(1, count)
         return mean, math.sqrt(max(0.0, squares / max(1, count) - mean**2))
+
+    def _measure_kl(self, rows: Sequence[Row], scores: dict[str, list[Tensor]]) -> dict[str, float]:
+        """The k3 estimate at rollout time, where the KL is in the reward and TRL's loss does not see it."""
+        if "ref_logps" not in scores:
+            return {}
+        total, count = 0.0, 0
+        for row, old, reference in zip(rows, scores["old_logps"], scores["ref_logps"], strict=True):
+            gap = token_gap(old, reference, torch.tensor(row.mask)).double()
+            total += float((gap.exp() - 1 - gap).sum())
+            count += row.response_tokens
+        parts = gather_object([(total, count)])
+        return {"policy/kl": sum(t for t, _ in parts) / max(1, sum(n for _, n in parts))}
 
     def _backward(self, model, rows: Sequence[Row], batches: list[list[int]], scores: dict[str, list]) -> Tensor:
         """Gradients of one update, accumulated over its micro-batches."""
@@ -267,7 +281,7 @@ class SDARTrainer(GRPOTrainer):
 
     def _clip_grad_norm(self, model):
         norm = super()._clip_grad_norm(model)
-        check_finite(self.state.global_step, {"gradient": torch.as_tensor(norm)})
+        check_finite(self.state.global_step + 1, {"gradient": torch.as_tensor(norm)})
         return norm
 
     def _sum_over_ranks(self, value: int) -> float:
@@ -289,7 +303,7 @@ class SDARTrainer(GRPOTrainer):
 
     def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):
         """Inside the loss, also the moment at which the objective may reweigh the advantages."""
-        if self.inputs is None:
+        if not self._in_loss:
             return self.score_tokens(model, *args, **kwargs)
         capture = nullcontext([])
         if "teacher_prompt_ids" in self.inputs:
@@ -322,9 +336,10 @@ class SDARTrainer(GRPOTrainer):
 
     def _compute_loss(self, model, inputs):
         """TRL's policy loss, the objective's own term, and the entropy bonus where asked for."""
-        self.inputs = inputs
+        self.inputs, self._in_loss = inputs, True
         with ranks_differ(self.accelerator):
             losses = {"policy": super()._compute_loss(model, inputs)}
+        self._in_loss = False
         tokens, self._seen = self._seen, None
         if self.recipe.policy.entropy_coef:
             chosen = self._entropies.masked_fill(~tokens.mask.bool(), 0.0)
@@ -334,10 +349,10 @@ class SDARTrainer(GRPOTrainer):
             self._signals.add(term, tokens.mask, tokens.turns, inputs["episodes"])
             if self.objective.term is not None:
                 losses["distill"] = term.loss
-        check_finite(self.state.global_step, losses)
+        check_finite(self.state.global_step + 1, losses)
         for name, value in losses.items():
             self._losses[f"loss/{name}"] += value.item()
-        self.inputs = self._entropies = None
+        self._entropies = None
         return sum(losses.values())
 
     def _term(self, tokens: Tokens) -> Term:

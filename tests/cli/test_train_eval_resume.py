@@ -29,6 +29,8 @@ class Result:
     report: Report | None
     target: str = "some"
     checkpoint: str = "step-5"
+    warnings: tuple[Any, ...] = ()
+    collapse: None = None
 
     def to_json(self) -> dict[str, str]:
         return {"target": self.target}
@@ -73,12 +75,12 @@ def test_train(capsys: pytest.CaptureFixture[str], calls: Calls, tmp_path: Path)
         "--name",
         "n",
         "--method",
-        "grpo",
+        "opsd",
     ]
     assert main([*words, "--tracking-uri", "http://host", "train.steps=4"]) == 0
     (resolved,), options = calls.made[0]
     recipe = resolved.recipe
-    assert (recipe.gate.beta, recipe.seed, recipe.train.steps, recipe.method) == (2.0, 3, 4, "grpo")
+    assert (recipe.gate.beta, recipe.seed, recipe.train.steps, recipe.method) == (2.0, 3, 4, "opsd")
     assert recipe.tracking.uri == "http://host"
     assert (options["root"], options["name"]) == (tmp_path / "runs", "n")
     captured = capsys.readouterr()

@@ -28,13 +28,12 @@ def test_first_turns_agree():
 def test_rows_of_one_turn_episodes_are_the_same():
     window, _ = play("window", tasks=TASKS[:1] * 2)
     full, _ = play("full", tasks=TASKS[:1] * 2)
-    about = {"penalty": 0.1, "statistics": "trajectory"}
-    assert make_rows(window, context="window", **about) == make_rows(full, context="full", **about)
+    assert make_rows(window, context="window") == make_rows(full, context="full")
 
 
 def test_full_context_keeps_every_sampled_token_and_masks_the_rest():
     (episode,), script = play("full", tasks=TASKS[3:])
-    (row,) = make_rows([episode], context="full", penalty=0.0, statistics="trajectory")
+    (row,) = make_rows([episode], context="full")
     sampled = [token for token, m in zip(row.completion_ids, row.mask, strict=True) if m]
     assert sampled == [token for turn in episode.turns for token in turn.response_ids]
     masked = script.tokenizer.decode([t for t, m in zip(row.completion_ids, row.mask, strict=True) if not m])

@@ -41,7 +41,7 @@ def test_a_reward_that_is_no_number_is_the_environments_error():
     made, _ = loop(lambda turn, text: "nan", max_turns=3)
     episodes = play(made)
     assert all(e.stop is StopReason.ENVIRONMENT_ERROR and not e.trainable for e in episodes)
-    assert all(e.error == "the environment gave the reward nan" and e.reward == 0.0 for e in episodes)
+    assert all("gave the reward nan and the score 0.0" in e.error and e.reward == 0.0 for e in episodes)
 
 
 def test_a_response_without_action_costs_a_turn_and_shows_the_same_observation():

@@ -148,3 +148,31 @@ def test_a_full_disk_leaves_nothing_half_done(run: RunFolder) -> None:
         f"{run.failure(3)} (No space left on device): lower optimiser.learning_rate or optimiser.max_grad_norm"
     )
     assert list((run.path / "failure").iterdir()) == []
+
+
+@pytest.mark.train
+def test_the_kept_batch_and_weights_give_the_same_term(base: Path, tmp_path: Path, run: RunFolder) -> None:
+    """In a new trainer, from the files alone."""
+    from tiny_training import recipe, trainer
+
+    made, _ = trainer(base, tmp_path / "first", recipe(method="grpo"))
+    with torch.no_grad():
+        made.model.model.norm.weight[0] = math.inf
+    with pytest.raises(NotFinite) as first:
+        made.train()
+    with pytest.raises(RunFailed):
+        save_failure(
+            run.path,
+            step=first.value.step,
+            term=first.value.term,
+            rows_file_writer=None,
+            save_model=lambda folder: made.save_model(str(folder)),
+            inputs=made.inputs,
+        )
+    folder = run.failure(first.value.step)
+    again, _ = trainer(folder / "model", tmp_path / "second", recipe(method="grpo"))
+    inputs = load_file(folder / "batch.safetensors")
+    with pytest.raises(NotFinite) as second:
+        again.compute_loss(again.model, inputs | {"episodes": inputs["episodes"].tolist()})
+    assert (second.value.step, second.value.term) == (first.value.step, first.value.term) == (1, "policy")
+    assert all(torch.isfinite(value).all() for value in inputs.values()), "it is the weights, and not the batch"

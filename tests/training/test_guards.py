@@ -7,9 +7,10 @@ import math
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from sdar_cli.recipe.load import load_recipe
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.journal import Journal
 from sdar_cli.training.events import Listener
-from sdar_cli.training.guards import COLLAPSES, SUCCESS, Finding, Guards
+from sdar_cli.training.guards import COLLAPSES, SUCCESS, Finding, Guards, Kind
 from sdar_cli.training.watch import COLLAPSED, TAG, Watch
 
 WELL = {
@@ -146,6 +147,17 @@ def test_the_method_decides_what_is_watched(changes: list[str], kinds: set[str])
     recipe = load_recipe("quickstart", [], [*changes, "guards.patience=1"]).recipe
     found = fed(Guards.of(recipe), [BAD["gate_saturated"] | BAD["zero_variance"]])
     assert {finding.kind for finding in found} == kinds
+
+
+def test_the_page_states_kinds_keys_and_defaults(repository: Path) -> None:
+    page = (repository / "docs" / "guards.md").read_text(encoding="utf-8")
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    rows = {row[0].strip("`"): row for row in table if len(row) == 6}
+    assert list(rows) == list(get_args(Kind))
+    for kind, (_, _, key, default, collapse, _) in rows.items():
+        own = getattr(schema.Guards(), key.strip("`").removeprefix("guards."))
+        assert own == yaml.safe_load(default.replace("1e-4", "0.0001")), kind
+        assert (collapse == "yes") is (kind in COLLAPSES), kind
 
 
 # -- success without skills ---------------------------------------------------------------------------

@@ -42,8 +42,10 @@ def recipe(**changes) -> Recipe:
     return Recipe.model_validate(values)
 
 
-def episodes(step: int, vocabulary: int, seed: int = 0, groups: int = 2, group: int = 4) -> list[Episode]:
-    """Windowed episodes of one to three turns with random tokens; wins and invalid turns vary."""
+def episodes(
+    step: int, vocabulary: int, seed: int = 0, groups: int = 2, group: int = 4, context: str = "window"
+) -> list[Episode]:
+    """Episodes of one to three turns with random tokens; wins and invalid turns vary."""
     draw = torch.Generator().manual_seed(1000 * seed + step)
 
     def tokens(low: int, high: int) -> list[int]:
@@ -55,11 +57,13 @@ def episodes(step: int, vocabulary: int, seed: int = 0, groups: int = 2, group: 
         for s in range(group):
             episode = Episode(Task(f"t{g}", "type"), "goal", g, s, skills=("a",), has_task_skill=True)
             for index in range(1 + (s + g) % 3):
-                prompt = tokens(4, 12)
+                prompt, taught = tokens(4, 12), True
+                if context == "full" and index:
+                    before = episode.turns[-1]
+                    prompt, taught = before.prompt_ids + before.response_ids + prompt, False
+                teacher = SKILLS_IDS + prompt if taught else None
                 invalid = "no action tag" if (s + index) % 4 == 0 else None
-                episode.turns.append(
-                    Turn(index, prompt, SKILLS_IDS + prompt, tokens(1, 8), None, "", "", "x", invalid, "", 0.0)
-                )
+                episode.turns.append(Turn(index, prompt, teacher, tokens(1, 8), None, "", "", "x", invalid, "", 0.0))
             episode.won = bool(torch.rand(1, generator=draw) < 0.5)
             episode.reward = 10.0 * episode.won
             episode.stop = StopReason.SUCCESS if episode.won else StopReason.MAX_TURNS
@@ -104,23 +108,54 @@ class Record(Listener):
         self.signals.append(dict(signals))
 
 
-def trainer(base: Path, output: Path, chosen: Recipe, model=None, **about):
+def trainer(base: Path, output: Path, chosen: Recipe, model=None, *, double=False, make_loop=None, **about):
+    """A trainer and what it tells its listener.
+
+    Args:
+        double: weights in float64.
+        make_loop: given the trainer, what plays its episodes; None: the made-up episodes.
+        about: of the made-up episodes.
+    """
     from sdar_cli.models.load import load_model, load_tokenizer
+    from sdar_cli.training.build import _frozen
     from sdar_cli.training.trainer import SDARTrainer
 
     tokenizer = load_tokenizer(str(base))
     record = Record()
+    model = model if model is not None else load_model(str(base))
+    frozen = _frozen(chosen, str(base))
+    if double:
+        model, frozen = model.double(), frozen and frozen.double()
+    about.setdefault("context", chosen.rollout.context)
     made = SDARTrainer(
         recipe=chosen,
-        model=model if model is not None else load_model(str(base)),
+        model=model,
         tokenizer=tokenizer,
-        make_loop=lambda _: Replay(len(tokenizer), **about),
+        make_loop=make_loop or (lambda _: Replay(len(tokenizer), **about)),
         schedule=TaskSchedule([Task(f"t{i}", "type") for i in range(4)], chosen.rollout.tasks, 0),
         output=output,
         max_model_tokens=64,
         listener=record,
+        frozen=frozen,
     )
     return made, record
+
+
+class ExactHead:
+    """In place of TRL's kernel, which sums in float32 whatever the weights are: the same numbers in float64."""
+
+    @staticmethod
+    def apply(hidden, weight, bias, targets, temperature, *about):
+        logps = (hidden @ weight.T / temperature).log_softmax(-1)
+        entropy = -(logps.exp() * logps).sum(-1)
+        return logps.gather(-1, targets.unsqueeze(-1)).squeeze(-1), entropy, None, None, None
+
+
+def exact_head(monkeypatch) -> None:
+    from trl.trainer import utils
+
+    assert utils._ChunkedLogProbFunction is not None
+    monkeypatch.setattr(utils, "_ChunkedLogProbFunction", ExactHead)
 
 
 def weights(model) -> dict[str, torch.Tensor]:
