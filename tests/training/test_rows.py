@@ -1,66 +1,89 @@
-"""Episodes as rows: advantages, penalties, splits into updates and micro-batches."""
+"""Episodes as rows: what is masked, what is left out, how rows become micro-batches."""
 
-import numpy as np
+from __future__ import annotations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_training import SKILLS_IDS, episodes
 
-from sdar_cli.objectives.advantages import EPSILON
+from sdar_cli.errors import UserError
 from sdar_cli.rollout.episode import Episode, StopReason, Turn
 from sdar_cli.training.rows import Row, make_rows, split_microbatches, split_updates
 from sdar_envs.base import Task
 
 
-def episode(group, reward, turns, invalid=(), stop=StopReason.MAX_TURNS):
-    made = Episode(Task(f"t{group}", "type"), "", group, 0, stop=stop, reward=reward, won=reward > 0)
+def episode(prompts: list[list[int]], responses: list[list[int]], stop=StopReason.MAX_TURNS) -> Episode:
+    made = Episode(Task("t", "type"), "", 0, 0, stop=stop)
     made.turns = [
-        Turn(k, [1, 2], None, [3, 4, 5], None, "", "", "a", "empty" if k in invalid else None, "", 0.0)
-        for k in range(turns)
+        Turn(k, prompt, SKILLS_IDS + prompt, response, [-0.5] * len(response), "", "", "a", None, "", 0.0)
+        for k, (prompt, response) in enumerate(zip(prompts, responses, strict=True))
     ]
     return made
 
 
-def values(rows):
-    return [row.advantages[0] for row in rows]
-
-
-def test_every_token_of_every_turn_carries_the_trajectorys_advantage():
-    played = [episode(0, 10.0, 2), episode(0, 0.0, 3)]
-    rows = make_rows(played, context="window", penalty=0.0, statistics="trajectory")
-    a = 5.0 / (np.std([10.0, 0.0], ddof=1) + EPSILON)
-    assert values(rows) == pytest.approx([a, a, -a, -a, -a])
-    assert all(len(set(row.advantages)) == 1 and row.mask == [1, 1, 1] for row in rows)
-    assert [row.turns[0] for row in rows] == [0, 1, 0, 1, 2]
-
-
-def test_the_penalty_falls_on_the_invalid_turn_alone_in_advantage_units():
-    played = [episode(0, 10.0, 2, invalid={1}), episode(0, 0.0, 1)]
-    plain = values(make_rows(played, context="window", penalty=0.0, statistics="trajectory"))
-    fined = values(make_rows(played, context="window", penalty=0.1, statistics="trajectory"))
-    assert [a - b for a, b in zip(plain, fined, strict=True)] == pytest.approx([0.0, 0.1, 0.0])
-
-
-def test_turn_statistics_are_over_penalised_turns():
-    played = [episode(0, 1.0, 1), episode(0, 0.0, 3, invalid={0})]
-    scores = np.array([1.0, -0.1, 0.0, 0.0])
-    expected = (scores - scores.mean()) / (scores.std(ddof=1) + EPSILON)
-    assert values(make_rows(played, context="window", penalty=0.1, statistics="turn")) == pytest.approx(expected)
-
-
-def test_groups_do_not_mix_and_errors_are_never_trained_on():
-    played = [
-        episode(0, 10.0, 1),
-        episode(0, 0.0, 1),
-        episode(1, 10.0, 1),
-        episode(1, 0.0, 1, stop=StopReason.ENVIRONMENT_ERROR),
+def test_a_turn_is_a_row_under_windowed_context():
+    rows = make_rows([episode([[1, 2], [3]], [[4, 5, 6], [7]])], "window")
+    assert [(row.prompt_ids, row.completion_ids, row.mask, row.turns) for row in rows] == [
+        ([1, 2], [4, 5, 6], [1, 1, 1], [0, 0, 0]),
+        ([3], [7], [1], [1]),
     ]
-    rows = make_rows(played, context="window", penalty=0.0, statistics="trajectory")
-    assert [row.episode for row in rows] == [0, 1, 2]
-    assert rows[2].advantages == [0.0] * 3  # its group has no other episode left: no signal
+    assert [row.teacher_prompt_ids for row in rows] == [[*SKILLS_IDS, 1, 2], [*SKILLS_IDS, 3]]
+    assert [row.advantages for row in rows] == [[0.0] * 3, [0.0]], "credit comes later"
 
 
-def row(tokens):
+def test_a_trajectory_is_a_row_under_full_context_with_the_environments_text_masked():
+    (row,) = make_rows([episode([[1, 2], [1, 2, 4, 5, 8, 9]], [[4, 5], [7]])], "full")
+    assert row.prompt_ids == [1, 2] and row.teacher_prompt_ids == [*SKILLS_IDS, 1, 2]
+    assert row.completion_ids == [4, 5, 8, 9, 7]
+    assert row.mask == [1, 1, 0, 0, 1]
+    assert [turn for turn, m in zip(row.turns, row.mask, strict=True) if m] == [0, 0, 1]
+    assert [p for p, m in zip(row.sampler_logprobs, row.mask, strict=True) if m] == [-0.5] * 3
+
+
+def test_both_contexts_hold_the_same_response_tokens():
+    played = episodes(0, 40, context="full")
+    tokens = {}
+    for context in ("window", "full"):
+        tokens[context] = [
+            (row.episode, turn, token)
+            for row in make_rows(played, context)
+            for turn, token, m in zip(row.turns, row.completion_ids, row.mask, strict=True)
+            if m
+        ]
+    assert tokens["window"] == tokens["full"] and tokens["full"]
+
+
+def test_a_conversation_that_does_not_go_on_is_refused_under_full_context():
+    """A recording made under windowed context, replayed under the other."""
+    played = episodes(0, 40)
+    make_rows(played, "window")
+    with pytest.raises(
+        UserError, match=r"does not continue the turn before it.*: set rollout\.context=window"
+    ) as caught:
+        make_rows(played, "full")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("context", ["window", "full"])
+def test_a_turn_without_a_response_token_makes_no_row(context):
+    silent = episode([[1]], [[]])
+    spoke = episode([[1]], [[2]])
+    assert [row.episode for row in make_rows([silent, spoke], context)] == [1]
+
+
+@pytest.mark.parametrize("context", ["window", "full"])
+def test_what_the_environment_lost_is_never_trained_on(context):
+    played = [episode([[1]], [[2]]), episode([[1]], [[2]], stop=StopReason.ENVIRONMENT_ERROR), episode([], [])]
+    assert [row.episode for row in make_rows(played, context)] == [0]
+
+
+def row(tokens: int) -> Row:
     return Row(0, [0] * (tokens - 1), None, [0], [1], [0.0], [0])
+
+
+def test_the_longer_of_the_two_prompts_counts():
+    assert Row(0, [0] * 3, [0] * 7, [0] * 2, [1, 1], [0.0] * 2, [0] * 2).tokens == 9
 
 
 @given(st.integers(0, 300), st.integers(1, 64))
