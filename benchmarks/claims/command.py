@@ -27,6 +27,7 @@ def main(about: str | None, arguments: list[str] | None = None) -> int:
     parser.add_argument("--retry", action="store_true", help="run again what failed")
     parser.add_argument("--plan", action="store_true", help="print what is missing, and stop")
     parser.add_argument("--report", action="store_true", help="print the report, and run nothing")
+    parser.add_argument("--into", type=Path, metavar="PAGE", help="write the report between the marks of a page")
     options = parser.parse_args(arguments)
     table = Table.open(options.csv)
     try:
@@ -71,6 +72,11 @@ def _run(options: argparse.Namespace, table: Table) -> int:
 def _report(options: argparse.Namespace, table: Table) -> None:
     from claims.report import report
 
+    if options.into is not None:
+        from claims.document import embed
+
+        embed(options.into, report(table))
+        return
     if options.report or (options.labels is None and set(options.studies) == set(studies.STUDIES)):
         print(report(table), end="")
 

@@ -47,6 +47,15 @@ class Lora(Section):
     dropout: Fraction = 0.0
     targets: Literal["all-linear"] | list[str] = "all-linear"
 
+    @model_validator(mode="after")
+    def _not_the_head(self) -> Lora:
+        if "lm_head" in self.targets:
+            raise ValueError(
+                "model.lora.targets names lm_head, whose adapter would never be trained, as log-probs are computed "
+                "from the head's own weights: remove it"
+            )
+        return self
+
 
 class Model(Section):
     path: str | None = None
@@ -212,6 +221,15 @@ class Policy(Section):
     """The loss is a mean over all policy tokens of an update; the only form there is."""
     epochs: Literal[1] = 1
     """Passes over a rollout's rows; the only number there is."""
+
+    @model_validator(mode="after")
+    def _dual_clip_is_the_wider(self) -> Policy:
+        if self.dual_clip is not None and self.dual_clip <= 1 + self.clip:
+            raise ValueError(
+                f"policy.dual_clip={self.dual_clip} would clip good tokens too, within policy.clip={self.clip}: set it "
+                f"above {1 + self.clip:g}, or to null"
+            )
+        return self
 
 
 class Optimiser(Section):

@@ -39,7 +39,7 @@ def _complete(layer: Layer) -> bool:
 
 def idle_keys(recipe: Recipe) -> list[str]:
     """Keys of the recipe's sections that nothing reads under its method and choices."""
-    sections = ("distill", "gate", "credit", "teacher", "policy", "skills")
+    sections = ("rollout", "distill", "gate", "credit", "teacher", "policy", "skills")
     keys = [f"{section}.{name}" for section in sections for name in type(getattr(recipe, section)).model_fields]
     return [dotted for dotted in keys if any(_idle(recipe, dotted))]
 
@@ -71,8 +71,14 @@ def _idle(recipe: Recipe, dotted: str) -> Iterator[tuple[str, str]]:
     if _among(dotted, OF_METHODS) and not objective.reads(dotted):
         yield "method", f"with method={recipe.method}: remove it, or choose {_readers(dotted)}"
         return
+    reads_skills = objective.reads("teacher") or objective.skills_in_prompt
     gate, form = recipe.gate.kind, recipe.distill.form or next(iter(objective.forms), None)
-    if dotted.startswith("gate.") and form in ("uniform", "signed"):
+    if dotted == "rollout.invalid_action_penalty" and not objective.policy:
+        yield "method", f"with method={recipe.method}, which has no advantages: remove it, or choose another method"
+    elif dotted == "skills.corrupt" and recipe.skills.corrupt and not reads_skills:
+        why = f"with method={recipe.method}, which reads no skills while training"
+        yield "method", f"{why}: remove it, or choose {_readers('teacher')}"
+    elif dotted.startswith("gate.") and form in ("uniform", "signed"):
         yield "distill.form", f"with distill.form={form}, which has no gate: remove it, or set distill.form=gated"
     elif dotted in ("gate.beta", "gate.detach") or dotted.startswith("gate.schedule"):
         if gate == "none":

@@ -34,6 +34,7 @@ START = b'{"format":'
 """How a recording begins."""
 END = gzip.compress(b"", mtime=0)
 """An empty gzip member behind every write: by it the next one knows that the last was not broken off."""
+GZIP = b"\x1f\x8b"
 BLOCK = 1 << 16
 MOST_ID = 2**31
 
@@ -212,7 +213,7 @@ def _gunzip(data: bytes, path: Path) -> tuple[bytes, int]:
         try:
             out.append(member.decompress(block))
         except zlib.error:
-            what = "is damaged" if at else "is not gzip"
+            what = "is damaged" if data.startswith(GZIP) else "is not gzip"
             raise UserError(f"the rollout file {path} {what}: name another, or record the rollouts again") from None
         at += len(block) - len(member.unused_data)
         if member.eof:

@@ -39,7 +39,7 @@ class FullVocabulary:
     """Divergences between a trainer's policy and its teacher; see the module docstring.
 
     Raises:
-        RecipeError: the model changes its logits behind its head, or an adapter does.
+        RecipeError: the model changes its logits behind its head.
     """
 
     def __init__(self, trainer: SDARTrainer) -> None:
@@ -50,11 +50,6 @@ class FullVocabulary:
             raise RecipeError(
                 f"distill.divergence={trainer.recipe.distill.divergence} does not know this model's {changed[0]}: "
                 "set distill.divergence=sampled"
-            )
-        if hasattr(_causal(trainer.accelerator.unwrap_model(trainer.model)).get_output_embeddings(), "lora_A"):
-            raise RecipeError(
-                "distill.divergence over the whole vocabulary needs an output head without an adapter: take lm_head "
-                "out of model.lora.targets, or set distill.divergence=sampled"
             )
         self._teacher: tuple[Tensor, Tensor, Tensor | None] | None = None
 

@@ -66,7 +66,7 @@ class Scorer:
         it shall use them, ``ref_per_token_logps``, ``old_per_token_logps``, ``importance_sampling_ratio``.
 
         Raises:
-            UserError: a teacher is needed, and a replayed episode has no prompt for it.
+            UserError: a replayed episode lacks the teacher's prompt, or log-probs of another engine.
         """
         recipe = self.trainer.recipe
         self._seconds = dict.fromkeys(self._seconds, 0.0)
@@ -92,6 +92,11 @@ class Scorer:
             out["old_logps"] = self._pass(rows, (self.trainer.model, nullcontext()), teacher=False)
         if ratio or (sampled_elsewhere and objective.ratio):
             out["old_per_token_logps"] = out["old_logps"]
+        if sampled_elsewhere and any(row.sampler_logprobs is None for row in rows):
+            raise UserError(
+                "an episode lacks its sampler's log-probs, which engine.kind=vllm needs: set engine.kind=hf, as it was "
+                "recorded"
+            )
         if sampled_elsewhere:
             out["importance_sampling_ratio"] = [
                 torch.exp(old - torch.tensor(row.sampler_logprobs)).clamp(max=IMPORTANCE_CAP)

@@ -245,7 +245,7 @@ class SDARTrainer(GRPOTrainer):
         """Gradients of one update, accumulated over its micro-batches."""
         local = sum(rows[i].response_tokens for batch in batches for i in batch)
         tokens = torch.tensor(self._sum_over_ranks(local), device=self.accelerator.device)
-        total = torch.zeros((), device=self.accelerator.device)
+        losses = []
         for number, indices in enumerate(batches):
             inputs = self._inputs(rows, indices, scores, tokens)
             last = number == len(batches) - 1
@@ -253,8 +253,8 @@ class SDARTrainer(GRPOTrainer):
                 with self.compute_loss_context_manager():
                     loss = self.compute_loss(model, inputs)
                 self.accelerator.backward(loss)
-            total += loss.detach()
-        return total
+            losses.append(loss.detach())
+        return sum(losses)
 
     def _inputs(self, rows: Sequence[Row], indices: list[int], scores: dict[str, list], tokens: Tensor) -> Batch:
         """TRL's inputs of one micro-batch. An empty one repeats a row without any token to learn from."""
@@ -263,7 +263,7 @@ class SDARTrainer(GRPOTrainer):
         batch = collate(own, pad, device)
         length = batch["completion_ids"].size(1)
         for name, values in scores.items():
-            chosen = [values[i] for i in indices] or [torch.zeros(1)]
+            chosen = [values[i] for i in indices] or [torch.zeros(length)]
             batch[name] = stack(chosen, length, device)
         if self.full_vocabulary is not None and self.objective.teaches(self.settings):
             teacher = collate(own, pad, device, teacher=True)
@@ -453,5 +453,8 @@ def _unused_reward(prompts, completions, **kwargs) -> list[float]:
 
 
 def _silent() -> Row:
-    """A row that no loss can see: it keeps a rank in step when the others have more micro-batches."""
-    return Row(0, [0], [0], [0], [0], [0.0], [0])
+    """A row that no loss can see: it keeps a rank in step when the others have more micro-batches.
+
+    Two tokens long, as TRL takes a single column for one value a sequence and leaves out the mask.
+    """
+    return Row(0, [0], [0], [0, 0], [0, 0], [0.0, 0.0], [0, 0])

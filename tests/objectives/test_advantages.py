@@ -32,7 +32,7 @@ def test_group_advantages_are_standardised_returns(returns):
         assert abs(got.sum()) < 1e-6 * len(got)
 
 
-@pytest.mark.parametrize("returns", [[], [3.0], [1.0] * 8])
+@pytest.mark.parametrize("returns", [[], [3.0], [1.0] * 8, [0.1] * 3])
 def test_no_variance_is_no_signal(returns):
     assert group_advantages(returns) == [0.0] * len(returns)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import torch
@@ -18,7 +19,17 @@ SKILLS_IDS = [5, 6, 7, 8]
 """Stands for the skills block in front of a teacher's prompt."""
 
 
+def spare_imported_objects() -> None:
+    """Hugging Face's loop collects garbage whenever it starts, among all that its libraries made when they were
+    imported: most of a tiny training's time. What exists now is left out of that from here on."""
+    import sdar_cli.training.build  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
 def save_base(folder: Path) -> Path:
+    spare_imported_objects()
     tokenizer = build_tokenizer([" ".join(WORDS)])
     model = build_model(TinyModel(layers=2, width=16, heads=2, mlp=32), tokenizer, seed=0)
     model.save_pretrained(folder)
@@ -43,9 +54,19 @@ def recipe(**changes) -> Recipe:
 
 
 def episodes(
-    step: int, vocabulary: int, seed: int = 0, groups: int = 2, group: int = 4, context: str = "window"
+    step: int,
+    vocabulary: int,
+    seed: int = 0,
+    groups: int = 2,
+    group: int = 4,
+    context: str = "window",
+    prompts: tuple[int, int] = (4, 12),
 ) -> list[Episode]:
-    """Episodes of one to three turns with random tokens; wins and invalid turns vary."""
+    """Episodes of one to three turns with random tokens; wins and invalid turns vary.
+
+    Prompts are so many tokens long, the second bound excluded. Of one length, they need no padding, and no row's
+    rotary positions (float32 in any model) depend on what it shares a micro-batch with.
+    """
     draw = torch.Generator().manual_seed(1000 * seed + step)
 
     def tokens(low: int, high: int) -> list[int]:
@@ -57,7 +78,7 @@ def episodes(
         for s in range(group):
             episode = Episode(Task(f"t{g}", "type"), "goal", g, s, skills=("a",), has_task_skill=True)
             for index in range(1 + (s + g) % 3):
-                prompt, taught = tokens(4, 12), True
+                prompt, taught = tokens(*prompts), True
                 if context == "full" and index:
                     before = episode.turns[-1]
                     prompt, taught = before.prompt_ids + before.response_ids + prompt, False
