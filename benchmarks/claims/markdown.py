@@ -10,10 +10,11 @@ NOTHING = "–"
 
 
 def share(value: Interval | None) -> str:
-    """``52.8 % [41.3, 64.2]``."""
+    """``52.8 % [41.3, 64.2]``; the interval ends where shares do."""
     if value is None:
         return NOTHING
-    return f"{100 * value.estimate:.1f} % [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+    low, high = max(0.0, value.low), min(1.0, value.high)
+    return f"{100 * value.estimate:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def interval(value: Interval | None) -> str:

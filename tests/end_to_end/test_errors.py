@@ -31,7 +31,7 @@ QUICKSTART = ("train", "--recipe", "quickstart", *SHORT)
         ),
         (["--init-from", "/nowhere/at/all"], "there is no run or model '/nowhere/at/all'"),
         (["skills.bank=/nowhere"], "skill bank /nowhere is not a folder"),
-        (["skills.retrieval=none"], "a teacher without skills teaches nothing"),
+        (["skills.retrieval=none"], "a teacher has nothing to read with skills.retrieval=none"),
         (["evaluation.tasks=100000"], "set evaluation.tasks to a number from 1 to "),
         (["evaluation.panel=/nowhere.json"], "the panel /nowhere.json cannot be read"),
         (["evaluation.split=train"], "are training tasks"),
