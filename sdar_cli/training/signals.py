@@ -32,7 +32,7 @@ QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 
 GAP_SCALE, GAP_WIDTH, GAP_REACH = 1e-4, 0.01, 2000
 """The gap's histogram: bins of equal width in asinh(Δ / scale), 0 in the middle of the middle one. Its
-quantiles are off by at most 0.5 % of their value, or 5e-7 nats near 0; it reaches beyond ±10⁴ nats."""
+quantiles are off by at most 0.5 % of their value and 5e-7 nats; it reaches beyond ±10⁴ nats."""
 
 Partial = dict[str, "Array"]
 """Sums of one rank; see ``Signals.partial``."""

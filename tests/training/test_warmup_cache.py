@@ -13,7 +13,8 @@ def key(*overrides):
 
 
 def test_what_does_not_shape_the_base_shares_it():
-    assert key() == key("method=grpo", "train.steps=3", "distill.coef=0.3", "warmup.required_success=0")
+    assert key() == key("method=grpo", "train.steps=3", "warmup.required_success=0")
+    assert key() == key("distill.coef=0.3", "gate.kind=none", "teacher.kind=ema", "skills.corrupt=0.5")
 
 
 def test_what_shapes_the_base_does_not():
