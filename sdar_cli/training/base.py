@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.errors import RunError
 from sdar_cli.models.load import check_folder, merged_adapter
+from sdar_cli.paths import user_path
+from sdar_cli.rollout.replay import read_rollouts
 from sdar_cli.runs.resolve import ModelFolder, resolve_run
 from sdar_cli.training.events import Listener
 from sdar_cli.training.warmup_cache import WarmBase, warm_base
@@ -28,12 +30,15 @@ class Base:
 
 
 def check_start(recipe: Recipe, root: Path) -> None:
-    """Look, before a run is made, whether the run or folder to start from is there.
+    """Look, before a run is made, whether the run, folder or recording to start from is there.
 
     Raises:
         RunError: ``init_from`` names no run or model.
         ModelError: a local path is no model.
+        UserError: ``rollout.replay`` cannot be read.
     """
+    if recipe.rollout.replay is not None:
+        read_rollouts(user_path(recipe.rollout.replay))
     path = recipe.model.path if recipe.init_from is None else init_folder(recipe.init_from, root)
     if path is not None:
         check_folder(path)
