@@ -34,7 +34,7 @@ lint: $(VENV)/.stamp-dev
 	$(VENV)/bin/ruff format --check .
 
 verify: $(VENV)/.stamp-dev
-	$(PROOF)/step.py --json benchmarks/results/step.json
+	$(PROOF)/step.py --repeats 7 --json benchmarks/results/step.json
 	$(PROOF)/kills.py | tee benchmarks/results/kills.txt
 	$(PROOF)/alfworld_engine.py
 	$(PROOF)/seeds.py --recipe quickstart --methods sdar grpo --seeds 0 1 2 3 4

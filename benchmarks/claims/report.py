@@ -88,8 +88,9 @@ def origin(table: Table) -> Iterator[str]:
             f"{longest.cpu_seconds:.0f} s ({longest.label}, {longest.steps} steps); warm-ups not counted."
         )
     if bases:
-        low, high = min(row.base_skills for row in bases), max(row.base_no_skills for row in bases)
-        yield f"Bases: at least {100 * low:.1f} % with skills, at most {100 * high:.1f} % without."
+        right = [row for row in bases if "skills.retrieval=random" not in row.overrides]
+        low, high = min(row.base_skills for row in right), max(row.base_no_skills for row in bases)
+        yield f"Bases: at least {100 * low:.1f} % with the right skills, at most {100 * high:.1f} % without."
     commits = Counter(row.commit for row in rows)
     yield "Commits: " + ", ".join(f"{commit} ({count} runs)" for commit, count in commits.most_common()) + "."
     for row in rows:
