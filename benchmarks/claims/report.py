@@ -17,9 +17,12 @@ from claims.verdicts import WITH, WITHOUT, claims
 def report(table: Table) -> str:
     """Raises NotTuned where the tuning runs are not all there."""
     choice = studies.chosen(table)
-    parts = ["## Tuning", grid(*tuning(table, choice)), "## Every method", grid(*methods(table, choice))]
-    for claim in claims(table, choice):
-        parts += [f"## {claim.title}", grid(claim.header, claim.rows), *claim.verdicts]
+    found = claims(table, choice)
+    parts = ["## In short", "\n".join(f"- {verdict}" for claim in found for verdict in claim.verdicts)]
+    parts += ["## Every method", grid(*methods(table, choice))]
+    for claim in found:
+        parts += [f"## {claim.title}", grid(claim.header, claim.rows)]
+    parts += ["## Tuning", grid(*tuning(table, choice))]
     parts += ["## Runs", *origin(table)]
     return "\n\n".join(parts) + "\n"
 
