@@ -33,7 +33,7 @@ from sdar_cli.recipe.load import load_recipe
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.loop import Start
 from sdar_cli.training.batch import collate
-from sdar_cli.training.build import _frozen
+from sdar_cli.training.build import frozen_copy
 from sdar_cli.training.credit import assign_advantages
 from sdar_cli.training.rows import Row, make_rows, split_microbatches
 from sdar_cli.training.schedule import TaskSchedule
@@ -155,7 +155,7 @@ def make_trainer(recipe, workshop: Workshop, base: str, scratch: Path) -> SDARTr
         schedule=TaskSchedule(workshop.environment.tasks("train"), recipe.rollout.tasks, recipe.seed),
         output=scratch,
         max_model_tokens=4096,
-        frozen=_frozen(recipe, base),
+        frozen=frozen_copy(recipe, base),
     )
     trainer.create_optimizer_and_scheduler(1)
     trainer.current_gradient_accumulation_steps = 1

@@ -120,7 +120,7 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
     check_engine(recipe)
     if recipe.model.lora is not None:
         model = add_lora(model, recipe.model.lora, recipe.seed)
-    frozen = _frozen(recipe, base)
+    frozen = frozen_copy(recipe, base)
     with _quiet():
         trainer = SDARTrainer(
             recipe=recipe,
@@ -197,7 +197,7 @@ def check_positions(model: PreTrainedModel, longest: int, base: str) -> None:
         )
 
 
-def _frozen(recipe: Recipe, base: str) -> PreTrainedModel | None:
+def frozen_copy(recipe: Recipe, base: str) -> PreTrainedModel | None:
     """A second copy of the base for a frozen teacher or a KL in the reward, only where neither TRL's reference
     nor an adapter serves."""
     objective = OBJECTIVES[recipe.method]

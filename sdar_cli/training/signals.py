@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from sdar_cli.objectives.objective import Term
 
     Array = NDArray[np.float64]
 
@@ -36,18 +38,6 @@ quantiles are off by at most 0.5 % of their value and 5e-7 nats; it reaches beyo
 
 Partial = dict[str, "Array"]
 """Sums of one rank; see ``Signals.partial``."""
-
-
-class Term(Protocol):
-    """What an objective shows of itself, without gradient."""
-
-    @property
-    def gap(self) -> Tensor:
-        """Δ = logp_T − logp_S in nats, (B, T)."""
-
-    @property
-    def gate(self) -> Tensor | None:
-        """g in [0, 1], (B, T); None where the method has none."""
 
 
 @dataclass(slots=True)

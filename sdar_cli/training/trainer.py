@@ -369,9 +369,9 @@ class SDARTrainer(GRPOTrainer):
         out = {"teacher/active": float(self.objective.needs(self.settings).teacher)}
         if self.objective.term is not None:
             out["distill/coef"] = self.settings.coef
-        if "gate" in self.objective.settings and self.settings.form == "gated":
+        if self.objective.reads("gate") and self.settings.form == "gated":
             out["gate/beta"] = self.settings.beta
-        if "credit.mu" in self.objective.settings or "credit" in self.objective.settings:
+        if self.objective.reads("credit.mu"):
             out["credit/mu"] = self.settings.mu
         return out
 

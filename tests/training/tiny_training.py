@@ -138,13 +138,13 @@ def trainer(base: Path, output: Path, chosen: Recipe, model=None, *, double=Fals
         about: of the made-up episodes.
     """
     from sdar_cli.models.load import load_model, load_tokenizer
-    from sdar_cli.training.build import _frozen
+    from sdar_cli.training.build import frozen_copy
     from sdar_cli.training.trainer import SDARTrainer
 
     tokenizer = load_tokenizer(str(base))
     record = Record()
     model = model if model is not None else load_model(str(base))
-    frozen = _frozen(chosen, str(base))
+    frozen = frozen_copy(chosen, str(base))
     if double:
         model, frozen = model.double(), frozen and frozen.double()
     about.setdefault("context", chosen.rollout.context)
