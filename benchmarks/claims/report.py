@@ -13,6 +13,9 @@ from claims.methods import METHODS, merged
 from claims.table import Table
 from claims.verdicts import WITH, WITHOUT, claims
 
+MINUTE = 60
+"""CPU seconds that a run is meant to stay within."""
+
 
 def report(table: Table) -> str:
     """Raises NotTuned where the tuning runs are not all there."""
@@ -86,9 +89,11 @@ def origin(table: Table) -> Iterator[str]:
     yield f"{len(rows)} runs: {ends['finished']} finished, {ends['collapsed']} collapsed, {ends['failed']} failed."
     if timed:
         longest = max(timed, key=lambda row: row.cpu_seconds)
+        over = sum(row.cpu_seconds > MINUTE for row in timed)
         yield (
             f"A run of 40 steps took {median(_seconds(timed, 40)):.0f} s of one core (median), the longest of all "
-            f"{longest.cpu_seconds:.0f} s ({longest.label}, {longest.steps} steps); warm-ups not counted."
+            f"{longest.cpu_seconds:.0f} s ({longest.label}, {longest.steps} steps); "
+            f"{over} took more than {MINUTE} s. Warm-ups are not counted."
         )
     if bases:
         right = [row for row in bases if "skills.retrieval=random" not in row.overrides]
