@@ -103,9 +103,13 @@ class Environment(ABC):
 
     name: ClassVar[str]
     Options: ClassVar[type[Options]] = Options
-    isolation: ClassVar[Literal["inline", "process"]] = "inline"
-    """``process`` when the engine is not safe to share, slow, or may crash."""
+    isolation: ClassVar[Literal["inline", "thread", "process"]] = "inline"
+    """``thread`` when a step waits for something outside (a server): slots are stepped side by side, and must
+    not share what is not safe to share. ``process`` when the engine is not safe to share, slow, or may crash."""
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    means: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Means over task types that a result states beside the overall success, each type counting once: name →
+    task types. One is stated where all of its types were played."""
     skills: ClassVar[Path | None] = None
     """Folder of the skill bank written for this environment."""
 

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from sdar_cli.paths import user_path
+from sdar_cli.paths import cache_root, user_path
 
 Verdict = Literal["ok", "absent", "problem"]
 """``absent``: not there, and needed only for some recipes."""
@@ -118,8 +118,7 @@ def _data() -> Iterator[Finding]:
 
 
 def _room(runs_root: Path) -> Iterator[Finding]:
-    cache = user_path(os.environ.get("SDAR_CACHE") or "~/.cache/sdar")
-    places = (("runs folder", runs_root, "--runs or SDAR_RUNS"), ("cache", cache, "SDAR_CACHE"))
+    places = (("runs folder", runs_root, "--runs or SDAR_RUNS"), ("cache", cache_root(), "SDAR_CACHE"))
     for subject, folder, setting in places:
         there = _nearest_existing(folder)
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):

@@ -11,6 +11,11 @@ def user_path(text: str | Path) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def cache_root() -> Path:
+    """Where what can be made again is kept: ``SDAR_CACHE``, else ``~/.cache/sdar``."""
+    return user_path(os.environ.get("SDAR_CACHE") or "~/.cache/sdar")
+
+
 def is_folder(path: str | Path) -> bool:
     """Whether a folder is there; False also for what no file system would take as a name."""
     return os.path.isdir(user_path(path))

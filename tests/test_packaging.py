@@ -115,7 +115,7 @@ def test_constraints_pin_what_is_required(project: dict[str, Any], repository: P
     requirements = [Requirement(text) for text in wanted]
     requirements = [r for r in requirements if r.name not in ("sdar", "setuptools")]
     for requirement in requirements:
-        assert requirement.specifier.contains(pins[requirement.name]), str(requirement)
+        assert requirement.specifier.contains(pins[requirement.name.lower()]), str(requirement)
 
 
 LIGHT = (

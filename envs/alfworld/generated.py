@@ -23,6 +23,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError, RunFailed
+from sdar_cli.paths import cache_root
 from sdar_envs.alfworld.vetting import GAME_FILE, vet
 from sdar_envs.alfworld.world import TASK_TYPES, World, draw, route
 
@@ -60,11 +61,6 @@ class Suite:
         content = asdict(self) | {"generator": GENERATOR, "alfworld": version}
         name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
         return cache_root() / "alfworld" / name
-
-
-def cache_root() -> Path:
-    """``SDAR_CACHE``, else ``~/.cache/sdar``."""
-    return Path(os.environ.get("SDAR_CACHE") or Path.home() / ".cache" / "sdar").expanduser()
 
 
 def index(suite: Suite) -> dict[str, list[dict[str, Any]]]:

@@ -30,7 +30,7 @@ COMMANDS = {
     "methods": Entry("methods", "methods", "List the methods, each with its formula and source."),
     "skills": Entry("skills", "app", "Look into skill banks and their retrieval."),
     "play": Entry("play", "play", "Play an environment: you, its expert or a checkpoint."),
-    "data": Entry("data", "app", "Fetch, check or generate what an environment needs."),
+    "data": Entry("data", "app", "Fetch, import, check or generate what an environment needs."),
     "ui": Entry("ui", "ui", "Open MLflow at the store the runs went to."),
     "doctor": Entry("doctor", "doctor", "Check this machine, one remedy a problem."),
 }

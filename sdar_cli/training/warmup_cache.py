@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdar_cli.paths import cache_root
 from sdar_cli.training.events import Listener
 from sdar_cli.training.warmup import WarmupReport, run_warmup, warmup_seed
 
@@ -31,11 +31,6 @@ class WarmBase:
     folder: Path
     report: Mapping
     """``WarmupReport`` as plain data."""
-
-
-def cache_root() -> Path:
-    """``SDAR_CACHE``, else ``~/.cache/sdar``."""
-    return Path(os.environ.get("SDAR_CACHE") or "~/.cache/sdar").expanduser()
 
 
 def warmup_key(recipe: Recipe, environment: Environment, bank: SkillBank) -> str:

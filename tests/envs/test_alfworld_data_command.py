@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sdar_cli.cli import data as command
+from sdar_cli.cli.data import alfworld as command
 from sdar_cli.cli.main import main
 from sdar_envs.alfworld.generated import Suite, generate
 
