@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sdar_cli.rollout.episode import Episode, StopReason
 
@@ -58,3 +58,9 @@ def trl_metrics(
         "optim/grad_norm": float(logs.get("grad_norm", 0.0)),
         "optim/learning_rate": float(logs.get("learning_rate", 0.0)),
     }
+
+
+def mean_losses(sums: Mapping[str, float], updates: int, gather: Callable[[list], list] = list) -> dict[str, float]:
+    """Terms of the loss, means over the updates; a rank's share counts as gradients do, averaged over ranks."""
+    shares = gather([dict(sums)])
+    return {name: sum(share[name] for share in shares) / len(shares) / max(1, updates) for name in shares[0]}

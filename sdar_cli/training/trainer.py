@@ -41,7 +41,8 @@ from sdar_cli.training.ema import MovingAverage
 from sdar_cli.training.events import Listener
 from sdar_cli.training.failure import check_finite
 from sdar_cli.training.full_vocabulary import FullVocabulary
-from sdar_cli.training.measure import episode_metrics, trl_metrics
+from sdar_cli.training.measure import episode_metrics, mean_losses, trl_metrics
+from sdar_cli.training.moments import gap_moments, reference_kl
 from sdar_cli.training.rows import Row, make_rows
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.score import Scorer
@@ -188,8 +189,9 @@ class SDARTrainer(GRPOTrainer):
             gather=gather_object,
         )
         scores = self.scorer.score(rows, self.objective, self.settings, several_updates=len(updates) > 1)
-        self._gap_moments = self._measure_gap(rows, scores)
-        self.step_metrics |= self._measure_kl(rows, scores)
+        if self.settings.normalise == "zscore" and self.objective.teaches(self.settings):
+            self._gap_moments = gap_moments(rows, scores, gather_object)
+        self.step_metrics |= reference_kl(rows, scores, gather_object)
         assign_advantages(
             rows,
             episodes,
@@ -207,39 +209,13 @@ class SDARTrainer(GRPOTrainer):
             losses.append(self._backward(model, rows, batches, scores))
             if number < len(updates) - 1:
                 self._step_optimiser(model)
-        self.step_metrics |= self._mean_losses(len(updates)) | {
+        self.step_metrics |= mean_losses(self._losses, len(updates), gather_object) | {
             "optim/updates": float(len(updates)),
             "optim/rows": self._sum_over_ranks(len(rows)),
         }
         if not losses:
             return torch.zeros((), device=self.accelerator.device)
         return torch.stack(losses).mean()
-
-    def _measure_gap(self, rows: Sequence[Row], scores: dict[str, list[Tensor]]) -> tuple[float, float]:
-        """Mean and standard deviation of Δ over the rollout's response tokens, where the gate wants them."""
-        if self.settings.normalise != "zscore" or not self.objective.teaches(self.settings):
-            return 0.0, 1.0
-        gaps = [
-            token_gap(old, teacher, torch.tensor(row.mask)).double()[torch.tensor(row.mask).bool()]
-            for row, old, teacher in zip(rows, scores["old_logps"], scores["teacher_logps"], strict=True)
-        ]
-        values = torch.cat(gaps) if gaps else torch.zeros(0, dtype=torch.float64)
-        parts = gather_object([(len(values), float(values.sum()), float((values**2).sum()))])
-        count, total, squares = (sum(column) for column in zip(*parts, strict=True))
-        mean = total / max(1, count)
-        return mean, math.sqrt(max(0.0, squares / max(1, count) - mean**2))
-
-    def _measure_kl(self, rows: Sequence[Row], scores: dict[str, list[Tensor]]) -> dict[str, float]:
-        """The k3 estimate at rollout time, where the KL is in the reward and TRL's loss does not see it."""
-        if "ref_logps" not in scores:
-            return {}
-        total, count = 0.0, 0
-        for row, old, reference in zip(rows, scores["old_logps"], scores["ref_logps"], strict=True):
-            gap = token_gap(old, reference, torch.tensor(row.mask)).double()
-            total += float((gap.exp() - 1 - gap).sum())
-            count += row.response_tokens
-        parts = gather_object([(total, count)])
-        return {"policy/kl": sum(t for t, _ in parts) / max(1, sum(n for _, n in parts))}
 
     def _backward(self, model, rows: Sequence[Row], batches: list[list[int]], scores: dict[str, list]) -> Tensor:
         """Gradients of one update, accumulated over its micro-batches."""
@@ -286,11 +262,6 @@ class SDARTrainer(GRPOTrainer):
 
     def _sum_over_ranks(self, value: int) -> float:
         return float(sum(gather_object([value])))
-
-    def _mean_losses(self, updates: int) -> dict[str, float]:
-        """Terms of the loss, means over the updates; a rank's share counts as gradients do, averaged over ranks."""
-        shares = gather_object([dict(self._losses)])
-        return {name: sum(share[name] for share in shares) / len(shares) / max(1, updates) for name in shares[0]}
 
     # -- the loss ---------------------------------------------------------------------------------
 
