@@ -6,12 +6,12 @@ One object is built once for a command and closed at its end; training and evalu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.environments import build_environment
 from sdar_cli.errors import SkillError
 from sdar_cli.evaluation.panel import Panel
+from sdar_cli.evaluation.panel_files import find_panel
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.context import Context
@@ -79,7 +79,7 @@ class Workshop:
         """The recipe's panel: its file, or drawn from its split; never a training task."""
         evaluation = self.recipe.evaluation
         if evaluation.panel is not None:
-            panel = Panel.load(Path(evaluation.panel).expanduser())
+            panel = find_panel(evaluation.panel)
         else:
             panel = Panel.make(self.environment, evaluation.split, evaluation.tasks, evaluation.panel_seed)
         panel.check_disjoint(self.environment.tasks("train"))

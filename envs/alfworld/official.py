@@ -27,14 +27,18 @@ def data_folder(data: str | None) -> Path:
 
 def splits(data: str | None) -> tuple[str, ...]:
     """The splits that are there; all of them where none is, so that asking for one names the remedy."""
-    there = tuple(split for split in SPLITS if (data_folder(data) / GAMES_FOLDER / split).is_dir())
-    return there or SPLITS
+    return _present(data_folder(data) / GAMES_FOLDER) or SPLITS
 
 
 def tasks(data: str | None, split: str) -> list[Task]:
     """All solvable games of a split, sorted by their path, which is the task's id."""
     root = data_folder(data) / GAMES_FOLDER
     if not (root / split).is_dir():
+        if there := _present(root):
+            raise EnvironmentSetupError(
+                f"the official ALFWorld games at {root} have {' and '.join(there)}, but no {split}: "
+                f"run `sdar data alfworld --fetch --data {root.parent}`, or copy that split's folder there"
+            )
         raise EnvironmentSetupError(
             f"the official ALFWorld games are not at {root / split}: run `sdar data alfworld --fetch`, "
             "give the folder that holds json_2.1.1 with --data or ALFWORLD_DATA, "
@@ -52,6 +56,10 @@ def tasks(data: str | None, split: str) -> list[Task]:
             f"{root / split} holds no {GAME_FILE}: fetch the games with `sdar data alfworld --fetch`"
         )
     return found
+
+
+def _present(root: Path) -> tuple[str, ...]:
+    return tuple(split for split in SPLITS if (root / split).is_dir())
 
 
 def _solvable(file: Path) -> bool:

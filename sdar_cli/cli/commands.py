@@ -31,6 +31,8 @@ COMMANDS = {
     "skills": Entry("skills", "app", "Look into skill banks and their retrieval."),
     "play": Entry("play", "play", "Play an environment: you, its expert or a checkpoint."),
     "data": Entry("data", "app", "Fetch, import, check or generate what an environment needs."),
+    "panel": Entry("panel", "app", "Make, show and compare panels of tasks."),
+    "retriever": Entry("retriever", "app", "Serve a corpus to Search-QA over HTTP."),
     "ui": Entry("ui", "ui", "Open MLflow at the store the runs went to."),
     "doctor": Entry("doctor", "doctor", "Check this machine, one remedy a problem."),
 }

@@ -77,6 +77,7 @@ class Evaluator:
             bank_digest=self.workshop.bank.digest,
             split=self.panel.split,
             run=run,
+            means=dict(self.workshop.environment.means),
         )
         return evaluation, episodes
 

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sdar_cli.evaluation.cells import Row
 from sdar_cli.evaluation.horizon import SLICES, Slice, slice_of
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.statistics import LEVEL, Interval, as_json, paired_difference, wilson
-
-Row = tuple[str, Evaluation, Evaluation]
-"""Label, without skills, with skills."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,23 +9,26 @@ Panel.load(Path("panel.json")).tasks(environment)
 from __future__ import annotations
 
 import hashlib
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from sdar_cli.errors import PanelError
-from sdar_cli.evaluation.files import digest, write_json
+from sdar_cli.evaluation import panel_format
+from sdar_cli.evaluation.files import digest
 from sdar_envs.base import Environment, Options, Task
 
-FORMAT = 1
+
+def task_options(options: Options) -> dict[str, Any]:
+    """Those of an environment's options that say what a task is (all but ``beside_tasks``), as plain data."""
+    return options.model_dump(mode="json", exclude=set(options.beside_tasks))
 
 
 def options_digest(options: Options) -> str:
-    """Hash of those of an environment's options that say what a task is (all but ``beside_tasks``)."""
-    return digest(options.model_dump(mode="json", exclude=set(options.beside_tasks)))
+    """Hash of ``task_options``."""
+    return digest(task_options(options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,20 @@ class Panel:
     seed: int
     task_ids: tuple[str, ...]
     """In the order of the visit; each task once. Any prefix is spread over the task types as well."""
+    task_types: tuple[str, ...] = field(default=(), compare=False)
+    """Of each task; empty in a file of format 1. For the reader: the hash leaves it out."""
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """``task_options`` of the environment it was drawn from; empty in a file of format 1."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all of the above as canonical JSON."""
-        return digest(self._content())
+        """SHA-256 over environment, options, split, seed and ids as canonical JSON."""
+        return digest(self._hashed())
+
+    @property
+    def by_type(self) -> dict[str, int]:
+        """Tasks of each type, by name; empty where the types are not known."""
+        return dict(sorted(Counter(self.task_types).items()))
 
     def __len__(self) -> int:
         return len(self.task_ids)
@@ -74,13 +86,18 @@ class Panel:
             for task_type in types:
                 if queues[task_type] and len(chosen) < size:
                     chosen.append(queues[task_type].pop())
-        return cls(environment.name, options_digest(environment.options), split, seed, tuple(chosen))
+        return cls(
+            environment.name,
+            options_digest(environment.options),
+            split,
+            seed,
+            tuple(chosen),
+            tuple(by_id[task_id].task_type for task_id in chosen),
+            task_options(environment.options),
+        )
 
-    def tasks(self, environment: Environment) -> list[Task]:
-        """The panel's tasks, in its order.
-
-        Raises PanelError when the environment is another, has other options, or lacks a task.
-        """
+    def check_environment(self, environment: Environment) -> None:
+        """Raises PanelError when the environment is another, or has other options."""
         if environment.name != self.environment:
             raise PanelError(
                 f"the panel was drawn from {self.environment}, not from {environment.name}: "
@@ -88,9 +105,16 @@ class Panel:
             )
         if options_digest(environment.options) != self.options:
             raise PanelError(
-                f"the panel was drawn from {self.environment} with other options: evaluate with the options "
-                "that it was drawn with, or leave evaluation.panel out to draw a new one"
+                f"the panel was drawn from {self.environment} with other options{self._other(environment.options)}: "
+                "evaluate with the options that it was drawn with, or leave evaluation.panel out to draw a new one"
             )
+
+    def tasks(self, environment: Environment) -> list[Task]:
+        """The panel's tasks, in its order.
+
+        Raises PanelError when the environment is another, has other options, or lacks a task.
+        """
+        self.check_environment(environment)
         by_id = _tasks_by_id(environment, self.split)
         missing = [task_id for task_id in self.task_ids if task_id not in by_id]
         if missing:
@@ -113,48 +137,23 @@ class Panel:
 
     def save(self, path: Path) -> None:
         """Write the panel and its hash as JSON, atomically."""
-        write_json(path, {"format": FORMAT, "digest": self.digest, **self._content()})
+        panel_format.write(path, self._hashed(), list(self.task_types), self.settings)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a saved panel. Raises PanelError when it is missing, malformed or was edited."""
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise PanelError(
-                f"the panel {path} cannot be read ({error.strerror or error}): "
-                "give evaluation.panel a file that sdar wrote"
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise PanelError(f"the panel {path} is not JSON: give a file that sdar wrote") from error
-        panel = cls._parse(content, path)
-        if content["digest"] != panel.digest:
-            raise PanelError(
-                f"the panel {path} was edited: its content hashes to {panel.digest[:12]}, not to "
-                f"{str(content['digest'])[:12]}, so restore the file or draw a new panel"
-            )
-        return panel
+        entries = panel_format.read(path)
+        return cls(
+            entries["environment"],
+            entries["options"],
+            entries["split"],
+            entries["seed"],
+            tuple(entries["task_ids"]),
+            tuple(entries["task_types"]),
+            entries["settings"],
+        )
 
-    @classmethod
-    def _parse(cls, content: Any, path: Path) -> Self:
-        kinds: dict[str, type] = dict.fromkeys(("digest", "environment", "options", "split"), str)
-        kinds |= {"seed": int, "task_ids": list}
-        if not isinstance(content, dict):
-            raise PanelError(f"the panel {path} is not a JSON object: give a file that sdar wrote")
-        for key, kind in kinds.items():
-            if type(content.get(key)) is not kind:
-                raise PanelError(
-                    f"the panel {path} has no {key!r} of type {kind.__name__}: "
-                    "give a file that sdar wrote, or draw a new panel"
-                )
-        if content.get("format") != FORMAT or set(content) - set(kinds) - {"format"}:
-            raise PanelError(f"the panel {path} is not of format {FORMAT}: draw a new panel with this version of sdar")
-        ids = content["task_ids"]
-        if not ids or not all(type(task_id) is str for task_id in ids) or len(set(ids)) != len(ids):
-            raise PanelError(f"the task_ids of the panel {path} are empty, repeated or not texts: draw a new panel")
-        return cls(content["environment"], content["options"], content["split"], content["seed"], tuple(ids))
-
-    def _content(self) -> dict[str, Any]:
+    def _hashed(self) -> dict[str, Any]:
         return {
             "environment": self.environment,
             "options": self.options,
@@ -163,9 +162,19 @@ class Panel:
             "task_ids": list(self.task_ids),
         }
 
+    def _other(self, options: Options) -> str:
+        """`` (things is 12 in the panel and 24 here)``, or nothing where the panel does not say."""
+        here = task_options(options)
+        differing = [
+            f"{key} is {self.settings[key]} in the panel and {here[key]} here"
+            for key in here.keys() & self.settings
+            if here[key] != self.settings[key]
+        ]
+        return f" ({', '.join(sorted(differing))})" if differing else ""
+
 
 def _tasks_by_id(environment: Environment, split: str) -> dict[str, Task]:
-    if split not in environment.splits:
+    if split not in _splits(environment):
         raise PanelError(
             f"{environment.name} has no split {split!r}: set evaluation.split to one of {', '.join(environment.splits)}"
         )
@@ -177,6 +186,13 @@ def _tasks_by_id(environment: Environment, split: str) -> dict[str, Task]:
             "give every task its own id"
         )
     return by_id
+
+
+def _splits(environment: Environment) -> Sequence[str]:
+    """An instance may list only those of its class's splits whose data are there: asking for another one then
+    makes it name the remedy."""
+    declared = type(environment).splits
+    return declared if set(environment.splits) <= set(declared) else environment.splits
 
 
 def _order(seed: int, kind: str, name: str) -> bytes:

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from sdar_cli.errors import PanelError
+from sdar_cli.evaluation.cells import Cells, Row
 from sdar_cli.evaluation.horizon_report import HorizonSlice, by_horizon
-from sdar_cli.evaluation.result import Evaluation, Summary
+from sdar_cli.evaluation.means import means_of_cells
+from sdar_cli.evaluation.result import Evaluation
+from sdar_cli.evaluation.scores import score_cells
 from sdar_cli.evaluation.statistics import (
     LEVEL,
     Interval,
@@ -96,9 +99,9 @@ class InternalisationReport:
         return cls(base_without, base_with, trained_without, trained_with, level)
 
     @property
-    def rows(self) -> list[tuple[str, Evaluation, Evaluation]]:
-        """(label, without skills, with skills), the base first."""
-        rows = [(self.trained_without.label, self.trained_without, self.trained_with)]
+    def rows(self) -> list[Row]:
+        """The base first."""
+        rows: list[Row] = [(self.trained_without.label, self.trained_without, self.trained_with)]
         if self.base_without is not None and self.base_with is not None:
             rows.insert(0, (self.base_without.label, self.base_without, self.base_with))
         return rows
@@ -159,6 +162,16 @@ class InternalisationReport:
         return by_horizon(self.rows, self.level)
 
     @property
+    def means(self) -> dict[str, Cells]:
+        """The environment's means over task types, by name; empty where it has none."""
+        return means_of_cells(self.rows, self.level)
+
+    @property
+    def score(self) -> Cells | None:
+        """The native score as a share; None where it says no more than success."""
+        return score_cells(self.rows, self.level)
+
+    @property
     def tokens_saved(self) -> dict[str, float]:
         """Prompt tokens of the trained policy, with − without skills: per turn and per episode, and the
         share of the prompt with skills that is spared per turn."""
@@ -190,7 +203,7 @@ class InternalisationReport:
             "bank": {"name": self.trained_with.bank, "digest": self.trained_with.bank_digest},
             "cells": [
                 {"label": label, "step": without.step, "checkpoint": without.checkpoint}
-                | {"no_skills": self._summary(without).to_json(), "skills": self._summary(with_).to_json()}
+                | {"no_skills": self._summary(without), "skills": self._summary(with_)}
                 for label, without, with_ in self.rows
             ],
             "gap": self.gap.to_json(),
@@ -201,6 +214,8 @@ class InternalisationReport:
             "internalised_fraction_undefined": self.why_undefined,
             "prompt_tokens_saved": self.tokens_saved,
             "by_horizon": [one.to_json() for one in self.by_horizon],
+            "means": {name: cells.to_json() for name, cells in self.means.items()},
+            "native_score": None if self.score is None else self.score.to_json(),
         }
 
     def render(self, console: Console) -> None:
@@ -211,12 +226,12 @@ class InternalisationReport:
 
     def text(self, width: int = 80) -> str:
         """What ``render`` prints, as plain text."""
-        from sdar_cli.evaluation.tables import plain
+        from sdar_cli.evaluation.table_parts import plain
 
         return plain(self.render, width)
 
-    def _summary(self, evaluation: Evaluation) -> Summary:
-        return Summary.of(evaluation.records, self.level)
+    def _summary(self, evaluation: Evaluation) -> dict[str, Any]:
+        return evaluation.summary_at(self.level).to_json()
 
 
 def points(share: float) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from sdar_cli.errors import RunError
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.evaluation.horizon import SLICES, slice_of
+from sdar_cli.evaluation.means import Means, stated
 from sdar_cli.evaluation.statistics import LEVEL, Interval, wilson
 from sdar_cli.rollout.episode import Episode, StopReason
 
@@ -89,15 +90,18 @@ class Summary:
     by_horizon: dict[str, Interval]
     """By slice of the expert's turns (horizon.py); only slices that hold tasks."""
     episodes_by_horizon: dict[str, int]
+    means: dict[str, Interval]
+    """Success averaged over task types (means.py), by the mean's name; only those whose types were all played."""
 
     @classmethod
-    def of(cls, records: Iterable[EpisodeRecord], level: float = LEVEL) -> Self:
+    def of(cls, records: Iterable[EpisodeRecord], level: float = LEVEL, means: Means | None = None) -> Self:
         records = list(records)
         if not records:
             raise ValueError("an evaluation without episodes has no summary")
         types: dict[str, list[bool]] = defaultdict(list)
         for record in records:
             types[record.task_type].append(record.won)
+        by_type = {name: wilson(sum(won), len(won), level) for name, won in sorted(types.items())}
         horizon = _by_horizon(records)
         n = len(records)
         solved = sum(record.won for record in records)
@@ -108,7 +112,7 @@ class Summary:
             episodes=n,
             solved=solved,
             success=wilson(solved, n, level),
-            by_type={name: wilson(sum(won), len(won), level) for name, won in sorted(types.items())},
+            by_type=by_type,
             episodes_by_type={name: len(won) for name, won in sorted(types.items())},
             score=100 * sum(record.score for record in records) / n,
             turns=turns / n,
@@ -120,11 +124,12 @@ class Summary:
             environment_errors=stops[StopReason.ENVIRONMENT_ERROR.value],
             by_horizon={name: wilson(sum(won), len(won), level) for name, won in horizon.items()},
             episodes_by_horizon={name: len(won) for name, won in horizon.items()},
+            means=stated(means or {}, by_type),
         )
 
     def metrics(self) -> dict[str, float]:
         """The numbers worth a curve: success, score, turns, tokens, invalid actions, errors; success by type and
-        by horizon; and the episodes behind each, from which its interval follows."""
+        by horizon; the episodes behind each, from which its interval follows; and means over types with theirs."""
         flat = {
             "episodes": float(self.episodes),
             "success": self.success.estimate,
@@ -137,6 +142,8 @@ class Summary:
         }
         flat |= {f"success/{name}": rate.estimate for name, rate in self.by_type.items()}
         flat |= {f"success/{name}": rate.estimate for name, rate in self.by_horizon.items()}
+        for name, mean in self.means.items():
+            flat |= {f"mean/{name}": mean.estimate, f"mean_low/{name}": mean.low, f"mean_high/{name}": mean.high}
         return flat | {f"episodes/{name}": float(count) for name, count in self.episodes_by_horizon.items()}
 
     def to_json(self) -> dict[str, Any]:
@@ -169,12 +176,18 @@ class Evaluation:
     bank_digest: str | None = None
     split: str | None = None
     run: str | None = None
+    means: Means = field(default_factory=dict)
+    """The environment's means over task types; none in files that were written before there were any."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Plain JSON values, kept and not interpreted."""
 
     @property
     def summary(self) -> Summary:
-        return Summary.of(self.records)
+        return self.summary_at(LEVEL)
+
+    def summary_at(self, level: float) -> Summary:
+        """The summary with intervals of another level."""
+        return Summary.of(self.records, level, self.means)
 
     @property
     def name(self) -> str:
@@ -188,6 +201,9 @@ class Evaluation:
 
     def won(self) -> list[bool]:
         return [record.won for record in self.records]
+
+    def scores(self) -> list[float]:
+        return [record.score for record in self.records]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data with the summary beside the records; ``from_json`` gives the same evaluation back."""
@@ -205,6 +221,7 @@ class Evaluation:
             values["records"] = tuple(
                 EpisodeRecord(**{**record, "skills": tuple(record["skills"])}) for record in values["records"]
             )
+            values["means"] = _means(values.get("means", {}))
             evaluation = cls(**values)
             summary = evaluation.summary.to_json()
         except (KeyError, TypeError, ValueError) as error:
@@ -240,11 +257,20 @@ def _by_horizon(records: Iterable[EpisodeRecord]) -> dict[str, list[bool]]:
     return {name: won for name, won in outcomes.items() if won}
 
 
+def _means(content: Any) -> Means:
+    """Raises ValueError for anything but names with lists of task types."""
+    if not isinstance(content, dict) or not all(
+        isinstance(types, list | tuple) and all(isinstance(one, str) for one in types) for types in content.values()
+    ):
+        raise ValueError("its means are no lists of task types")
+    return {name: tuple(types) for name, types in content.items()}
+
+
 def _completed(summary: Any) -> Any:
-    """A stored summary; one that was written before there were horizons says that it has none."""
+    """A stored summary; one that was written before there were horizons or means says that it has none."""
     if not isinstance(summary, dict):
         return summary
-    return {"by_horizon": {}, "episodes_by_horizon": {}} | summary
+    return {"by_horizon": {}, "episodes_by_horizon": {}, "means": {}} | summary
 
 
 def _short(error: Exception) -> str:

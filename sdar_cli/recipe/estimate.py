@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.recipe.shapes import Shape, model_shape
 
+KEPT = 4
+"""Bytes of a value of the weights, their gradients and the optimiser's state: float32."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -48,7 +51,11 @@ def tokens_per_step(recipe: Recipe) -> list[Part]:
 
 
 def memory(recipe: Recipe) -> list[Part] | None:
-    """Bytes of a training process on one device, or None when the model's shape is not known."""
+    """Bytes of a training process on one device, or None when the model's shape is not known.
+
+    Weights are kept in float32 whatever ``model.dtype`` says, and so are gradients and AdamW's moments:
+    ``bfloat16`` is what the forward and backward passes compute in (autocast).
+    """
     model = recipe.model
     if model.path is None and model.tiny is None:
         model = model.model_copy(update={"path": recipe.init_from})
@@ -60,13 +67,16 @@ def memory(recipe: Recipe) -> list[Part] | None:
     lora = recipe.model.lora
     trained = shape.lora_parameters(lora.rank) if lora else count
     parts = [
-        Part("weights", count * size, f"{count / 1e6:,.1f} M parameters × {size} bytes"),
-        Part("gradients", trained * size, f"{trained / 1e6:,.1f} M trained × {size} bytes"),
-        Part("optimiser", 2 * trained * size, f"AdamW: 2 × {trained / 1e6:,.1f} M × {size} bytes"),
+        Part("weights", count * KEPT, f"{count / 1e6:,.1f} M parameters × {KEPT} bytes"),
+        Part("gradients", trained * KEPT, f"{trained / 1e6:,.1f} M trained × {KEPT} bytes"),
+        Part("optimiser", 2 * trained * KEPT, f"AdamW: 2 × {trained / 1e6:,.1f} M × {KEPT} bytes"),
     ]
+    if size < KEPT:
+        words = f"autocast: {trained / 1e6:,.1f} M trained × {size} bytes, during a forward pass"
+        parts.append(Part("weights in bfloat16", trained * size, words))
     needs_reference = recipe.policy.kl_coef > 0 or (recipe.needs_teacher and recipe.teacher.kind == "frozen")
     if needs_reference and lora is None:
-        parts.append(Part("reference model", count * size, f"{count / 1e6:,.1f} M parameters × {size} bytes"))
+        parts.append(Part("reference model", count * KEPT, f"{count / 1e6:,.1f} M parameters × {KEPT} bytes"))
     if recipe.needs_teacher and recipe.teacher.kind == "ema":
         parts.append(Part("average of the weights", trained * 4, f"{trained / 1e6:,.1f} M trained × 4 bytes"))
     return [
@@ -82,8 +92,8 @@ def _activations(recipe: Recipe, shape: Shape, size: int) -> Part:
     tokens = recipe.optimiser.tokens_per_microbatch
     layer = 17 * size * tokens * shape.width
     if recipe.model.gradient_checkpointing:
-        kept = shape.layers * tokens * shape.width * size
-        words = f"{shape.layers} layers × {tokens} tokens × {shape.width} × {size} bytes + one layer in full"
+        kept = shape.layers * tokens * shape.width * KEPT  # the residual stream is the embeddings' float32
+        words = f"{shape.layers} layers × {tokens} tokens × {shape.width} × {KEPT} bytes + one layer in full"
         return Part("activations", kept + layer, words)
     words = f"{shape.layers} layers × 17 × {size} bytes × {tokens} tokens × {shape.width}"
     return Part("activations", shape.layers * layer, words)

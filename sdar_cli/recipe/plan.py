@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
-from sdar_cli.paths import user_path
 from sdar_cli.recipe.dump import recipe_digest
 from sdar_cli.recipe.estimate import Part, memory, tokens_per_step
 from sdar_cli.recipe.load import ResolvedRecipe
@@ -55,20 +54,22 @@ class Plan:
 
 
 def panel_facts(resolved: ResolvedRecipe) -> PanelFacts:
-    """Load or draw the panel; data or packages that are not there yet are told, not raised.
+    """Find or draw the panel; data or packages that are not there yet are told, not raised.
 
     Raises:
         PanelError: the panel file is wrong, overlaps training, or the split holds too few tasks.
     """
     from sdar_cli.environments import build_environment
     from sdar_cli.evaluation.panel import Panel
+    from sdar_cli.evaluation.panel_files import find_panel
 
     section, settings = resolved.recipe.environment, resolved.recipe.evaluation
     try:
         environment = build_environment(section)
         try:
             if settings.panel is not None:
-                panel = Panel.load(user_path(settings.panel))
+                panel = find_panel(settings.panel)
+                panel.tasks(environment)
             else:
                 panel = Panel.make(environment, settings.split, settings.tasks, settings.panel_seed)
             panel.check_disjoint(environment.tasks("train"))

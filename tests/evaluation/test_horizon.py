@@ -19,7 +19,8 @@ from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.single import SingleReport
 from sdar_cli.evaluation.statistics import paired_difference, wilson
-from sdar_cli.evaluation.tables import plain, print_evaluation
+from sdar_cli.evaluation.table_parts import plain
+from sdar_cli.evaluation.tables import print_evaluation
 from sdar_envs.base import Task
 from sdar_envs.household.environment import Household, HouseholdOptions
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from sdar_cli.errors import PanelError
+from sdar_cli.errors import EnvironmentSetupError, PanelError
 from sdar_cli.evaluation.panel import Panel
 from sdar_envs.base import Action, Environment, History, Invalid, Message, Observation, Options, Step, Task
 
@@ -173,8 +173,16 @@ def test_saving_and_loading_gives_the_same_panel(tmp_path: Path) -> None:
         ("task_ids", "abc", "no 'task_ids' of type list"),
         ("seed", True, "no 'seed' of type int"),
         ("split", None, "no 'split' of type str"),
-        ("format", 2, "not of format 1"),
-        ("extra", 2, "not of format 1"),
+        ("task_types", ["a"] * 4, "was edited"),
+        ("task_types", ["b"] * 5, "was edited: its checksum"),
+        ("task_types", None, "no 'task_types' of type list"),
+        ("settings", {"rules": 1}, "was edited: its checksum"),
+        ("settings", [], "no 'settings' of type dict"),
+        ("checksum", "0" * 64, "was edited: its checksum"),
+        ("format", 1, "not of format 1 or 2"),
+        ("format", 3, "not of format 1 or 2"),
+        ("format", None, "not of format 1 or 2"),
+        ("extra", 2, "not of format 1 or 2"),
     ],
 )
 def test_an_edited_file_is_refused(tmp_path: Path, key: str, value: object, sentence: str) -> None:
@@ -184,6 +192,55 @@ def test_an_edited_file_is_refused(tmp_path: Path, key: str, value: object, sent
     with pytest.raises(PanelError, match=sentence) as error:
         Panel.load(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_file_of_format_1_is_read_and_comes_back(tmp_path: Path) -> None:
+    made = Panel.make(Toy({"a": 9, "b": 9}, ToyOptions(rules=3)), "test", 5, 0)
+    made.save(tmp_path / "new.json")
+    content = json.loads((tmp_path / "new.json").read_text())
+    old = {key: value for key, value in content.items() if key not in ("task_types", "settings", "checksum")}
+    (tmp_path / "old.json").write_text(json.dumps(old | {"format": 1}))
+    loaded = Panel.load(tmp_path / "old.json")
+    assert loaded == made and loaded.digest == made.digest
+    assert (loaded.task_types, loaded.settings, loaded.by_type) == ((), {}, {})
+    loaded.save(tmp_path / "again.json")
+    assert Panel.load(tmp_path / "again.json").digest == made.digest
+    assert len(loaded.tasks(Toy({"a": 9, "b": 9}, ToyOptions(rules=3)))) == 5
+    with pytest.raises(PanelError, match="with other options: evaluate with"):
+        loaded.tasks(Toy({"a": 9, "b": 9}))
+
+
+def test_a_panel_knows_its_types_and_the_options_it_was_drawn_with(tmp_path: Path) -> None:
+    panel = Panel.make(Toy({"b": 9, "a": 2}, ToyOptions(rules=3, folder="x")), "test", 7, 0)
+    panel.save(tmp_path / "panel.json")
+    loaded = Panel.load(tmp_path / "panel.json")
+    assert loaded.by_type == {"a": 2, "b": 5} and list(loaded.by_type) == ["a", "b"]
+    assert [task_id.split("/")[1] for task_id in loaded.task_ids] == list(loaded.task_types)
+    assert loaded.settings == {"rules": 3}
+    with pytest.raises(PanelError, match=r"with other options \(rules is 3 in the panel and 0 here\): evaluate"):
+        loaded.tasks(Toy({"b": 9, "a": 2}))
+
+
+@pytest.mark.parametrize(
+    ("there", "error", "says"),
+    [
+        (("train",), EnvironmentSetupError, "fetch the data"),
+        (("train", "dev"), PanelError, r"no split 'test': set evaluation\.split to one of train, dev"),
+    ],
+)
+def test_a_split_whose_data_are_missing_names_the_environments_remedy(
+    there: tuple[str, ...], error: type[Exception], says: str
+) -> None:
+    """An instance that lists a part of its class's splits lacks data; one with others has other splits."""
+
+    class Partial(Toy):
+        def tasks(self, split: str) -> Sequence[Task]:
+            raise EnvironmentSetupError("fetch the data")
+
+    environment = Partial({"a": 9})
+    environment.splits = there
+    with pytest.raises(error, match=says):
+        Panel.make(environment, "test", 1, 0)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"3", b"[" * 100_000])

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from sdar_cli.errors import PanelError
 from sdar_cli.evaluation.report import Comparison, InternalisationReport, points
+from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.statistics import internalised_fraction, mcnemar, paired_difference, wilson
-from sdar_cli.evaluation.tables import plain, print_evaluation
+from sdar_cli.evaluation.table_parts import plain
+from sdar_cli.evaluation.tables import print_evaluation
+from sdar_envs.alfworld.world import TASK_TYPES
 
 BASE = [i % 8 == 0 for i in range(64)]
 SKILLED = [i != 5 for i in range(64)]
@@ -149,6 +153,24 @@ def test_one_evaluation_reads_at_80_columns(make_evaluation) -> None:
     words = " ".join(text.split())
     assert "trained, without skills" in words and "all 64 62.5 % [50.3–73.3]" in words
     assert "ended by: max_turns 24, success 40" in words and "25.0 % invalid actions" in words
+
+
+def test_alfworlds_six_types_are_stated_each_at_80_columns(make_evaluation) -> None:
+    def typed(mode: str, label: str, won: list[bool]) -> Evaluation:
+        made = make_evaluation(mode, label, won)
+        records = (replace(one, task_type=TASK_TYPES[i % 6]) for i, one in enumerate(made.records))
+        return replace(made, records=tuple(records))
+
+    single = typed("no_skills", "trained", TRAINED)
+    report = InternalisationReport.build(
+        typed("no_skills", "base", BASE), typed("skills", "base", SKILLED), single, typed("skills", "trained", SKILLED)
+    )
+    for text in (report.text(), plain(lambda console: print_evaluation(single, console))):
+        assert max(map(len, text.splitlines())) <= 80
+        for task_type in TASK_TYPES:
+            (line,) = [line for line in text.splitlines() if line.strip().startswith(task_type)]
+            assert line.split()[1] == str(single.summary.episodes_by_type[task_type])
+            assert f"{100 * single.summary.by_type[task_type].estimate:.1f}" in line
 
 
 def test_points_are_signed_and_zero_is_plain() -> None:

@@ -31,7 +31,7 @@ def test_built_in_names() -> None:
     ("name", "says"),
     [
         ("hausehold", "there is no environment 'hausehold': did you mean 'household'?"),
-        ("xyzzy", "choose alfworld, household or path/to/file.py:Class"),
+        ("xyzzy", "choose alfworld, household, search-qa, webshop or path/to/file.py:Class"),
         ("nowhere.py:Toy", "names nowhere.py, which does not exist"),
         ("world.py", "names a file without a class"),
         ("{toy}:Tay", "names the class 'Tay', which is not there: did you mean 'Toy'?"),

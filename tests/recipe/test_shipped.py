@@ -1,62 +1,25 @@
-"""Every shipped recipe parses; the released settings are where the page of the method says they are."""
+"""Every shipped recipe parses, and none is forgotten. The paper's own are held by test_paper_recipes.py."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from sdar_cli.recipe.layers import leaves
-from sdar_cli.recipe.load import DEFAULT, load_recipe, shipped_folder, shipped_recipes
+from sdar_cli.errors import RecipeError
+from sdar_cli.recipe.load import load_recipe, shipped_folder, shipped_recipes
 
-RELEASED_ALFWORLD: dict[str, Any] = {
-    "method": "sdar",
-    "rollout.tasks": 16,
-    "rollout.group": 8,
-    "evaluation.tasks": 128,
-    "evaluation.every": 5,
-    "evaluation.sampling.temperature": 0.4,
-    "rollout.max_prompt_tokens": 2048,
-    "rollout.max_response_tokens": 512,
-    "rollout.max_turns": 50,
-    "rollout.history": 2,
-    "rollout.context": "window",
-    "policy.kl_coef": 0.01,
-    "rollout.invalid_action_penalty": 0.1,
-    "rollout.penalise": "format",
-    "optimiser.rows_per_update": 256,
-    "optimiser.learning_rate": 1e-6,
-    "train.steps": 150,
-    "distill.coef": 0.01,
-    "gate.kind": "gap",
-    "gate.beta": 5.0,
-    "teacher.kind": "live",
-    "skills.retrieval": "task_type",
-    "rollout.sampling.temperature": 1.0,
-    "rollout.sampling.top_p": 1.0,
-    "rollout.sampling.top_k": 0,
-    "policy.clip": 0.2,
-    "policy.dual_clip": 3.0,
-    "policy.aggregation": "token_mean",
-    "policy.epochs": 1,
-    "policy.entropy_coef": 0.001,
-    "optimiser.weight_decay": 0.01,
-    "optimiser.max_grad_norm": 1.0,
-    "optimiser.schedule": "constant",
-    "optimiser.warmup_ratio": 0.0,
-    "model.template_kwargs.enable_thinking": False,
-    "model.path": "Qwen/Qwen3-1.7B",
-    "model.lora": None,
-    "environment.name": "alfworld",
-    "environment.options.games": "official",
-    "engine.kind": "vllm",
-    "engine.mode": "colocate",
-    "warmup": None,
-}
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
+SMALL = ("alfworld-tiny", "household-claims", "quickstart", "search-qa-tiny", "webshop-tiny")
+PAPER = [
+    f"{benchmark}-{model}"
+    for benchmark in ("alfworld", "search-qa", "webshop")
+    for model in ("qwen2.5-3b", "qwen2.5-7b", "qwen3-1.7b")
+]
 
 
 def test_the_list_of_recipes() -> None:
-    assert shipped_recipes() == ["alfworld-qwen3-1.7b", "alfworld-tiny", "household-claims", "quickstart"]
+    assert shipped_recipes() == sorted([*SMALL, *PAPER])
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -66,32 +29,51 @@ def test_every_recipe_parses_with_its_environment(name: str) -> None:
     assert recipe.description
 
 
-@pytest.mark.parametrize("key", RELEASED_ALFWORLD)
-def test_released_settings(key: str) -> None:
-    values = dict(leaves(load_recipe("alfworld-qwen3-1.7b", check_environment=False).recipe.model_dump()))
-    assert values[key] == RELEASED_ALFWORLD[key]
+@pytest.mark.parametrize("base", ["paper", "alfworld", "search-qa", "webshop"])
+def test_a_base_is_no_recipe_to_train(base: str) -> None:
+    """It has no model of its own, and stands in no list."""
+    assert (shipped_folder() / "base" / f"{base}.yaml").is_file()
+    assert f"base/{base}" not in shipped_recipes() and base not in shipped_recipes()
+    with pytest.raises(RecipeError):
+        load_recipe(f"base/{base}", check_environment=False)
 
 
-def test_released_settings_are_written_down_and_not_left_to_defaults() -> None:
-    origins = load_recipe("alfworld-qwen3-1.7b", check_environment=False).origins
-    unsaid = [
-        "policy.entropy_coef",
-        "optimiser.warmup_ratio",
-        *(set(RELEASED_ALFWORLD) - {"warmup", "model.lora"}),
-    ]
-    assert [key for key in unsaid if origins[key] == DEFAULT] == []
-
-
-def test_the_base_is_complete_for_its_heir_alone() -> None:
-    """``base/paper`` has no model of its own: it is a base, not a recipe to train."""
-    assert (shipped_folder() / "base" / "paper.yaml").is_file()
-    assert "base/paper" not in shipped_recipes()
-
-
-@pytest.mark.parametrize("name", ["quickstart", "household-claims", "alfworld-tiny"])
+@pytest.mark.parametrize("name", SMALL)
 def test_small_recipes_need_nothing_from_outside(name: str) -> None:
     recipe = load_recipe(name, check_environment=False).recipe
     assert recipe.model.tiny is not None and recipe.model.path is None
     assert recipe.engine.kind == "hf" and recipe.model.dtype == "float32"
     assert recipe.seed == 0 and recipe.method == "sdar"
     assert recipe.tracking.uri is None
+
+
+def rows_of_the_page() -> dict[str, dict[str, str]]:
+    """Recipe → its row in a table of docs/recipes.md, by column."""
+    found, columns = {}, []
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        if cells and cells[0] == "recipe":
+            columns = cells
+        elif cells and columns and cells[0].startswith("`"):
+            found[cells[0].strip("`")] = dict(zip(columns, cells, strict=True))
+        elif not cells:
+            columns = []
+    return found
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_the_page_says_what_the_recipe_does(name: str) -> None:
+    recipe, row = load_recipe(name, check_environment=False).recipe, rows_of_the_page()[name]
+    rollout = recipe.rollout
+    assert row["tasks × group"] == f"{rollout.tasks} × {rollout.group}"
+    assert row["turns"] == str(rollout.max_turns)
+    assert row["prompt / response tokens"] == f"{rollout.max_prompt_tokens} / {rollout.max_response_tokens}"
+    assert (row["KL"], row["penalty"]) == (f"{recipe.policy.kl_coef:g}", f"{rollout.invalid_action_penalty:g}")
+    assert row["rows an update"] == str(recipe.optimiser.rows_per_update or "all")
+    assert row["λ, β"] == f"{recipe.distill.coef:g}, {recipe.gate.beta:g}"
+    assert row.get("model", recipe.model.path) == recipe.model.path
+    assert row.get("environment", recipe.environment.name).split(",")[0] == recipe.environment.name
+
+
+def test_the_page_lists_no_recipe_that_is_not_there() -> None:
+    assert set(rows_of_the_page()) == set(shipped_recipes())

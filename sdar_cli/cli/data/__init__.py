@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sdar_cli.cli.data import alfworld
+from sdar_cli.cli.data import alfworld, search_qa, webshop
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,3 +23,5 @@ def _data() -> None:
 
 
 app.command("alfworld")(alfworld.alfworld)
+app.command("webshop")(webshop.webshop)
+app.command("search-qa")(search_qa.search_qa)

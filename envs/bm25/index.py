@@ -1,0 +1,123 @@
+"""An index to search: Lucene's BM25 in Lucene's own arithmetic (32-bit floats, summed in 64 bits)."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from sdar_cli.errors import EnvironmentSetupError
+from sdar_envs.bm25.analysis import analyse
+from sdar_envs.bm25.building import build
+from sdar_envs.bm25.format import Manifest, check_contents, read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    document: int
+    """Its place in the texts that were indexed, from 0."""
+    score: float
+
+
+class Index:
+    """A built index, memory-mapped. Any number of threads may search it; processes share its pages."""
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Raises:
+            EnvironmentSetupError: the folder holds no whole index.
+        """
+        self.folder = folder
+        self.manifest: Manifest = read_manifest(folder)
+        try:
+            self._documents, self._divisors, self._starts, self._term_starts = (
+                _open(folder / name) for name in ("documents.npy", "divisors.npy", "starts.npy", "term_starts.npy")
+            )
+            self._terms = np.zeros(0, np.uint8)
+            if self.manifest.terms:
+                self._terms = np.memmap(folder / "terms.bin", np.uint8, "r").view(np.ndarray)
+        except (OSError, ValueError) as error:
+            raise EnvironmentSetupError(f"the index in {folder} is damaged ({error}): build it again") from error
+        self._place = lru_cache(maxsize=1 << 16)(self._find)
+
+    @staticmethod
+    def build(
+        folder: Path,
+        texts: Iterable[str],
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        k1: float = 0.9,
+        b: float = 0.4,
+    ) -> None:
+        """Index ``texts`` into ``folder``, which appears complete or not at all; memory does not grow with them
+        but for their vocabulary and a byte each. ``progress`` gets (done, all), all 0 where it is not known."""
+        build(folder, texts, progress, k1=k1, b=b)
+
+    @classmethod
+    def open(cls, folder: Path) -> Index:
+        """
+        Raises:
+            EnvironmentSetupError: the folder holds no whole index.
+        """
+        return cls(folder)
+
+    def __len__(self) -> int:
+        return self.manifest.documents
+
+    def check(self) -> None:
+        """Read all of it and compare with the hashes it was written with.
+
+        Raises:
+            EnvironmentSetupError: a file has changed.
+        """
+        check_contents(self.folder, self.manifest)
+
+    def search(self, query: str, k: int) -> list[Hit]:
+        """The ``k`` best documents, best first, equal ones by their number; none for words that no text has.
+
+        A term that the query repeats counts as often.
+        """
+        postings = []
+        for term, times in Counter(analyse(query)).items():
+            place = self._place(term.encode())
+            if place is not None:
+                postings.append((*self._postings(place), np.float32(times)))
+        if not postings or k < 1:
+            return []
+        scores = np.zeros(self.manifest.documents, np.float64)
+        for documents, divisors, idf, times in postings:
+            weight = times * idf
+            scores[documents] += weight - weight / divisors
+        found = np.flatnonzero(scores)
+        values = scores[found].astype(np.float32)
+        if len(found) > k:
+            least = np.partition(values, len(values) - k)[len(values) - k]
+            kept = values >= least
+            found, values = found[kept], values[kept]
+        best = np.argsort(-values, kind="stable")[:k]
+        return [Hit(int(found[place]), float(values[place])) for place in best]
+
+    def _find(self, term: bytes) -> int | None:
+        """The place of a term among the sorted terms."""
+        place = bisect_left(range(self.manifest.terms), term, key=self._term)
+        return place if place < self.manifest.terms and self._term(place) == term else None
+
+    def _term(self, place: int) -> bytes:
+        return self._terms[self._term_starts[place] : self._term_starts[place + 1]].tobytes()
+
+    def _postings(self, place: int) -> tuple[np.ndarray, np.ndarray, np.float32]:
+        """Documents, divisors and inverse document frequency of a term."""
+        start, end = int(self._starts[place]), int(self._starts[place + 1])
+        count = end - start
+        idf = np.float32(math.log(1 + (self.manifest.documents_with_terms - count + 0.5) / (count + 0.5)))
+        return self._documents[start:end], self._divisors[start:end], idf
+
+
+def _open(file: Path) -> np.ndarray:
+    return np.load(file, mmap_mode="r", allow_pickle=False).view(np.ndarray)

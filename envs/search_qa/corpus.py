@@ -1,0 +1,130 @@
+"""A corpus with a BM25 index over it, both on disk: the retriever that needs no server.
+
+The corpus is JSON lines in Search-R1's format, ``{"id": "0", "contents": "\\"Title\\"\\ntext"}``, one document
+each. Beside the index stand the byte offsets of its lines, so a document is read without the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.paths import cache_root
+from sdar_envs.search_qa.drafts import drafted
+
+FILE = "corpus.jsonl"
+MOST_BYTES = 64 << 20
+"""Of one line: what is longer is no document."""
+
+Progress = Callable[[int, int], None]
+"""Called with the documents done and all of them, 0 where that is not known."""
+
+
+class Corpus:
+    """An indexed corpus, open for reading; any number of threads may search it."""
+
+    def __init__(self, file: Path, folder: Path) -> None:
+        """``folder`` holds what ``index_corpus`` wrote for ``file``.
+
+        Raises EnvironmentSetupError when it is damaged.
+        """
+        import numpy as np
+
+        from sdar_envs.bm25 import Index
+
+        self._index = Index.open(folder / "bm25")
+        try:
+            self._offsets = np.load(folder / "offsets.npy", mmap_mode="r", allow_pickle=False)
+            self._file = os.open(file, os.O_RDONLY)
+        except (OSError, ValueError) as error:
+            raise EnvironmentSetupError(f"the corpus in {folder} is damaged ({error}): remove that folder") from error
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def search(self, query: str, k: int) -> list[str]:
+        """Contents of the ``k`` best documents, best first; none for words that no document has."""
+        return [self._contents(hit.document) for hit in self._index.search(query, k)]
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _contents(self, number: int) -> str:
+        start, end = int(self._offsets[number]), int(self._offsets[number + 1])
+        return json.loads(os.pread(self._file, end - start, start))["contents"]
+
+
+def index_corpus(file: Path, folder: Path, progress: Progress | None = None) -> None:
+    """Write the index of ``file``, and its offsets, into ``folder``, which exists.
+
+    Raises EnvironmentSetupError, one sentence naming file and line, where a line is no document.
+    """
+    import numpy as np
+
+    from sdar_envs.bm25 import Index
+
+    offsets = array("q", [0])
+    Index.build(folder / "bm25", _texts(file, offsets), progress)
+    if len(offsets) == 1:
+        raise EnvironmentSetupError(f"{file} holds no document: give a corpus in JSON lines")
+    with (folder / "offsets.npy").open("wb") as out:
+        np.save(out, np.frombuffer(offsets, np.int64), allow_pickle=False)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def open_corpus(file: Path, progress: Progress | None = None) -> Corpus:
+    """A user's own corpus, indexed in the cache when it is new or has changed."""
+    folder = _home(file)
+    if not folder.is_dir():
+        with drafted(folder) as draft:
+            index_corpus(file, draft, progress)
+    return Corpus(file, folder)
+
+
+def _home(file: Path) -> Path:
+    """Where the index of this file, as it is now, is or will be."""
+    from sdar_envs.bm25.format import FORMAT
+
+    try:
+        status = os.stat(file)
+    except OSError as error:
+        raise EnvironmentSetupError(
+            f"there is no corpus to search in process ({file}: {error.strerror}): put {FILE} beside the questions, "
+            "or set environment.options.retriever=http"
+        ) from error
+    identity = f"{os.path.realpath(file)}\0{status.st_size}\0{status.st_mtime_ns}\0{FORMAT}"
+    return cache_root() / "search-qa" / f"corpus-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+
+
+def _texts(file: Path, offsets: array[int]) -> Iterator[str]:
+    """Contents line by line; the offset of each next line is added to ``offsets``."""
+    try:
+        with file.open("rb") as lines:
+            number = 0
+            while line := lines.readline(MOST_BYTES):
+                number += 1
+                offsets.append(lines.tell())
+                yield _document(line, file, number)
+    except OSError as error:
+        raise EnvironmentSetupError(f"{file} cannot be read ({error.strerror}): give a corpus in JSON lines") from error
+
+
+def _document(line: bytes, file: Path, number: int) -> str:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise EnvironmentSetupError(
+            f"{file}: line {number} is not JSON: restore the file from its source, one document a line"
+        ) from error
+    contents = document.get("contents") if isinstance(document, dict) else None
+    if not isinstance(contents, str) or not contents.strip():
+        raise EnvironmentSetupError(
+            f"{file}: line {number} has no text under 'contents': restore the file from its source"
+        )
+    return contents

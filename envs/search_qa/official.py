@@ -1,0 +1,176 @@
+"""The official questions: ``train.parquet`` and ``test.parquet``, as the preprocessing of Search-R1 for agents writes
+them, read as they are.
+
+A row's question and golden answers stand in ``env_kwargs`` (``question``, ``ground_truth.target``, ``data_source``),
+its number in ``extra_info.index``. Other columns are not read. Files are read batch by batch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.paths import user_path
+from sdar_envs.base import Task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPLITS = ("train", "test")
+DATASETS = ("nq", "triviaqa", "popqa", "hotpotqa", "2wikimultihopqa", "musique", "bamboogle")
+SMALL = "bamboogle"
+"""125 questions, whose share swings a mean of datasets."""
+ROWS = 4096
+"""Rows in memory at a time."""
+PREFIX = "searchr1_"
+"""Some files put it before the name of a data source."""
+
+Progress = Callable[[int, int], None]
+
+
+def data_folder(data: str | None) -> Path:
+    """The folder that was named, else ``SDAR_SEARCH_QA``; EnvironmentSetupError without either."""
+    named = data or os.environ.get("SDAR_SEARCH_QA")
+    if not named:
+        raise EnvironmentSetupError(
+            "no folder of official Search-QA questions is named: set environment.options.data, --data or "
+            "SDAR_SEARCH_QA to the one that holds train.parquet and test.parquet, or use "
+            "environment.options.questions=generated"
+        )
+    return user_path(named)
+
+
+def read_tasks(data: str | None, split: str, progress: Progress | None = None) -> list[Task]:
+    """All questions of a split in the file's order; ids are stable, the data source is the task type.
+
+    Raises EnvironmentSetupError, one sentence naming file and row, for anything malformed.
+    """
+    file = data_folder(data) / f"{split}.parquet"
+    if not file.is_file():
+        raise EnvironmentSetupError(
+            f"{file} is not there: name the folder that holds train.parquet and test.parquet with --data, "
+            "environment.options.data or SDAR_SEARCH_QA"
+        )
+    tasks: list[Task] = []
+    seen: set[str] = set()
+    for row, values in _rows(file, progress):
+        question = _text(values["question"], "env_kwargs.question", file, row)
+        source = _source(values, file, row)
+        identity = f"{split}/{source}-{values['index']}"
+        if values["index"] is None or identity in seen:
+            identity = f"{split}/{source}-row-{row}"
+        seen.add(identity)
+        tasks.append(Task(identity, source, question, {"targets": _targets(values["targets"], file, row)}))
+    return tasks
+
+
+def _rows(file: Path, progress: Progress | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Row number and question, targets, source (or None) and index (or None) of each row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row, total = 0, 0
+    try:
+        with pq.ParquetFile(file) as parquet:
+            total = parquet.metadata.num_rows
+            columns = _columns(parquet.schema_arrow, file)
+            for batch in parquet.iter_batches(ROWS, columns=sorted(set(columns.values()))):
+                parts = {name: _column(batch, path) for name, path in columns.items()}
+                for values in zip(*parts.values(), strict=True):
+                    yield row, {"source": None, "index": None, **dict(zip(parts, values, strict=True))}
+                    row += 1
+                if progress is not None:
+                    progress(row, total)
+    except (pa.ArrowException, OSError) as error:
+        what = f"is damaged after row {row} of {total}" if total else "is no parquet file, or is cut short"
+        reason = _first_line(error)
+        raise EnvironmentSetupError(f"{file} {what} ({reason}): restore the file from its source") from error
+
+
+def _columns(schema: pa.Schema, file: Path) -> dict[str, str]:
+    """What is read, name → dotted path, after a look at its types."""
+    import pyarrow.types as kinds
+
+    found = {"question": "env_kwargs.question", "targets": "env_kwargs.ground_truth"}
+    for path in found.values():
+        if _type(schema, path) is None:
+            raise EnvironmentSetupError(
+                f"{file} has no column {path}: give the parquet files that the preprocessing for agents wrote"
+            )
+    if _type(schema, "env_kwargs.ground_truth.target") is not None:
+        found["targets"] = "env_kwargs.ground_truth.target"
+    kind = _type(schema, found["targets"])
+    if kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind):
+        kind = kind.value_type
+    _check(kind, found["targets"], file)
+    _check(_type(schema, found["question"]), found["question"], file)
+    sources = [path for path in ("env_kwargs.data_source", "data_source") if _type(schema, path) is not None]
+    if not sources:
+        raise EnvironmentSetupError(f"{file} has no column data_source: restore the file from its source")
+    found["source"] = sources[0]
+    _check(_type(schema, sources[0]), sources[0], file)
+    index = _type(schema, "extra_info.index")
+    if index is not None and (kinds.is_integer(index) or kinds.is_string(index) or kinds.is_large_string(index)):
+        found["index"] = "extra_info.index"
+    return found
+
+
+def _type(schema: pa.Schema, path: str) -> pa.DataType | None:
+    """The type of a dotted path; None where there is no such column."""
+    import pyarrow.types as kinds
+
+    first, *rest = path.split(".")
+    if first not in schema.names:
+        return None
+    kind = schema.field(first).type
+    for name in rest:
+        if not kinds.is_struct(kind) or kind.get_field_index(name) < 0:
+            return None
+        kind = kind.field(name).type
+    return kind
+
+
+def _check(kind: pa.DataType, path: str, file: Path) -> None:
+    import pyarrow.types as kinds
+
+    if not (kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_null(kind)):
+        raise EnvironmentSetupError(
+            f"{file}: the column {path} holds {kind}, not text: restore the file from its source"
+        )
+
+
+def _column(batch: pa.RecordBatch, path: str) -> list[Any]:
+    first, *rest = path.split(".")
+    values = batch.column(first).to_pylist()
+    for name in rest:
+        values = [None if value is None else value[name] for value in values]
+    return values
+
+
+def _source(values: dict[str, Any], file: Path, row: int) -> str:
+    name = _text(values["source"], "data_source", file, row).strip().lower()
+    return name.removeprefix(PREFIX) or name
+
+
+def _targets(value: Any, file: Path, row: int) -> tuple[str, ...]:
+    """Golden answers; a single one may stand for itself. Blank ones among others are left out."""
+    given = [value] if isinstance(value, str) else value or []
+    targets = tuple(target for target in given if isinstance(target, str) and target.strip())
+    if not targets:
+        raise EnvironmentSetupError(
+            f"{file}: row {row} has no golden answer under env_kwargs.ground_truth: restore the file from its source"
+        )
+    return targets
+
+
+def _text(value: Any, path: str, file: Path, row: int) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise EnvironmentSetupError(f"{file}: row {row} has no text in {path}: restore the file from its source")
+    return value
+
+
+def _first_line(error: BaseException) -> str:
+    return " ".join((str(error).splitlines() or [type(error).__name__])[0].split())[:160]

@@ -1,0 +1,175 @@
+"""The catalogue's three JSON files: finding them, knowing them again, and reading them record by record.
+
+``items_shuffle*.json`` is a list of products, ``items_ins_v2*.json`` and ``items_human_ins.json`` are mappings
+from asin. The largest has 5 GB, so nothing here holds more than a record and a buffer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sdar_cli.errors import EnvironmentSetupError
+
+PRODUCTS, INSTRUCTIONS, HUMAN = "items_shuffle", "items_ins_v2", "items_human_ins.json"
+_CHUNK = 1 << 18
+_HEAD = 1 << 20
+
+
+class Damage(Exception):
+    """What is wrong with a record: the middle of a sentence that begins with file and record."""
+
+
+class DamagedFile(EnvironmentSetupError):
+    """A file does not hold what it should."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: restore the file from its source")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    products: Path
+    instructions: Path
+    human: Path | None
+    """None where the folder has no ``items_human_ins.json``: there are no goals of people then."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """In the order in which they are read."""
+        return tuple(file for file in (self.instructions, self.human, self.products) if file is not None)
+
+
+def find_sources(source: Path) -> Sources:
+    """The files of a folder, or those that lie beside a file of products.
+
+    Raises:
+        EnvironmentSetupError: a file is missing, or there are several to choose from.
+    """
+    if source.is_file():
+        folder, products = source.parent, [source]
+    elif source.is_dir():
+        folder, products = source, sorted(source.glob(f"{PRODUCTS}*.json"))
+    else:
+        raise EnvironmentSetupError(
+            f"there is no {source}: name the folder that holds {PRODUCTS}*.json and {INSTRUCTIONS}*.json"
+        )
+    chosen = _one(folder, products, PRODUCTS)
+    same_suffix = folder / chosen.name.replace(PRODUCTS, INSTRUCTIONS, 1)
+    if same_suffix.is_file() and same_suffix != chosen:
+        instructions = same_suffix
+    else:
+        instructions = _one(folder, sorted(folder.glob(f"{INSTRUCTIONS}*.json")), INSTRUCTIONS)
+    human = folder / HUMAN
+    return Sources(chosen, instructions, human if human.is_file() else None)
+
+
+def _one(folder: Path, files: list[Path], kind: str) -> Path:
+    if not files:
+        raise EnvironmentSetupError(f"{folder} holds no {kind}*.json: fetch it as WebShop's setup.sh does")
+    if len(files) > 1:
+        names = " and ".join(file.name for file in files)
+        raise EnvironmentSetupError(
+            f"{folder} holds {names}: name the products to import, --from {files[0]}, beside files of the same ending"
+            if kind == PRODUCTS
+            else f"{folder} holds {names}: leave there the one that belongs to the products"
+        )
+    return files[0]
+
+
+def identity(sources: Sources) -> list[dict[str, Any]]:
+    """What tells these files from others: name, size, time of change, and a hash of their first megabyte."""
+    described = []
+    for file in sources.files:
+        with _readable(file), file.open("rb") as content:
+            status = file.stat()
+            head = hashlib.sha256(content.read(_HEAD)).hexdigest()
+        described.append({"name": file.name, "bytes": status.st_size, "changed": status.st_mtime_ns, "head": head})
+    return described
+
+
+def read_list(file: Path, read: Callable[[int], None]) -> Iterator[tuple[str, Any]]:
+    """("record 1", value), … of a file that holds a list. ``read`` is told how many bytes were read.
+
+    Raises:
+        DamagedFile: it is no JSON, no UTF-8, no list, empty or cut off.
+    """
+    import ijson
+
+    received: Any = ijson.sendable_list()
+    for number, value in enumerate(_read(file, "[", received, ijson.items_coro(received, "item"), read), start=1):
+        yield f"record {number}", value
+
+
+def read_mapping(file: Path, read: Callable[[int], None]) -> Iterator[tuple[str, Any]]:
+    """(asin, value), … of a file that holds a mapping; otherwise as ``read_list``."""
+    import ijson
+
+    received: Any = ijson.sendable_list()
+    yield from _read(file, "{", received, ijson.kvitems_coro(received, ""), read)
+
+
+def _read(file: Path, opening: str, received: Any, parser: Any, read: Callable[[int], None]) -> Iterator[Any]:
+    """What the parser puts into ``received``; all that stands before a damage comes before its error."""
+    import ijson
+
+    count, key, chunk = 0, None, b" "
+    with _readable(file), file.open("rb") as content:
+        _check_opening(file, content, opening)
+        while chunk:
+            chunk, problem = content.read(_CHUNK), None
+            try:
+                if chunk:
+                    parser.send(chunk)
+                else:
+                    parser.close()
+            except (ijson.JSONError, UnicodeDecodeError) as error:
+                problem = error
+            for item in received:
+                count += 1
+                key = item[0] if opening == "{" else None
+                yield item
+            del received[:]
+            if problem is not None:
+                last = f"asin {key!r}" if key is not None else f"record {count}"
+                where = f"after {last}" if count else "at its start"
+                raise DamagedFile(f"{file} {_what(problem, where, bool(chunk))}") from problem
+            read(len(chunk))
+
+
+def _check_opening(file: Path, content: BinaryIO, opening: str) -> None:
+    """Whether the first character opens what the file should hold; reading starts at the beginning after it."""
+    first = b" "
+    while first.isspace():
+        first = content.read(1)
+    content.seek(0)
+    if not first:
+        raise DamagedFile(f"{file} is empty")
+    if first != opening.encode():
+        kind = "list" if opening == "[" else "mapping"
+        begins = first.decode("ascii", "replace")
+        raise DamagedFile(f"{file} does not hold a {kind} (it starts with {begins!r})")
+
+
+def _what(error: Exception, where: str, more: bool) -> str:
+    """The parser's complaint in our words; ``more`` says that the file goes on."""
+    message = error.args[0] if error.args else ""
+    text = message.decode(errors="replace") if isinstance(message, bytes) else str(message)
+    if not more:
+        return f"ends in the middle, {where}"
+    if "utf" in text.lower():
+        return f"is not UTF-8 {where}"
+    reason = next(iter(text.strip().splitlines()), "no reason given").strip().rstrip(".")
+    return f"is not JSON {where} ({reason})"
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentSetupError(f"{file} cannot be read ({error.strerror}): check the file and its disk") from error

@@ -1,0 +1,83 @@
+"""The HTTP application: POST /retrieve, GET /health. Every refusal is ``{"detail": "one sentence"}``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import anyio
+from anyio.to_thread import run_sync
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from sdar_cli.retriever.protocol import BadRequest, Limits, answer, parse, too_large
+from sdar_cli.retriever.service import Service
+
+LOADING = "the index is still being loaded: try again in some seconds"
+
+
+@dataclass(slots=True)
+class Loaded:
+    """Where the service is put once it can answer."""
+
+    service: Service | None = None
+
+
+def build_app(loaded: Loaded, limits: Limits) -> FastAPI:
+    # No pages about the interface: they would load scripts from elsewhere.
+    app = FastAPI(title="sdar retriever", docs_url=None, redoc_url=None, openapi_url=None)
+    limiters: dict[int, anyio.CapacityLimiter] = {}
+
+    def service() -> Service:
+        if loaded.service is None:
+            raise HTTPException(503, LOADING, {"Retry-After": "2"})
+        return loaded.service
+
+    @app.post("/retrieve")
+    async def retrieve(request: Request) -> JSONResponse:
+        ready = service()
+        asked = parse(await _body(request, limits), limits)
+        at_once = ready.engine.at_once
+        limiter = limiters.setdefault(at_once, anyio.CapacityLimiter(at_once))
+        found = await run_sync(ready.retrieve, asked.queries, asked.topk, limiter=limiter)
+        return JSONResponse(answer(found, asked.return_scores))
+
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        ready = service()
+        return JSONResponse(
+            {"name": ready.corpus.file.name, "engine": ready.engine.name, "documents": len(ready.corpus)}
+        )
+
+    @app.exception_handler(BadRequest)
+    async def refused(_: Request, error: BadRequest) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, error.status)
+
+    @app.exception_handler(HTTPException)
+    async def not_here(request: Request, error: HTTPException) -> JSONResponse:
+        detail = str(error.detail)
+        if error.status_code in (404, 405):
+            detail = f"there is no {request.method} {request.url.path} here: use POST /retrieve or GET /health"
+        return JSONResponse({"detail": detail}, error.status_code, error.headers)
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": f"the search failed ({type(error).__name__}): see the server's output"}, 500)
+
+    return app
+
+
+async def _body(request: Request, limits: Limits) -> bytes:
+    """
+    Raises:
+        BadRequest: it is larger than allowed; no more than that is ever held.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and (len(announced) > 20 or int(announced) > limits.max_bytes):
+        raise too_large(limits)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limits.max_bytes:
+            raise too_large(limits)
+    return bytes(body)

@@ -1,0 +1,101 @@
+"""The server's life: a socket, an index that is loaded while requests get 503, answers, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+import uvicorn
+
+from sdar_cli.errors import RunError
+from sdar_cli.retriever.app import Loaded, build_app
+from sdar_cli.retriever.protocol import Limits
+from sdar_cli.retriever.service import Service
+
+KEEP_ALIVE_SECONDS = 75
+"""For idle connections, longer than clients keep theirs: a request then never meets a connection being closed."""
+LAST_SECONDS = 10
+"""For requests under way when the server ends."""
+BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 is any free one.
+
+    Raises:
+        RunError: the port is taken, or the host is not an address of this machine.
+    """
+    try:
+        family, _, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # asyncio switches Nagle's delay off, 40 ms an answer, only where the protocol is said to be TCP.
+        opened = socket.socket(family, socket.SOCK_STREAM, protocol)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(address)
+            opened.listen(BACKLOG)
+        except BaseException:
+            opened.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunError(f"{host} port {port} cannot be opened ({reason}): give another with --port") from None
+    return opened
+
+
+def url(opened: socket.socket, host: str) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
+
+
+def serve(
+    opened: socket.socket, load: Callable[[], Service], limits: Limits, announce: Callable[[Service], None]
+) -> None:
+    """Answer requests until interrupted; ``announce`` is called once searches are answered.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C or a request to terminate, after the requests under way.
+        Exception: whatever ``load`` raises.
+    """
+    loaded = Loaded()
+    config = uvicorn.Config(
+        build_app(loaded, limits),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=LAST_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    failure: list[BaseException] = []
+
+    def load_and_announce() -> None:
+        try:
+            service = load()
+            loaded.service = service
+            announce(service)
+        except BaseException as error:
+            failure.append(error)
+            server.should_exit = True
+
+    loader = threading.Thread(target=load_and_announce, name="loader", daemon=True)
+    loader.start()
+    try:
+        server.run(sockets=[opened])
+    except KeyboardInterrupt:
+        _leave_if_loading(loader)
+        raise
+    if failure:
+        raise failure[0]
+
+
+def _leave_if_loading(loader: threading.Thread) -> None:
+    """End the process now if the loader is deep in a library: Python's own end would pull its memory away."""
+    loader.join(timeout=1)
+    if loader.is_alive():
+        sys.stderr.write("error: interrupted\n")
+        sys.stderr.flush()
+        os._exit(130)

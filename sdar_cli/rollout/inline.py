@@ -1,0 +1,39 @@
+"""The pool's slots in this process, one after the other. What the environment prints is thrown away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.rollout.backend import SlotError
+from sdar_cli.rollout.worker import Failure, Operation, Slots
+from sdar_envs.base import Environment, Options
+
+
+class Inline:
+    """See the module docstring; there is no timeout."""
+
+    def __init__(self, environment: type[Environment], options: Options) -> None:
+        self._slots = Slots(environment, options)
+
+    def call(self, operation: Operation, requests: Mapping[int, Any]) -> dict[int, Any]:
+        answers: dict[int, Any] = {}
+        with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink):
+            for slot, payload in requests.items():
+                try:
+                    answers[slot] = self._slots.apply(operation, slot, payload)
+                except EnvironmentSetupError:
+                    raise
+                except Exception as error:
+                    self._slots.discard(slot)
+                    answers[slot] = SlotError(Failure.of(error).reason)
+        return answers
+
+    def recycle(self, busy: set[int], resets: int) -> None:
+        pass
+
+    def close(self) -> None:
+        self._slots.close()

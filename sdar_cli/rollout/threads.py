@@ -1,0 +1,163 @@
+"""The pool's slots stepped side by side in threads, for environments whose steps wait for something outside.
+
+``count`` threads take slots off one queue. An operation's time counts from when a thread takes it. One that does
+not answer in time is given up with its thread and its environment instance (a thread cannot be ended from
+without): the slot answers ``SlotError``, a new thread takes the old one's place, and the next ``reset`` makes a new
+instance. What a given-up thread answers later reaches nobody. Threads are daemons, so none delays the program's end.
+Standard output belongs to the whole process and is not redirected: environments do not print.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.rollout.backend import SlotError
+from sdar_cli.rollout.worker import Failure, Operation
+from sdar_envs.base import Environment, Options
+
+GRACE_SECONDS = 1.0
+"""How long ``close`` waits for its threads, which are idle then."""
+REPLACED = "its environment was replaced"
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One operation of one slot. The lock of ``Threads`` guards the fields below the line."""
+
+    slot: int
+    operation: Operation
+    payload: Any
+    instance: Environment | None
+    # ----
+    thread: threading.Thread | None = None
+    """The one that took it."""
+    started: float = 0.0
+    """When that was, on the monotonic clock."""
+    finished: bool = False
+    abandoned: bool = False
+    """Nobody waits for it any more."""
+    answer: Any = None
+    """An Observation, a Step or what was raised."""
+
+    def run(self, make: Callable[[], Environment]) -> Any:
+        """Apply the operation, on an instance made first where there is none."""
+        try:
+            if self.instance is None:
+                self.instance = make()
+            return self.instance.reset(self.payload) if self.operation == "reset" else self.instance.step(self.payload)
+        except BaseException as error:  # a thread that died of SystemExit would never answer
+            return error
+
+
+class Threads:
+    """See the module docstring. Called from one thread at a time."""
+
+    def __init__(self, environment: type[Environment], options: Options, count: int, timeout: float) -> None:
+        self._make = lambda: environment(options)
+        self._timeout = timeout
+        self._instances: dict[int, Environment] = {}
+        """Of slots that no operation is running on."""
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._finished: list[_Job] = []
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+        for _ in range(count):
+            self._start_thread()
+
+    def call(self, operation: Operation, requests: Mapping[int, Any]) -> dict[int, Any]:
+        if self._closed:
+            raise ValueError("the pool is closed")
+        answers: dict[int, Any] = {}
+        waiting: dict[int, _Job] = {}
+        for slot, payload in requests.items():
+            if operation == "step" and slot not in self._instances:
+                answers[slot] = SlotError(REPLACED)
+            else:
+                waiting[slot] = _Job(slot, operation, payload, self._instances.pop(slot, None))
+        try:
+            for job in waiting.values():
+                self._jobs.put(job)
+            while waiting:
+                self._collect(waiting, answers)
+        finally:  # empty, but after an EnvironmentSetupError or Ctrl-C
+            with self._changed:
+                for job in waiting.values():
+                    self._abandon(job)
+        return answers
+
+    def recycle(self, busy: set[int], resets: int) -> None:
+        pass
+
+    def close(self) -> None:
+        self._closed = True
+        for _ in self._threads:
+            self._jobs.put(None)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self._threads:
+            self._threads.pop().join(max(0.0, deadline - time.monotonic()))
+        while self._instances:
+            self._instances.popitem()[1].close()
+
+    def _collect(self, waiting: dict[int, _Job], answers: dict[int, Any]) -> None:
+        """Move what has ended, or is overdue, from ``waiting`` to ``answers``; sleep first if nothing has."""
+        with self._changed:
+            if not self._finished:
+                self._changed.wait(self._patience(waiting))
+            finished, self._finished = self._finished, []
+            for job in finished:
+                if not job.abandoned:
+                    del waiting[job.slot]
+                    answers[job.slot] = self._result(job)
+            now = time.monotonic()
+            for job in [job for job in waiting.values() if job.thread and now >= job.started + self._timeout]:
+                del waiting[job.slot]
+                answers[job.slot] = SlotError(f"timed out after {self._timeout:g} s")
+                self._abandon(job)
+
+    def _patience(self, waiting: Mapping[int, _Job]) -> float:
+        """Seconds to the first deadline; a job that starts meanwhile has a later one than any that starts now."""
+        now = time.monotonic()
+        started = [job.started for job in waiting.values() if job.thread]
+        return max(0.0, min(started, default=now) + self._timeout - now)
+
+    def _result(self, job: _Job) -> Any:
+        if isinstance(job.answer, EnvironmentSetupError):
+            raise job.answer
+        if isinstance(job.answer, BaseException):
+            return SlotError(Failure.of(job.answer).reason)
+        assert job.instance is not None
+        self._instances[job.slot] = job.instance
+        return job.answer
+
+    def _abandon(self, job: _Job) -> None:
+        """Wait no longer for a job, and let another thread do what its thread would have done next."""
+        job.abandoned = True
+        if job.thread and not job.finished:
+            self._threads.remove(job.thread)
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name="sdar environment", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            with self._changed:
+                if job.abandoned:
+                    continue
+                job.thread, job.started = threading.current_thread(), time.monotonic()
+            answer = job.run(self._make)
+            with self._changed:
+                if job.abandoned:
+                    return
+                job.answer, job.finished = answer, True
+                self._finished.append(job)
+                self._changed.notify()

@@ -1,0 +1,403 @@
+"""The client of retrieval servers: what costs a retry, what is final, who is asked next; and over a real socket."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from search_qa_server import Server, good, serving
+
+from sdar_cli.errors import EnvironmentSetupError
+from sdar_envs.search_qa import client as client_module
+from sdar_envs.search_qa.client import RetrievalClient, RetrievalError, ServerSettings
+from sdar_envs.search_qa.servers import Servers, shown
+
+ONE = "http://one:1/retrieve"
+TWO = "http://two:2/retrieve"
+
+
+class Clock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.sleeps: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+
+def make(
+    handler: Callable[[httpx.Request], httpx.Response], clock: Clock | None = None, **settings: object
+) -> RetrievalClient:
+    clock = clock or Clock()
+    return RetrievalClient(
+        ServerSettings(**{"urls": (ONE,), **settings}),  # type: ignore[arg-type]
+        transport=httpx.MockTransport(handler),
+        clock=clock,
+        sleep=clock.sleep,
+        jitter=lambda: 1.0,
+    )
+
+
+def planned(*steps: object) -> Callable[[httpx.Request], httpx.Response]:
+    """Answers in turn: an exception is raised, a status answered alone, bytes with status 200."""
+    queue = list(steps)
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        step = queue.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return httpx.Response(step) if isinstance(step, int) else httpx.Response(200, content=step)
+
+    return handler
+
+
+# --- what is sent and what comes back ---
+
+
+@pytest.mark.parametrize(
+    ("dialect", "asked"), [("query", {"query": "old bell"}), ("queries", {"queries": ["old bell"]})]
+)
+def test_both_dialects(dialect: str, asked: dict[str, object]) -> None:
+    requests = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, content=good("one", "two", "three", "four"))
+
+    assert make(handler, dialect=dialect).search("old bell", 3) == ["one", "two", "three"]
+    assert json.loads(requests[0].content) == {"topk": 3, "return_scores": True, **asked}
+    assert (requests[0].method, str(requests[0].url)) == ("POST", ONE)
+
+
+def test_fewer_documents_than_asked_for_and_none_at_all() -> None:
+    client = make(planned(good("one"), good()))
+    assert client.search("a", 3) == ["one"]
+    assert client.search("b", 3) == []
+
+
+BAD = {
+    "no JSON": b"<html>gateway</html>",
+    "cut short": good("x")[:-3],
+    "empty": b"",
+    "not UTF-8": b"\xff\xfe",
+    "deep": b"[" * 200_000,
+    "no object": b"[]",
+    "no result": b'{"results": []}',
+    "no list": b'{"result": "x"}',
+    "no lists": b'{"result": []}',
+    "two lists": b'{"result": [[], []]}',
+    "a list of documents": b'{"result": [{"document": {"contents": "x"}}]}',
+    "no scores": b'{"result": [[{"contents": "x"}]]}',
+    "no contents": b'{"result": [[{"document": {"text": "x"}, "score": 1}]]}',
+    "contents no text": b'{"result": [[{"document": {"contents": 3}, "score": 1}]]}',
+    "null": b"null",
+}
+
+
+@pytest.mark.parametrize("body", BAD.values(), ids=BAD.keys())
+def test_an_answer_of_the_wrong_form_costs_a_try(body: bytes) -> None:
+    clock = Clock()
+    assert make(planned(body, good("x")), clock).search("a", 3) == ["x"]
+    assert len(clock.sleeps) == 1
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["result", "document", "contents"]), inner)
+        ),
+    )
+)
+def test_no_answer_breaks_the_client(answer: object) -> None:
+    client = make(planned(json.dumps(answer).encode(), good("fine")))
+    assert all(isinstance(text, str) for text in client.search("a", 3))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        500,
+        502,
+        503,
+        504,
+        httpx.ConnectError("refused"),
+        httpx.ConnectTimeout("slow"),
+        httpx.ReadTimeout("slow"),
+        httpx.RemoteProtocolError("dropped"),
+        httpx.ReadError("reset"),
+    ],
+    ids=str,
+)
+def test_trouble_costs_a_try_and_a_wait(step: object) -> None:
+    clock = Clock()
+    assert make(planned(step, step, good("x")), clock).search("a", 3) == ["x"]
+    assert clock.sleeps == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 422, 429])
+def test_a_refusal_is_final(status: int) -> None:
+    clock = Clock()
+    with pytest.raises(RetrievalError, match=f"http://one:1/retrieve refused the request: status {status}"):
+        make(planned(status), clock).search("a", 3)
+    assert clock.sleeps == []
+
+
+def test_waits_grow_to_a_limit_and_the_last_reason_is_given() -> None:
+    clock = Clock()
+    client = make(planned(*[500] * 9, b"{}"), clock, tries=10)
+    with pytest.raises(
+        RetrievalError, match="no usable answer in 10 tries, the last from http://one:1/retrieve: an an"
+    ):
+        client.search("a", 3)
+    assert clock.sleeps == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_jitter_halves_a_wait_at_most() -> None:
+    clock = Clock()
+    client = make(planned(500, good("x")), clock)
+    client._jitter = lambda: 0.0
+    client.search("a", 3)
+    assert clock.sleeps == [0.25]
+
+
+def test_an_endless_answer_is_cut_off() -> None:
+    clock = Clock()
+
+    def slow() -> Iterator[bytes]:
+        for _ in range(100):
+            clock.now += 1.0
+            yield b" "
+        raise AssertionError("read to the end")
+
+    first = [httpx.Response(200, content=slow())]
+    client = make(lambda request: first.pop() if first else httpx.Response(200, content=good("x")), clock, timeout=5.0)
+    assert client.search("a", 3) == ["x"]
+
+
+def test_a_huge_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "MOST_BYTES", 1 << 20)
+    with pytest.raises(RetrievalError, match="an answer of more than 1 MiB"):
+        make(planned(b" " * (1 << 20) + good("x")), tries=1).search("a", 3)
+
+
+# --- several servers ---
+
+
+def by_host(**bodies: list[object]) -> tuple[Callable[[httpx.Request], httpx.Response], list[str]]:
+    asked: list[str] = []
+    queues = {host: planned(*steps) for host, steps in bodies.items()}
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        return queues[request.url.host](request)
+
+    return handler, asked
+
+
+def test_servers_take_turns() -> None:
+    handler, asked = by_host(one=[good("x")] * 3, two=[good("x")] * 3)
+    client = make(handler, urls=(ONE, TWO))
+    for query in "abcdef":
+        client.search(query, 3)
+    assert asked == ["one", "two"] * 3
+
+
+def test_a_server_that_fails_is_rested_and_another_asked_at_once() -> None:
+    clock = Clock()
+    handler, asked = by_host(one=[500, good("x"), good("x")], two=[good("x")] * 9)
+    client = make(handler, clock, urls=(ONE, TWO))
+    for query in "abc":
+        client.search(query, 3)
+    assert (asked, clock.sleeps) == (["one", "two", "two", "two"], [])
+    clock.now += 30.0
+    for query in "def":
+        client.search(query, 3)
+    assert asked[4:] == ["one", "two", "one"]
+
+
+def test_where_all_have_failed_the_one_that_has_rested_longest_is_asked_after_a_wait() -> None:
+    clock = Clock()
+    handler, asked = by_host(one=[500, 500, good("x")], two=[500, 500])
+    assert make(handler, clock, urls=(ONE, TWO)).search("a", 3) == ["x"]
+    assert asked == ["one", "two", "one", "two", "one"]
+    assert clock.sleeps == [0.5, 1.0, 2.0]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["failed", "worked", "wait"])), max_size=30))
+def test_some_server_is_always_next_and_never_one_that_rests_while_another_does_not(events: list) -> None:
+    clock = Clock()
+    servers = Servers("abc", clock)
+    ends = dict.fromkeys("abc", 0.0)
+    for url, event in events:
+        if event == "wait":
+            clock.now += 11.0
+        else:
+            getattr(servers, event)(url)
+            ends[url] = clock.now + 30.0 if event == "failed" else 0.0
+        chosen = servers.next()
+        assert ends[chosen] <= clock.now or all(end > clock.now for end in ends.values())
+
+
+def test_passwords_are_not_shown() -> None:
+    assert shown("http://me:secret@host:1/retrieve") == "http://host:1/retrieve"
+    with pytest.raises(RetrievalError) as caught:
+        make(planned(404), urls=("http://me:secret@host:1/retrieve",)).search("a", 3)
+    assert "secret" not in str(caught.value)
+
+
+# --- what is kept ---
+
+
+def test_an_answer_is_kept_for_its_query_and_number_of_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "CACHE_ENTRIES", 2)
+    asked = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content)["queries"][0])
+        return httpx.Response(200, content=good(f"{len(asked)}", "x", "y"))
+
+    client = make(handler)
+    assert client.search("a", 1) == client.search("a", 1) == ["1"]
+    assert client.search("a", 2) == ["2", "x"]
+    client.search("a", 1)
+    client.search("b", 1)  # pushes out what was not asked for the longest
+    client.search("a", 1)
+    assert asked == ["a", "a", "b"]
+    client.search("a", 2)
+    assert asked == ["a", "a", "b", "a"]
+
+
+def test_what_a_caller_does_to_an_answer_is_its_own_affair() -> None:
+    client = make(planned(good("x")))
+    client.search("a", 3).append("mine")
+    assert client.search("a", 3) == ["x"]
+
+
+def test_a_failure_is_not_kept() -> None:
+    client = make(planned(500, good("x")), tries=1)
+    with pytest.raises(RetrievalError):
+        client.search("a", 3)
+    assert client.search("a", 3) == ["x"]
+
+
+# --- the first question ---
+
+
+def test_no_server_at_all_is_said_with_the_remedy() -> None:
+    handler, _ = by_host(one=[httpx.ConnectError("no")], two=[httpx.ConnectTimeout("no")])
+    with pytest.raises(EnvironmentSetupError) as caught:
+        make(handler, urls=(ONE, TWO)).check()
+    message = str(caught.value)
+    assert message.startswith("no retrieval server answers at http://one:1/retrieve, http://two:2/retrieve: start one")
+    assert "`sdar retriever serve`" in message and "\n" not in message
+
+
+@pytest.mark.parametrize("step", [500, 503, httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("x"), b"{}"], ids=str)
+def test_a_server_that_is_only_slow_or_broken_may_recover(step: object) -> None:
+    make(planned(step)).check()
+
+
+def test_one_server_of_two_is_enough() -> None:
+    handler, _ = by_host(one=[httpx.ConnectError("no")], two=[good("x")])
+    make(handler, urls=(ONE, TWO)).check()
+
+
+@pytest.mark.parametrize(("dialect", "other"), [("query", "queries"), ("queries", "query")])
+def test_a_server_that_refuses_the_dialect_is_said_at_once(dialect: str, other: str) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(422, content=b'{"detail":\n"no such field"}')
+
+    with pytest.raises(EnvironmentSetupError) as caught:
+        make(handler, dialect=dialect).check()
+    assert str(caught.value) == (
+        'the retrieval server at http://one:1/retrieve refuses a request (status 422: {"detail": "no such field"}): '
+        f"correct environment.options.urls, or set environment.options.dialect={other}"
+    )
+
+
+# --- over a real socket ---
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[RetrievalClient]:
+    client = RetrievalClient(ServerSettings((server.url,), timeout=5.0, connections=3), sleep=lambda seconds: None)
+    yield client
+    client.close()
+
+
+@pytest.mark.parametrize("step", ["drop", "half", 500, 503, b"garbage", good("x")[:-9], b'{"result": {}}'], ids=str)
+def test_a_bad_answer_of_a_real_server_costs_one_try(server: Server, client: RetrievalClient, step: object) -> None:
+    server.plan.extend([step, step])
+    assert client.search("old bell", 3) == ["about old bell"]
+    assert len(server.seen) == 3
+    assert client.search("new bell", 3) == ["about new bell"], "good again"
+
+
+@pytest.mark.parametrize("step", ["hang", "drip"])
+def test_a_slow_server_costs_one_try(server: Server, step: str) -> None:
+    server.plan.append(step)
+    client = RetrievalClient(ServerSettings((server.url,), timeout=0.3), sleep=lambda seconds: None)
+    assert client.search("a", 3) == ["about a"]
+    client.close()
+
+
+def test_a_real_server_that_is_gone(server: Server) -> None:
+    with serving() as other:
+        url = other.url
+    gone = RetrievalClient(ServerSettings((url,), tries=2), sleep=lambda seconds: None)
+    with pytest.raises(EnvironmentSetupError, match=r"no retrieval server answers at http://127\.0\.0\.1:"):
+        gone.check()
+    with pytest.raises(RetrievalError, match="in 2 tries"):
+        gone.search("a", 3)
+    gone.close()
+    both = RetrievalClient(ServerSettings((url, server.url)), sleep=lambda seconds: pytest.fail("slept"))
+    both.check()
+    assert both.search("a", 3) == ["about a"]
+    both.close()
+
+
+def test_no_more_requests_are_under_way_than_allowed(server: Server, client: RetrievalClient) -> None:
+    server.plan.extend(["hang"] * 12)
+    with ThreadPoolExecutor(12) as threads:
+        futures = [threads.submit(client.search, f"q{number}", 3) for number in range(12)]
+        for _ in range(12_000):  # a minute
+            if server.together == 3 or server.release.wait(0.005):
+                break
+        server.release.set()
+        assert sorted(future.result()[0] for future in futures) == sorted(f"about q{number}" for number in range(12))
+    assert server.most_together == 3
+
+
+def test_a_proxy_of_the_environment_is_not_asked(
+    server: Server, client: RetrievalClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    fresh = RetrievalClient(ServerSettings((server.url,), tries=1))
+    assert fresh.search("a", 3) == ["about a"]
+    fresh.close()
