@@ -171,4 +171,5 @@ def inverse_norms(k1: float, b: float, tokens: int, documents: int) -> np.ndarra
     one, k1_, b_ = np.float32(1), np.float32(k1), np.float32(b)
     mean = np.float32(tokens / documents) if documents else one
     lengths = np.array([decode(code) for code in range(256)], np.float32)
+    lengths[0] = 1  # without a term there is no posting that asks for it
     return one / (k1_ * ((one - b_) + b_ * lengths / mean))

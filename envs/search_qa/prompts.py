@@ -65,7 +65,7 @@ def brief(observation: str) -> str:
     if found is None:
         return observation
     listed = json.loads(found["json"])["result"]
-    return "\n".join(_brief_document(document) for document in _DOCUMENT.split(listed) if document.strip())
+    return "\n".join(_brief_document(document) for document in reversed(_DOCUMENT.split(listed)) if document.strip())
 
 
 def full_followup(observation: Observation) -> str:

@@ -55,9 +55,8 @@ class Done:
 
     @classmethod
     def load(cls, database: sqlite3.Connection, part: str) -> Self:
-        """Where the last commit left the part; a transaction is open afterwards."""
+        """Where the last commit left the part."""
         row = database.execute("SELECT content FROM done WHERE part = ?", (part,)).fetchone()
-        database.execute("BEGIN")
         if row is None:
             return cls(part)
         records, counts, finished = json.loads(row[0])
@@ -66,11 +65,15 @@ class Done:
     def count(self, name: str, times: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + times
 
+    def begin(self, database: sqlite3.Connection) -> None:
+        """Open the transaction that ``save`` commits."""
+        database.execute("BEGIN")
+
     def save_now_and_then(self, database: sqlite3.Connection) -> None:
         """Commit every ``BATCH`` records, and open the next transaction."""
         if self.records - self._saved >= BATCH:
             self.save(database)
-            database.execute("BEGIN")
+            self.begin(database)
 
     def save(self, database: sqlite3.Connection) -> None:
         """Commit what was written together with how far it goes."""

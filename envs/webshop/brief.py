@@ -2,7 +2,7 @@
 
 The same session and the same products, shown as a word model can read them: results are numbered, since an asin
 is no word to it, few to a page, by their titles; a product shows its title and options, a chosen value in the
-place of its option; sub-pages are not listed. All is in lower case.
+place of its option; sub-pages are not listed, and prices are not shown. All is in lower case.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ RESULTS_PER_PAGE = 4
 SEARCH = "search[words]"
 
 PHRASES = (
-    "task: step 15. did: nothing now: start results: none. 1 2; done, score 0.5 choose: search [ words ] click",
-    "back to search < prev next > buy now : with, and price lower than 40.00 dollars",
+    "task: step 15. did: nothing now: start results: none. 1 2; done, score 0.5 search [ words ] click",
+    "back to search < prev next > buy now : with, and",
 )
 """Between them, every word of the brief form that is no product's."""
 
@@ -33,8 +33,7 @@ def observe(session: Session) -> Observation:
         case "start":
             return Observation("start", (SEARCH,))
         case "results":
-            titles = [f"{number} {key(product.name)}" for number, product in enumerate(session.results, 1)]
-            return Observation(f"results: {'; '.join(titles) or 'none'}.", _commands(*_result_labels(session)))
+            return _results(session)
         case "item":
             return _item(session)
         case "sub":
@@ -66,13 +65,17 @@ def _item(session: Session) -> Observation:
         else:
             parts.append(f"{name}: {', '.join(values)}")
             labels += map(key, values)
+    parts.append(key(BUY))
     return Observation(". ".join(parts) + ".", _commands(*labels, *map(key, (BUY, PREVIOUS, BACK))))
 
 
-def _result_labels(session: Session) -> list[str]:
+def _results(session: Session) -> Observation:
+    shown = [f"{number} {key(product.name)}" for number, product in enumerate(session.results, 1)] or ["none"]
     labels = [str(number) for number in range(1, len(session.results) + 1)]
-    buttons = (NEXT, PREVIOUS, BACK)
-    return labels + [key(button) for button in buttons if key(button) in session.page.labels]
+    labels += [key(button) for button in (NEXT, PREVIOUS, BACK) if key(button) in session.page.labels]
+    if key(NEXT) in labels:
+        shown.append(key(NEXT))
+    return Observation(f"results: {'; '.join(shown)}.", _commands(*labels))
 
 
 def _commands(*labels: str) -> tuple[str, ...]:

@@ -142,7 +142,7 @@ class Webshop(Environment):
     def followup(self, observation: Observation) -> str:
         commands = observation.admissible
         if self.options.brief:
-            return f"now: {observation.text} choose: {prompts.labels(commands)}"
+            return f"now: {observation.text}"
         listed = "\n".join(prompts.quoted(commands))
         return f"{observation.text}\nActions that are possible now:\n{listed}"
 
@@ -165,7 +165,7 @@ class Webshop(Environment):
         """Texts that hold every word of the brief form, for a word tokenizer."""
         yield from brief.PHRASES
         for split in ("train", "test"):
-            yield from (task.goal.lower() for task in self.tasks(split))
+            yield from (prompts.brief_goal(task.goal) for task in self.tasks(split))
         for goal in self.store.goals(self.options.goals):
             yield brief.product_words(self.store.product(goal.asin))
 

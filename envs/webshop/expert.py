@@ -15,6 +15,7 @@ from sdar_envs.webshop.actions import Click, Search, written
 from sdar_envs.webshop.goals import Goal
 from sdar_envs.webshop.pages import BUY, NEXT, PREVIOUS, key
 from sdar_envs.webshop.product import NO_PRICE, Product
+from sdar_envs.webshop.prompts import brief_goal
 from sdar_envs.webshop.session import RESULTS_PER_PAGE, Session
 from sdar_envs.webshop.store import Store
 from sdar_envs.webshop.titles import FUNCTION_WORDS
@@ -22,12 +23,6 @@ from sdar_envs.webshop.titles import FUNCTION_WORDS
 PAGES = 2
 """Pages of results that are read where no title has all words."""
 
-_LIMIT = re.compile(r",? and price lower than [\d.]+ dollars$")
-_OPENING = re.compile(
-    r"^(?:(?:i|we|my friend) (?:am looking for|need|needs|want to buy|want|wants|would like)|find me|can you find)\s+"
-    r"(?:a pair of |an? |some |the )?",
-)
-_PLEA = re.compile(r" for me\b")
 _WORD = re.compile(r"[^\W_]+")
 _JOINING = frozenset(("a", "an", "and", "for", "in", "of", "or", "the", "with"))
 """Words of a sentence that no title needs."""
@@ -45,15 +40,14 @@ def plan(store: Store, goal: Goal, *, numbered: bool) -> list[str]:
 def search_words(goal: Goal) -> str:
     """What asks for the product in the instruction: no polite words, no options, no price.
 
-    >>> # "i need a slim shirt, cotton, warm with color: red, and price lower than 40.00 dollars"
-    >>> # slim shirt, cotton, warm
+    Of "i need a slim shirt, cotton and warm with color: red, and price lower than 40.00 dollars" it is "slim shirt,
+    cotton and warm".
     """
-    words = _LIMIT.sub("", " ".join(goal.instruction.lower().split()))
+    words = brief_goal(goal.instruction)
     for option in goal.options[:1]:
         if not isinstance(option, str):
             words = words.rpartition(f" with {option[0]}: ")[0] or words
-    first_sentence = words.partition(". ")[0].strip(" .?")
-    return _PLEA.sub("", _OPENING.sub("", first_sentence)) or goal.query
+    return words.partition(". ")[0] or goal.query
 
 
 def _actions(session: Session, goal: Goal, numbered: bool) -> Iterator[str]:

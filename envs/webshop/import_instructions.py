@@ -38,6 +38,7 @@ def _import_mapping(
     if done.finished:
         read(file.stat().st_size)
         return
+    done.begin(database)
     for number, (asin, entry) in enumerate(read_mapping(file, read), start=1):
         if number <= done.records:
             continue

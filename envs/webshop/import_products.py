@@ -52,6 +52,7 @@ def import_products(sources: Sources, draft: Path, read: Callable[[int], None]) 
             if done.finished:
                 read(sources.products.stat().st_size)
                 return done.counts
+            done.begin(database)
             for number, (where, record) in enumerate(read_list(sources.products, read), start=1):
                 if number <= done.records:
                     continue

@@ -77,8 +77,9 @@ def fill(
     with open_database(draft / DATABASE) as database:
         shutil.rmtree(draft / INDEX, ignore_errors=True)
         texts = (index_text(from_json(content)) for content in digest.products(database))
-        report = None if indexing is None else lambda made, _: indexing(made, counts["products"])
-        Index.build(draft / INDEX, texts, report)
+        report = indexing or (lambda made, total: None)
+        Index.build(draft / INDEX, texts, lambda made, _: report(made, counts["products"]))
+        report(counts["products"], counts["products"])
         content_digest = digest.finish(database)
         database.execute("PRAGMA journal_mode = DELETE")
     for suffix in ("", "-wal", "-shm"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from sdar_envs.base import History, Message
@@ -11,6 +12,13 @@ MOST_CHARACTERS = 6000
 """Of one observation in a full prompt, quotes apart; about 1,500 tokens of English."""
 CUT = " … (cut)"
 """Stands at the end of a string that was shortened."""
+PRICE_LIMIT = re.compile(r",? and price lower than [\d.]+ dollars$")
+"""How a task words its price limit."""
+OPENING = re.compile(
+    r"^(?:(?:i|we|my friend) (?:am looking for|need|needs|want to buy|want|wants|would like)|find me|can you find)\s+"
+    r"(?:a pair of |an? |some |the )?",
+)
+PLEA = re.compile(r" for me\b")
 
 FULL = """\
 You are a shopper in WebShop, a shop that is read and used as text.
@@ -24,7 +32,7 @@ A search is possible on every page: search[words that describe what you want].
 First think about the page and the task inside <think> </think>. Then give exactly one action inside \
 <action> </action>."""
 
-BRIEF = "task: {goal}. step {steps}.{recent} now: {observation} choose: {commands}"
+BRIEF = "task: {goal}. step {steps}.{recent} now: {observation}"
 
 
 def full_prompt(history: History) -> list[Message]:
@@ -51,15 +59,25 @@ def full_prompt(history: History) -> list[Message]:
 
 
 def brief_prompt(history: History) -> list[Message]:
-    """The same for a small model; of recent turns, what was done."""
+    """The same for a small model: of recent turns what was done, no list beside the page that shows what can be
+    clicked, no price limit, as no price is shown."""
     content = BRIEF.format(
-        goal=history.goal.lower().rstrip("."),
+        goal=brief_goal(history.goal),
         steps=len(history.turns),
         recent="".join(f" did: {turn.action or 'nothing'}." for turn in history.recent),
         observation=history.observation.text,
-        commands=labels(history.observation.admissible),
     )
     return [{"role": "user", "content": content}]
+
+
+def brief_goal(goal: str) -> str:
+    """The task in lower case, without what opens it politely and without its price limit.
+
+    >>> brief_goal("I need a slim shirt, cotton and warm with color: red, and price lower than 40.00 dollars")
+    'slim shirt, cotton and warm with color: red'
+    """
+    text = PRICE_LIMIT.sub("", " ".join(goal.lower().split()))
+    return PLEA.sub("", OPENING.sub("", text)).rstrip(". ")
 
 
 def quoted_page(text: str, goal: str) -> str:
@@ -89,7 +107,3 @@ def shorten(strings: Sequence[str], most: int) -> list[str]:
 def quoted(texts: Sequence[str]) -> list[str]:
     return [f"'{text}'" for text in texts]
 
-
-def labels(commands: Sequence[str]) -> str:
-    """What stands in the brackets of clicks; other commands whole."""
-    return ", ".join(text[6:-1] if text.startswith("click[") else text for text in commands)

@@ -66,7 +66,8 @@ class Dense(Engine):
 
     @classmethod
     def open(cls, folder: Path, facts: Mapping[str, Any], settings: Settings) -> Dense:
-        return cls.open_file(folder / FILE, settings, facts.get("model"))
+        model = facts.get("model")
+        return cls.open_file(folder / FILE, settings, model if isinstance(model, str) else None)
 
     @classmethod
     def open_file(cls, file: Path, settings: Settings, model: str | None = None) -> Dense:

@@ -43,6 +43,7 @@ def probe(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         ["eval", "--help"],
         ["play", "--help"],
         ["data", "--help"],
+        ["retriever", "--help"],
         ["skills", "ls", "--recipe", "quickstart"],
         ["recipes", "ls"],
         ["recipes", "show", "quickstart"],

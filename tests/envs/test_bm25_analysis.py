@@ -24,7 +24,7 @@ from sdar_envs.bm25.analysis import LONGEST, STOP_WORDS
         ("women's don't rock'n'roll", ["women", "don't", "rock'n'rol"]),
         ("MEN'S women’s women＇S", ["men", "women", "women"]),
         ("material:cotton size: m 3:1", ["material:cotton", "size", "m", "3", "1"]),
-        ("über：café:crème", ["über：café:crème"]),
+        ("über：café:crème", ["über：café:crèm"]),
         ("東京 タワー ひと", ["東", "京", "タワー", "ひ", "と"]),
         ("naïve—soft™ 【wool】", ["naïv", "soft", "wool"]),
     ],

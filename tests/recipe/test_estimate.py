@@ -73,7 +73,7 @@ def test_memory_follows_what_is_trained() -> None:
     assert lora["gradients"] < full["gradients"] / 20
     assert "reference model" not in lora, "the reference is the base with the adapter off"
     assert "reference model" not in parts("policy.kl_coef=0")
-    assert parts("model.gradient_checkpointing=false")["activations"] > 10 * full["activations"]
+    assert parts("model.gradient_checkpointing=false")["activations"] > 5 * full["activations"]
     single = parts("model.dtype=float32")
     assert single["weights"] == full["weights"] == 2 * full["weights in bfloat16"]
     assert "weights in bfloat16" not in single

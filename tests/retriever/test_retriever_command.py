@@ -13,11 +13,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from retriever_toys import TEXTS, command, no_bar, record, running, save_tiny_bert, write_corpus
+from retriever_toys import TEXTS, Words, command, no_bar, open_corpus, record, running, save_tiny_bert, write_corpus
 
 from sdar_cli.cli.main import main
 from sdar_cli.retriever.app import LOADING
-from sdar_cli.retriever.engine import Settings
+from sdar_cli.retriever.engine import Hit, Settings
 from sdar_cli.retriever.protocol import Limits
 from sdar_cli.retriever.server import listen, serve, url
 from sdar_cli.retriever.service import Service, plan
@@ -59,7 +59,7 @@ def test_a_corpus_is_served_and_ctrl_c_ends_it(corpus: Path) -> None:
 
         def ask(number: int) -> list[dict]:
             query = ("loch", "Zürich", "capital", "city", "separator")[number % 5]
-            return httpx.post(server.url, json={"query": query}).json()["result"][0]
+            return client.post(server.url, json={"query": query}).json()["result"][0]
 
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(ask, range(60)))
@@ -156,6 +156,26 @@ def test_a_port_that_is_taken(corpus: Path, capsys: pytest.CaptureFixture[str]) 
         assert main(["retriever", "serve", "--corpus", str(corpus), "--port", port]) == 2
     sentence = f"error: 127.0.0.1 port {port} cannot be opened (Address already in use): give another with --port\n"
     assert capsys.readouterr() == ("", sentence)
+
+
+def test_an_interrupt_lets_the_searches_under_way_finish(tmp_path: Path) -> None:
+    answers: list[httpx.Response] = []
+
+    class Interrupted(Words):
+        def search(self, queries: list[str], topk: int) -> list[list[Hit]]:
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().search(queries, topk)
+
+    passages = open_corpus(tmp_path / "data")
+    with listen("127.0.0.1", 0) as opened, pytest.raises(KeyboardInterrupt):
+        serve(
+            opened,
+            lambda: Service(passages, Interrupted()),
+            Limits(),
+            lambda _: answers.append(httpx.post(f"{url(opened, '127.0.0.1')}/retrieve", json={"query": "capital"})),
+        )
+    passages.close()
+    assert [answer.json() for answer in answers] == [{"result": [[record(2, TEXTS[2])]]}]
 
 
 def test_answers_are_not_held_back() -> None:

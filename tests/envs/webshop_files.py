@@ -1,0 +1,72 @@
+"""Small files in WebShop's format, to be imported whole or damaged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sdar_envs.webshop.importing import import_store
+from sdar_envs.webshop.store import Store
+
+
+def record(asin: Any = "B000000001", **changes: Any) -> dict[str, Any]:
+    """An element of items_shuffle.json; a change to ``...`` drops the key."""
+    whole = {
+        "asin": asin,
+        "name": "Ada Wool Scarf",
+        "query": " Wool Scarf ",
+        "category": "fashion",
+        "product_category": "Clothing › Scarves › Wool",
+        "full_description": "A scarf that is warm.",
+        "small_description": ["Made of wool", "Hand wash"],
+        "pricing": "$19.50",
+        "images": ["https://example.org/1.jpg"],
+        "customization_options": {"Color": [{"value": "Red/Blue ", "image": None}, {"value": "Green"}], "Size": None},
+        "average_rating": 4.5,
+    }
+    return {key: value for key, value in (whole | changes).items() if value is not ...}
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    """A value of items_ins_v2.json."""
+    whole = {
+        "attributes": ["wool", "hand wash"],
+        "instruction": "find me a wool scarf",
+        "instruction_attributes": ["wool"],
+    }
+    return {key: value for key, value in (whole | changes).items() if value is not ...}
+
+
+def written(**changes: Any) -> dict[str, Any]:
+    """An element of a value of items_human_ins.json."""
+    whole = {
+        "instruction": "i would like a warm scarf.",
+        "instruction_attributes": ["wool"],
+        "instruction_options": ["green"],
+        "worker_id": "x",
+    }
+    return {key: value for key, value in (whole | changes).items() if value is not ...}
+
+
+def write(folder: Path, products: Any = None, instructions: Any = None, human: Any = None, *, suffix: str = "") -> Path:
+    """The three files, of one product where nothing else is said; text and bytes are written as they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {
+        f"items_shuffle{suffix}.json": [record()] if products is None else products,
+        f"items_ins_v2{suffix}.json": {"B000000001": entry()} if instructions is None else instructions,
+        "items_human_ins.json": {"B000000001": [written()]} if human is None else human,
+    }
+    for name, content in contents.items():
+        if isinstance(content, bytes):
+            (folder / name).write_bytes(content)
+        else:
+            text = content if isinstance(content, str) else json.dumps(content)
+            (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def imported(folder: Path, *contents: Any) -> Store:
+    """The store made of these contents."""
+    import_store(write(folder / "source", *contents), folder / "store")
+    return Store.open(folder / "store")
