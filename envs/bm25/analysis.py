@@ -25,6 +25,8 @@ LONGEST = 255
 _ASCII_WORD = re.compile(r"[0-9a-z_]+(?:(?:(?<=[a-z])[.':](?=[a-z])|(?<=[0-9])[.',;](?=[0-9]))[0-9a-z_]+)*")
 # Unicode 15.1 took the colons from the marks that join letters; Lucene's tables are older. The middle dot still joins.
 _COLONS = str.maketrans(dict.fromkeys(":\ufe55\uff1a", "\u00b7"))
+# No word starts with one by UAX 29, but `regex` leaves one with a vowel that follows it.
+_APOSTROPHES = "'\u2019"
 _POSSESSIVES = ("'s", "\u2019s", "\uff07s")
 
 
@@ -40,7 +42,7 @@ def _unicode_words(text: str) -> Iterator[str]:
     """Pieces between word boundaries, lower-cased; those without a letter or digit give no term later."""
     start = 0
     for match in _boundary().finditer(text.translate(_COLONS)):
-        yield text[start : match.start()].lower()
+        yield text[start : match.start()].lstrip(_APOSTROPHES).lower()
         start = match.start()
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from sdar_cli.errors import EnvironmentSetupError
 
 FORMAT = 1
+"""Raised whenever these files change, or the terms that the analyser makes of a text."""
 MANIFEST = "index.json"
 FILES = ("documents.npy", "divisors.npy", "starts.npy", "terms.bin", "term_starts.npy")
 

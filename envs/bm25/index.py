@@ -1,4 +1,10 @@
-"""An index to search: Lucene's BM25 in Lucene's own arithmetic (32-bit floats, summed in 64 bits)."""
+"""An index to search, by BM25 as Lucene 8 and 9 compute it.
+
+A document scores, for every term of the query, idf · f / (f + k1 (1 - b + b · length / mean length)), where f is the
+term's frequency in it, length the number of its terms as one byte keeps it (``lengths.py``), and
+idf = ln(1 + (N - d + 0.5) / (d + 0.5)) for d of the N documents that have terms. Parts are 32-bit floats, written
+w - w / (1 + f / norm) with w = idf times the term's count in the query; their sum is taken in 64 bits.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from random import Random
 
 from sdar_cli.paths import cache_root
+from sdar_envs.bm25 import format as index_format
+from sdar_envs.webshop import manifest
 from sdar_envs.webshop.catalogue_words import BRANDS, FAMILIES, PRICES, Family, Kind
 
 GENERATOR = 1
@@ -35,7 +37,8 @@ class Catalogue:
     @property
     def folder(self) -> Path:
         """Where its store is or will be."""
-        content = json.dumps(asdict(self) | {"generator": GENERATOR}, sort_keys=True)
+        formats = {"generator": GENERATOR, "store": manifest.FORMAT, "index": index_format.FORMAT}
+        content = json.dumps(asdict(self) | formats, sort_keys=True)
         return cache_root() / "webshop" / hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -1,8 +1,8 @@
 """A shopper who reads: what to search for is in the task, what to open in the titles, what to choose on the page.
 
 It knows no more than the screen shows, so that a model can learn its way: search with the words that ask for the
-product, open the first result whose title has all of them, go back where it lacks an option that the task names or is too
-dear, choose the values, buy. Where no title has all words, the one with the most is bought.
+product, open the first result whose title has all of them, go back where it lacks an option that the task names or
+is too dear, choose the values, buy. Where no title has all words, the one with the most is bought.
 """
 
 from __future__ import annotations

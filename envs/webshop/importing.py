@@ -24,7 +24,16 @@ from sdar_envs.webshop.import_instructions import INSTRUCTIONS_DATABASE, import_
 from sdar_envs.webshop.import_products import import_products
 from sdar_envs.webshop.index_text import index_text
 from sdar_envs.webshop.json_files import DamagedFile, Sources, find_sources, identity
-from sdar_envs.webshop.manifest import DATABASE, INDEX, MANIFEST, Digest, Manifest, read_manifest, write_manifest
+from sdar_envs.webshop.manifest import (
+    DATABASE,
+    FORMAT,
+    INDEX,
+    MANIFEST,
+    Digest,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
 from sdar_envs.webshop.product import from_json
 from sdar_envs.webshop.store import Store
 
@@ -119,7 +128,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _held(draft: Path, described: list[dict[str, Any]]) -> Iterator[Path]:
-    """The draft, locked against other processes, and empty unless it was begun with the same files."""
+    """The draft, locked against other processes, and empty unless it was begun with the same files and format."""
     draft.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(draft, os.O_RDONLY)
     try:
@@ -129,10 +138,11 @@ def _held(draft: Path, described: list[dict[str, Any]]) -> Iterator[Path]:
             raise EnvironmentSetupError(f"another process is importing into {draft}: wait for it") from None
         if not draft.exists() or os.fstat(descriptor).st_ino != draft.stat().st_ino:
             raise EnvironmentSetupError(f"another process has just finished with {draft}: run the command again")
-        if _begun_with(draft) != described:
+        beginning = {"format": FORMAT, "files": described}
+        if _begun_with(draft) != beginning:
             for path in draft.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-            (draft / _SOURCES).write_text(json.dumps(described), encoding="utf-8")
+            (draft / _SOURCES).write_text(json.dumps(beginning), encoding="utf-8")
         yield draft
     finally:
         os.close(descriptor)

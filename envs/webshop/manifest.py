@@ -14,6 +14,7 @@ from typing import Any
 from sdar_cli.errors import EnvironmentSetupError
 
 FORMAT = 1
+"""Raised whenever the store's tables change, or what a record becomes."""
 MANIFEST = "store.json"
 DATABASE = "store.sqlite"
 INDEX = "index"

@@ -106,4 +106,3 @@ def shorten(strings: Sequence[str], most: int) -> list[str]:
 
 def quoted(texts: Sequence[str]) -> list[str]:
     return [f"'{text}'" for text in texts]
-

@@ -30,7 +30,7 @@ NO_NOUNS = 0.2
 
 Nouns = Callable[[str], Sequence[str]]
 
-_LATIN_1 = {code: None for code in range(128, 256)}
+_LATIN_1 = dict.fromkeys(range(128, 256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def score(product: Product, goal: Goal, chosen: Mapping[str, str], nouns: Nouns 
     r_type = type_score(query or category, title)
     attributes = sum(_has(product, attribute) for attribute in goal.attributes)
     options = matched_options(goal.options, chosen.values())
-    price = 0 < goal.price_upper and product.price <= goal.price_upper
+    price = goal.price_upper > 0 and product.price <= goal.price_upper
     share = (attributes + options + price) / (len(goal.attributes) + len(goal.options) + 1)
     return Score(r_type * share, r_type, query, category, title, attributes, options, price)
 

@@ -21,16 +21,15 @@ from sdar_cli.errors import EnvironmentSetupError
 MODEL = "en_core_web_sm"
 NOUNS = ("NOUN", "PROPN")
 
-FUNCTION_WORDS = frozenset(
-    """
-    a about above after again all also am an and any are as at be been before below between both but by can could did
-    do does down during each either few for from had has have he her here hers him his how i if in inch inches into is
-    it its just least less many may me more most much my near neither no nor not now of off on once one only onto or
-    other our out over own per plus same shall she should since so some such than that the their them then there these
-    they this those through to too two under until up upon us very via was we were what when where which while who
-    whose why will with within without would yet you your
-    """.split()
-)
+_FUNCTION_WORDS = """
+a about above after again all also am an and any are as at be been before below between both but by can could did do
+does down during each either few for from had has have he her here hers him his how i if in inch inches into is it its
+just least less many may me more most much my near neither no nor not now of off on once one only onto or other our
+out over own per plus same shall she should since so some such than that the their them then there these they this
+those through to too two under until up upon us very via was we were what when where which while who whose why will
+with within without would yet you your
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """English words that name no thing; ours."""
 
 _WORD = re.compile(r"[^\W_]+")

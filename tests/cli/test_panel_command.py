@@ -1,11 +1,10 @@
-"""``sdar panel``: makes, shows, compares and lists panels; and the panels that come with the package."""
+"""``sdar panel``: makes, shows, compares and lists panels, also of the official layout of ALFWorld's games."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -18,12 +17,10 @@ import pytest
 from sdar_cli.cli.main import main
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.panel_files import find_panel, shipped_panels
-from sdar_cli.recipe.load import load_recipe, shipped_folder
+from sdar_cli.recipe.load import load_recipe
 from sdar_cli.recipe.plan import panel_facts
 from sdar_envs.alfworld.world import TASK_TYPES
 
-ROOT = Path(__file__).resolve().parents[2]
-OFFICIAL = {"alfworld-valid-seen-128": 128, "alfworld-valid-seen-140": 140}
 needs_engine = pytest.mark.skipif(importlib.util.find_spec("alfworld") is None, reason="no alfworld extra")
 
 
@@ -121,6 +118,17 @@ def test_a_file_that_is_there_is_kept(panel: Sdar, here: Path) -> None:
     assert "cannot be written" in panel.mistake(*words, "--out", "mine.json/other.json")
     assert panel(*words, "--force", "--out", "mine.json") == 0
     assert len(Panel.load(here / "mine.json")) == 6
+
+
+# --- ls ---
+
+
+def test_ls_lists_the_shipped_panels(panel: Sdar) -> None:
+    listed = panel.json("ls")
+    assert [entry["name"] for entry in listed] == shipped_panels()
+    assert panel("ls") == 0
+    for entry in listed:
+        assert re.search(rf"^{entry['name']} .* {entry['tasks']} +{entry['digest'][:12]}", panel.out, re.M)
 
 
 # --- show ---
@@ -222,73 +230,6 @@ def test_order_and_another_environment_are_seen(panel: Sdar, here: Path) -> None
     assert re.search(r"^environment +household +alfworld +other", panel.out, re.M)
     assert re.search(r"^shared    0 tasks$", panel.out, re.M)
     assert panel.mistake("diff", "household", "gone").startswith("there is no panel 'gone'")
-
-
-# --- the shipped ones ---
-
-
-def made_by() -> dict[str, list[str]]:
-    """Shipped panel → the command that docs/panels.md gives for it."""
-    page = (ROOT / "docs" / "panels.md").read_text()
-    found = [shlex.split(text) for text in re.findall(r"`(sdar panel make [^`]*--out recipes/panels/[^`]*)`", page)]
-    return {Path(words[words.index("--out") + 1]).stem: words for words in found}
-
-
-def test_every_shipped_panel_is_listed_with_its_command(panel: Sdar) -> None:
-    assert sorted(made_by()) == shipped_panels()
-    listed = panel.json("ls")
-    assert [entry["name"] for entry in listed] == shipped_panels()
-    assert panel("ls") == 0
-    for entry in listed:
-        assert re.search(rf"^{entry['name']} .* {entry['tasks']} +{entry['digest'][:12]}", panel.out, re.M)
-
-
-@pytest.mark.parametrize("name", [name for name, words in made_by().items() if "--data" not in words])
-def test_a_generated_panel_comes_out_the_same(
-    name: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if name == "alfworld-generated":
-        pytest.importorskip("alfworld.info", reason="no alfworld extra")
-        # The games' drawing decides; writing a thousand of them and walking through each is left out.
-        monkeypatch.setattr("sdar_envs.alfworld.generated._write_all", lambda *arguments: None)
-        monkeypatch.setenv("SDAR_CACHE", str(here / "cache"))
-    words = made_by()[name][1:]
-    words[words.index("--out") + 1] = "again.json"
-    assert Sdar(capsys)(*words) == 0
-    assert Path("again.json").read_bytes() == (shipped_folder() / "panels" / f"{name}.json").read_bytes()
-
-
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_an_official_panel_holds_games_of_valid_seen(name: str) -> None:
-    panel = find_panel(name)
-    assert (panel.environment, panel.split, panel.seed) == ("alfworld", "valid_seen", 0)
-    assert len(panel) == OFFICIAL[name] == len(set(panel.task_ids))
-    assert set(panel.task_types) == set(TASK_TYPES)
-    for task_id, task_type in zip(panel.task_ids, panel.task_types, strict=True):
-        shape = rf"valid_seen/{task_type}-[A-Za-z]+-None-[A-Za-z]+-\d+/trial_T\d{{8}}_\d{{6}}_\d{{6}}"
-        assert re.fullmatch(shape, task_id), task_id
-
-
-def test_the_smaller_official_panel_begins_the_larger_one() -> None:
-    smaller, larger = find_panel("alfworld-valid-seen-128"), find_panel("alfworld-valid-seen-140")
-    assert larger.task_ids[:128] == smaller.task_ids and larger.options == smaller.options
-    # What the release has of each type, and most of what a panel of 128 can hold evenly.
-    assert sorted(larger.by_type.values()) == [13, 16, 24, 25, 27, 35]
-    assert sorted(smaller.by_type.values()) == [13, 16, 24, 25, 25, 25]
-
-
-def test_a_recipe_takes_a_shipped_panel_by_its_name() -> None:
-    def digest(*overrides: str) -> str | None:
-        return panel_facts(load_recipe("quickstart", [], overrides)).digest
-
-    assert digest("evaluation.panel=household") == digest() == find_panel("household").digest
-
-
-def test_a_recipe_whose_options_are_others_is_refused_before_it_trains(capsys: pytest.CaptureFixture[str]) -> None:
-    says = Sdar(capsys).mistake(
-        "train", "--recipe", "quickstart", "evaluation.panel=household", "environment.options.clutter=2", "--dry-run"
-    )
-    assert "with other options (clutter is 1 in the panel and 2 here)" in says
 
 
 # --- the official layout ---

@@ -33,7 +33,7 @@ QUICKSTART = ("train", "--recipe", "quickstart", *SHORT)
         (["skills.bank=/nowhere"], "skill bank /nowhere is not a folder"),
         (["skills.retrieval=none"], "a teacher has nothing to read with skills.retrieval=none"),
         (["evaluation.tasks=100000"], "set evaluation.tasks to a number from 1 to "),
-        (["evaluation.panel=/nowhere.json"], "the panel /nowhere.json cannot be read"),
+        (["evaluation.panel=/nowhere.json"], "the panel /nowhere.json does not exist"),
         (["evaluation.split=train"], "are training tasks"),
         (
             ["rollout.max_response_tokens=9000"],

@@ -282,7 +282,7 @@ def test_the_brief_form_shows_titles_numbers_and_options() -> None:
 
     assert after("look") == ("start", "search[words]")
     assert after("search [ cotton ]") == (
-        "results: 1 cotton shirt a; 2 cotton shirt b; 3 cotton shirt c; 4 cotton shirt d.",
+        "results: 1 cotton shirt a; 2 cotton shirt b; 3 cotton shirt c; 4 cotton shirt d; next >.",
         "click[1] click[2] click[3] click[4] click[next >] click[back to search]",
     )
     assert after("click [ next > ]") == (
@@ -292,15 +292,15 @@ def test_the_brief_form_shows_titles_numbers_and_options() -> None:
     assert after("click [ 3 ]")[0].startswith("results: 1"), "there is no third one"
     buttons = "click[buy now] click[< prev] click[back to search]"
     assert after("click [ 2 ]") == (
-        "cotton shirt f. color: red, dark blue. size: small, large.",
+        "cotton shirt f. color: red, dark blue. size: small, large. buy now.",
         f"click[red] click[dark blue] click[small] click[large] {buttons}",
     )
     assert after("click [ dark blue ]") == (
-        "cotton shirt f. dark blue. size: small, large.",
+        "cotton shirt f. dark blue. size: small, large. buy now.",
         f"click[small] click[large] {buttons}",
     )
     assert after("click [ features ]") == ("machine wash cold made of cotton", "click[< prev] click[back to search]")
-    assert after("click [ < prev ]")[0] == "cotton shirt f. dark blue. size: small, large."
+    assert after("click [ < prev ]")[0] == "cotton shirt f. dark blue. size: small, large. buy now."
     assert after("click [ buy now ]") == ("done, score 0.50", "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdar_cli.errors import RunError
+from sdar_cli.evaluation.evaluator import Evaluator
 from sdar_cli.evaluation.means import mean_difference, mean_of_strata, stated, type_mean
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation
@@ -19,6 +21,12 @@ from sdar_cli.evaluation.single import SingleReport
 from sdar_cli.evaluation.statistics import Interval, paired_difference, wilson
 from sdar_cli.evaluation.table_parts import plain
 from sdar_cli.evaluation.tables import print_evaluation
+from sdar_cli.models.tiny import build_tokenizer
+from sdar_cli.recipe.load import load_recipe
+from sdar_cli.rollout.policies import Generation
+from sdar_cli.workshop import Workshop
+from sdar_envs.alfworld.world import TASK_TYPES
+from sdar_envs.household.environment import Household
 
 MEANS = {"mean of two": ("clean", "heat"), "clean alone": ("clean",), "with what was not played": ("clean", "cool")}
 N = 40
@@ -200,6 +208,23 @@ def test_one_evaluation_and_its_gain_show_the_means(make_evaluation) -> None:
     assert f"mean of two: base {100 * base.estimate:.1f} % [" in shown and max(map(len, shown.splitlines())) <= 80
     assert single.to_json()["further"]["clean alone"]["gain"]["level"] == 0.95
     assert SingleReport(evaluation).further == {}
+
+
+def test_an_evaluation_takes_the_means_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Household, "means", MappingProxyType({"mean of all": tuple(TASK_TYPES), "of none": ("cool",)}))
+    overrides = ["evaluation.tasks=12", "rollout.max_turns=1"]
+
+    class Mute:
+        def generate(self, prompts: list[list[int]]) -> list[Generation]:
+            return [Generation([tokenizer.eos_token_id]) for _ in prompts]
+
+    with Workshop.open(load_recipe("quickstart", [], overrides).recipe) as workshop:
+        tokenizer = build_tokenizer(workshop.environment.vocabulary())
+        evaluator = Evaluator(workshop, workshop.panel())
+        evaluation, _ = evaluator.play(Mute(), tokenizer, {tokenizer.eos_token_id}, "no_skills", label="base")
+    assert Evaluation.from_json(json.loads(json.dumps(evaluation.to_json()))) == evaluation
+    assert evaluation.metrics()["eval/no_skills/mean/mean of all"] == 0.0
+    assert list(evaluation.summary.means) == ["mean of all"]
 
 
 def test_an_interval_is_plain_data() -> None:
