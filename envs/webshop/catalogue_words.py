@@ -130,7 +130,8 @@ FAMILIES = (
             keyboard, Desk:
                 wireless, backlit, quiet, water resistant, foldable, plug and play, long lasting, wrist rest
             camera, Photo:
-                high definition, wireless, water resistant, night vision, plug and play, shock proof, heavy duty
+                high definition, wireless, water resistant, night vision, plug and play, wall mounted, shock proof, \
+                heavy duty
             cable, Power:
                 fast charging, heavy duty, gold plated, braided, extra long, easy carry, plug and play, high definition
             """
