@@ -7,14 +7,21 @@ sampled, and only the new user message is rendered.
 ``max_prompt_tokens`` counts the prompt without skills: a skills block is never cut to make room. A
 windowed prompt that is too long loses its oldest turns first; when nothing is left to lose, or the full
 conversation has outgrown the limit, the prompt does not fit.
+
+The teacher's prompt is the policy's and the skills, whatever the chat template (``system_message``), and
+only the template writes special tokens (``special_tokens``): messages and skills have theirs broken first. Sampled
+tokens stay as they were sampled: under full context they are what the policy is trained on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import ModelError
+from sdar_cli.rollout.special_tokens import breaker
+from sdar_cli.rollout.system_message import default_system
 from sdar_cli.skills.block import insert_block
 from sdar_envs.base import Environment, Exchange, History, Message, Observation, Task
 
@@ -42,7 +49,7 @@ class Dialogue:
     task: Task
     goal: str
     block: str
-    """Rendered skills; empty: none."""
+    """Rendered skills, special tokens broken; empty: none."""
     observation: Observation
     exchanges: list[Exchange]
     conversation: list[int] | None = None
@@ -66,27 +73,36 @@ class Context:
     policy_sees_skills: bool
     teacher: bool
     """Whether the teacher's prompt is rendered beside the policy's."""
+    _broken: Callable[[str], str] = field(init=False, repr=False, compare=False)
+    """A text with the tokenizer's special tokens broken."""
+    _default_system: str = field(init=False, repr=False, compare=False)
+    """The template's own system text where a system message with skills would take its place."""
 
     def __post_init__(self) -> None:
+        """Raises ModelError without a chat template, RecipeError for one that cannot take skills as placed."""
         if self.tokenizer.chat_template is None:
             raise ModelError(
                 f"the tokenizer of {self.tokenizer.name_or_path!r} has no chat template: use a chat model, or save "
                 "a chat_template.jinja beside its tokenizer.json"
             )
+        asked = self.placement == "system" and (self.policy_sees_skills or self.teacher)
+        own = default_system(self.tokenizer, self.template_kwargs) if asked else ""
+        object.__setattr__(self, "_default_system", own)
+        object.__setattr__(self, "_broken", breaker(self.tokenizer))
 
     def seen_by(self, *, skills: bool) -> Context:
         """The same context for a policy that reads the skills itself or does without, and no teacher."""
         return replace(self, policy_sees_skills=skills, teacher=False)
 
     def open(self, task: Task, first: Observation, block: str) -> Dialogue:
-        return Dialogue(task, self.environment.goal(task, first), block, first, [])
+        return Dialogue(task, self.environment.goal(task, first), self._broken(block), first, [])
 
     def prompt(self, dialogue: Dialogue) -> Prompt | None:
         """The next turn's prompt, or None when it does not fit."""
         if self.kind == "full" and dialogue.conversation is not None:
             return self._continue(dialogue)
         for window in range(min(self.window, len(dialogue.exchanges)), -1, -1):
-            messages = self.environment.prompt(self._history(dialogue, window))
+            messages = self._messages(dialogue, window)
             plain_text = self._render(messages)
             plain = self._tokenise(plain_text)
             if len(plain) <= self.max_prompt_tokens:
@@ -95,7 +111,7 @@ class Context:
             return None
         if not dialogue.block or not (self.policy_sees_skills or self.teacher):
             return Prompt(plain, plain if self.teacher else None, plain_text)
-        skilled_text = self._render(insert_block(messages, dialogue.block, self.placement))
+        skilled_text = self._render(self._with_skills(messages, dialogue.block))
         skilled = self._tokenise(skilled_text)
         if self.policy_sees_skills:
             return Prompt(skilled, skilled if self.teacher else None, skilled_text)
@@ -113,8 +129,17 @@ class Context:
     def _history(self, dialogue: Dialogue, window: int) -> History:
         return History(dialogue.task, dialogue.goal, tuple(dialogue.exchanges), dialogue.observation, window)
 
+    def _messages(self, dialogue: Dialogue, window: int) -> list[Message]:
+        messages = self.environment.prompt(self._history(dialogue, window))
+        return [message | {"content": self._broken(message["content"])} for message in messages]
+
+    def _with_skills(self, messages: list[Message], block: str) -> list[Message]:
+        if self._default_system and messages[0]["role"] != "system":
+            messages = [{"role": "system", "content": self._default_system}, *messages]
+        return insert_block(messages, block, self.placement)
+
     def _continue(self, dialogue: Dialogue) -> Prompt | None:
-        text = self._followup(self.environment.followup(dialogue.observation), dialogue.conversation[-1])
+        text = self._followup(self._broken(self.environment.followup(dialogue.observation)), dialogue.conversation[-1])
         ids = dialogue.conversation + self._tokenise(text)
         if len(ids) > self.max_prompt_tokens + self._block_tokens(dialogue):
             return None
