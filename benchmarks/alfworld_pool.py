@@ -1,23 +1,32 @@
 """ALFWorld's environments side by side: a few workers with many slots each, against a process an environment.
 
-    python benchmarks/alfworld_pool.py [--environments 16] [--workers 2] [--group 1] [--rounds 3] [--data FOLDER]
+    python benchmarks/alfworld_pool.py [--environments 16] [--workers 2] [--group 1] [--rounds 3] [--repeats 3]
+                                       [--data FOLDER] [--json FILE]
 
 Three ways play the same games along their experts, a turn of all environments at a time, as a rollout does:
 the pool with ``--workers``; the pool with a worker for every environment; and, as the released code has it, a
 process for every environment on the package's own wrappers. Games are generated, or official with ``--data``.
 ``--group``: environments that share a game. Start-up runs until every environment has shown its first game, all
 packages imported; resets load a game that was not seen before; memory is the processes' proportional share.
+
+A repetition plays all three ways, one after the other, in fresh processes. Printed are medians over the
+repetitions, and medians of each repetition's ratios. Seconds depend on the machine; ratios much less.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
 from typing import Any, Protocol
 
 import psutil
@@ -80,8 +89,10 @@ class Packaged:
     def __init__(self, count: int) -> None:
         command = [sys.executable, "-c", PACKAGE]
         pipe = subprocess.PIPE
+        self.folder = tempfile.TemporaryDirectory()  # the package makes a folder when it is imported
+        settings: dict[str, Any] = {"env": os.environ | {"ALFWORLD_DATA": self.folder.name}, "text": True}
         self.processes = [
-            subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+            subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, **settings)
             for _ in range(count)
         ]
 
@@ -95,6 +106,7 @@ class Packaged:
     def close(self) -> None:
         for process in self.processes:
             process.communicate("")
+        self.folder.cleanup()
 
     def _ask(self, requests: Mapping[int, Any]) -> dict[int, Any]:
         for slot, request in requests.items():
@@ -117,23 +129,18 @@ class Cost:
     wall: float = 0.0
     cpu: float = 0.0
 
-    @property
-    def rate(self) -> float:
-        return self.count / self.wall
 
-    @property
-    def cpu_each(self) -> float:
-        return self.cpu / self.count
-
-
-@dataclass(slots=True)
-class Measured:
-    name: str
-    start: float = 0.0
-    resets: Cost = field(default_factory=Cost)
-    steps: Cost = field(default_factory=Cost)
-    megabytes: float = 0.0
-    won: int = 0
+COLUMNS = (
+    ("start", "s", 7, 1),
+    ("resets", "a s", 8, 1),
+    ("steps", "a s", 8, 0),
+    ("CPU s a", "reset", 9, 3),
+    ("CPU s a", "step", 9, 4),
+    ("memory", "MB", 8, 0),
+)
+"""Both lines of the head, width, digits; a row holds these figures in this order."""
+RATES = (1, 2)
+"""Columns where more is better."""
 
 
 def main() -> None:
@@ -142,7 +149,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="of the pool")
     parser.add_argument("--group", type=int, default=1, metavar="N", help="environments that share a game")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="resets of each, after the first")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N")
     parser.add_argument("--data", help="folder that holds json_2.1.1: official games of valid_seen")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
     arguments = parser.parse_args()
     count, workers = arguments.environments, arguments.workers
     games = -(-count // arguments.group) * (arguments.rounds + 1)
@@ -155,42 +164,55 @@ def main() -> None:
         task for task in Panel.make(environment, split, games, 0).tasks(environment) for _ in range(arguments.group)
     ]
     rounds = [tasks[first : first + count] for first in range(0, count * (arguments.rounds + 1), count)]
-    print(f"{count} environments, {games} {options.games} games of {split}, {arguments.group} environments to a game")
-    print(f"{'':<40}{'start':>7}{'resets':>8}{'steps':>8}{'CPU s a':>9}{'CPU s a':>9}{'memory':>8}{'':>8}")
-    print(f"{'':<40}{'s':>7}{'a s':>8}{'a s':>8}{'reset':>9}{'step':>9}{'MB':>8}{'won':>8}")
+    title = f"{count} environments, {games} {options.games} games of {split}, {arguments.group} environments to a game"
+    print(f"{title}; medians of {arguments.repeats}", flush=True)
     ways: dict[str, Callable[[], Way]] = {
         f"{workers} workers, {-(-count // workers)} slots each": lambda: Pooled(options, workers),
         f"{count} workers, a slot each": lambda: Pooled(options, count),
         f"{count} processes, the package's wrappers": lambda: Packaged(count),
     }
-    found = [measure(name, make, environment, rounds) for name, make in ways.items()]
-    for other in found[1:]:
-        compare(other, found[0])
+    rows: dict[str, list[list[float]]] = {name: [] for name in ways}
+    won = dict.fromkeys(ways, 0)
+    for _ in range(arguments.repeats):
+        for name, make in ways.items():
+            row, wins = measure(make, environment, rounds)
+            rows[name].append(row)
+            won[name] += wins
+    machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+    figures = {
+        "title": title,
+        "machine": machine,
+        "repeats": arguments.repeats,
+        "played": arguments.repeats * len(tasks),
+    }
+    figures |= {"columns": [f"{first} {second}" for first, second, *_ in COLUMNS], "rows": rows, "won": won}
+    figures |= {"ratios": {name: paired(row, next(iter(rows.values()))) for name, row in rows.items()}}
+    show(figures)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(name: str, make: Callable[[], Way], environment: Alfworld, rounds: Sequence[Sequence[Task]]) -> Measured:
-    """Play all rounds, print the row, and end the processes."""
-    found, others, clock = Measured(name), set(psutil.Process().children()), time.perf_counter()
+def measure(
+    make: Callable[[], Way], environment: Alfworld, rounds: Sequence[Sequence[Task]]
+) -> tuple[list[float], int]:
+    """Play all rounds and end the processes: a row's figures, and how many games were won."""
+    others, clock = set(psutil.Process().children()), time.perf_counter()
     way = make()
     started = [child for child in psutil.Process().children() if child not in others]
+    start, resets, steps, wins = 0.0, Cost(), Cost(), 0
     for number, tasks in enumerate(rounds):
-        timed(found.resets if number else Cost(), started, way.reset, dict(enumerate(tasks)))
+        timed(resets if number else Cost(), started, way.reset, dict(enumerate(tasks)))
         if number == 0:
-            found.start = time.perf_counter() - clock
+            start = time.perf_counter() - clock
         plans = {slot: list(environment.expert(task) or ()) for slot, task in enumerate(tasks)}
         while plans:
-            won = timed(found.steps, started, way.step, {slot: plan.pop(0) for slot, plan in plans.items()})
-            found.won += sum(won.values())
+            won = timed(steps, started, way.step, {slot: plan.pop(0) for slot, plan in plans.items()})
+            wins += sum(won.values())
             plans = {slot: plan for slot, plan in plans.items() if plan and not won[slot]}
-    found.megabytes = sum(child.memory_full_info().pss for child in started) / 2**20
+    megabytes = sum(child.memory_full_info().pss for child in started) / 2**20
     way.close()
-    resets, steps = found.resets, found.steps
-    print(
-        f"{name:<40}{found.start:>7.1f}{resets.rate:>8.1f}{steps.rate:>8.0f}{resets.cpu_each:>9.3f}"
-        f"{steps.cpu_each:>9.4f}{found.megabytes:>8.0f}{f'{found.won}/{sum(map(len, rounds))}':>8}",
-        flush=True,
-    )
-    return found
+    rates = (resets.count / resets.wall, steps.count / steps.wall)
+    return [start, *rates, resets.cpu / resets.count, steps.cpu / steps.count, megabytes], wins
 
 
 def timed(cost: Cost, processes: Sequence[psutil.Process], call: Callable[[Any], Any], requests: Mapping) -> Any:
@@ -206,18 +228,26 @@ def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
     return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
 
 
-def compare(found: Measured, first: Measured) -> None:
-    """How many times the first way's seconds, or memory."""
-    ratios = (
-        (found.start / first.start, 7),
-        (first.resets.rate / found.resets.rate, 8),
-        (first.steps.rate / found.steps.rate, 8),
-        (found.resets.cpu_each / first.resets.cpu_each, 9),
-        (found.steps.cpu_each / first.steps.cpu_each, 9),
-        (found.megabytes / first.megabytes, 8),
-    )
-    shown = "".join(f"{f'× {ratio:.1f}':>{width}}" for ratio, width in ratios)
-    print(f"{found.name:<40}{shown}", flush=True)
+def paired(rows: Sequence[Sequence[float]], first: Sequence[Sequence[float]]) -> list[float]:
+    """Median over repetitions of how many times the first way's cost: for rates, of how many times fewer."""
+    return [
+        median(theirs / ours if column not in RATES else ours / theirs for theirs, ours in zip(*cells, strict=True))
+        for column, cells in enumerate(zip(zip(*rows, strict=True), zip(*first, strict=True), strict=True))
+    ]
+
+
+def show(figures: Mapping[str, Any]) -> None:
+    for line in (0, 1):
+        head = "".join(f"{column[line]:>{column[2]}}" for column in COLUMNS)
+        print(f"{'':<40}{head}{('', 'won')[line]:>9}".rstrip())
+    for name, rows in figures["rows"].items():
+        cells = zip(zip(*rows, strict=True), COLUMNS, strict=True)
+        row = "".join(f"{median(values):>{width}.{digits}f}" for values, (_, _, width, digits) in cells)
+        won = f"{figures['won'][name]}/{figures['played']}"
+        print(f"{name:<40}{row}{won:>9}")
+    for name, ratios in list(figures["ratios"].items())[1:]:
+        row = "".join(f"{f'× {ratio:.1f}':>{column[2]}}" for ratio, column in zip(ratios, COLUMNS, strict=True))
+        print(f"{name:<40}{row}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The WebShop store at size: import, open and search times, and the memory that they take.
 
-    python benchmarks/webshop_search.py [--size 50000] [--queries 500]
+    python benchmarks/webshop_search.py [--size 50000] [--queries 500] [--words 0]
 
 A generated catalogue is written as JSON, imported in a process of its own, and searched with the instructions of
-its goals. Memory is the process's peak; with 1.18 M products in mind, what grows with them is shown apart.
+its goals. Memory is the process's peak. The official catalogue has 1.18 M products with longer texts of many more
+words: ``--size 1180000 --words 100`` stands for it, each description going on with that many invented words, of
+which few are frequent and most are rare (Zipf's law over two million).
 """
 
 from __future__ import annotations
@@ -15,21 +17,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from statistics import quantiles
 
+import numpy as np
+
 from sdar_envs.webshop.catalogue_files import write_files
 from sdar_envs.webshop.catalogue_items import Catalogue
 from sdar_envs.webshop.goals import Goal
+from sdar_envs.webshop.json_files import PRODUCTS
 from sdar_envs.webshop.store import Store
+
+INVENTED = 2_000_000
+"""Words that ``--words`` draws from."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=50_000)
     parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--words", type=int, default=0, help="invented words that each description goes on with")
     parser.add_argument("--import-only", nargs=2, metavar=("SOURCE", "STORE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.import_only:
@@ -39,6 +48,8 @@ def main() -> None:
         source, store = Path(scratch) / "source", Path(scratch) / "store"
         source.mkdir()
         write_files(Catalogue(arguments.size, 0), source)
+        if arguments.words:
+            lengthen(source / f"{PRODUCTS}.json", arguments.words)
         imported = in_own_process(source, store)
         size = sum(file.stat().st_size for file in source.iterdir())
         row("JSON", f"{size / 2**20:,.0f} MiB, {arguments.size:,} products")
@@ -56,6 +67,29 @@ def row(what: str, figure: str) -> None:
 def peak() -> float:
     """MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def lengthen(file: Path, count: int) -> None:
+    """Add ``count`` invented words to each description."""
+    longer = file.with_suffix(".longer")
+    with file.open(encoding="utf-8") as lines, longer.open("w", encoding="utf-8") as out:
+        for line, more in zip(lines, invented(count), strict=False):
+            if line.startswith("{"):
+                record = json.loads(line.rstrip(",\n"))
+                record["full_description"] += f" {more}"
+                line = json.dumps(record) + line[len(line.rstrip(",\n")) :]
+            out.write(line)
+    longer.replace(file)
+
+
+def invented(count: int) -> Iterator[str]:
+    """Texts of ``count`` words; the n-th most frequent word is drawn with a probability near 1 / n."""
+    draw = np.random.default_rng(0)
+    letters = "bcdfghjklmnprstvwz"
+    syllables = [first + second for first in letters for second in "aeiou"]
+    while True:
+        for ranks in np.exp(draw.uniform(0, np.log(INVENTED), (1000, count))).astype(np.int64):
+            yield " ".join("".join(syllables[rank // 90**place % 90] for place in range(4)) for rank in ranks.tolist())
 
 
 def in_own_process(source: Path, store: Path) -> dict[str, float]:

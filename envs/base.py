@@ -98,6 +98,14 @@ class Options(BaseModel):
     hash leaves them out."""
 
 
+class LazyTasks(Sequence[Task]):
+    """Tasks that are made when they are asked for, where a split is too large to make them all."""
+
+    @abstractmethod
+    def holds(self, task_id: str) -> bool:
+        """Whether a task of this id is among them, without making them."""
+
+
 class Environment(ABC):
     """One environment; see the module docstring for its two parts."""
 

@@ -40,7 +40,8 @@ class Finding:
 
 def examine(runs_root: Path) -> list[Finding]:
     """All findings, in the order of the table."""
-    return [*_python(), *_packages(), *_devices(), *_engines(), *_tools(), *_data(), *_room(runs_root)]
+    data = (*_alfworld_games(), *_webshop_store(), *_search_qa_questions())
+    return [*_python(), *_packages(), *_devices(), *_engines(), *_tools(), *data, *_room(runs_root)]
 
 
 def _python() -> Iterator[Finding]:
@@ -92,6 +93,21 @@ def _engines() -> Iterator[Finding]:
     else:
         found = f"alfworld {_installed('alfworld')}, textworld {_installed('textworld')}"
         yield Finding("ALFWorld's engine", "ok", found)
+    for subject, extra, purpose, packages in (
+        ("retrieval server", "retriever", "sdar retriever serve", ("fastapi", "uvicorn")),
+        ("dense retrieval", "dense", "sdar retriever with vectors", ("faiss-cpu",)),
+    ):
+        lacking = [package for package in packages if _installed(package) is None]
+        if lacking:
+            remedy = f"for {purpose}: pip install 'sdar[{extra}]'"
+            yield Finding(subject, "absent", f"without {' and '.join(lacking)}", remedy)
+        else:
+            yield Finding(subject, "ok", ", ".join(f"{package} {_installed(package)}" for package in packages))
+    if find_spec("en_core_web_sm") is not None:
+        yield Finding("WebShop's titles", "ok", "compared by nouns, with en_core_web_sm")
+    else:
+        remedy = "to score as upstream: pip install spacy, python -m spacy download en_core_web_sm"
+        yield Finding("WebShop's titles", "absent", "compared by words, without en_core_web_sm", remedy)
 
 
 def _tools() -> Iterator[Finding]:
@@ -104,7 +120,7 @@ def _tools() -> Iterator[Finding]:
             yield Finding(tool, "absent", "not found", remedy)
 
 
-def _data() -> Iterator[Finding]:
+def _alfworld_games() -> Iterator[Finding]:
     given = os.environ.get("ALFWORLD_DATA")
     folder = user_path(given or "~/.cache/alfworld")
     if (folder / "json_2.1.1").is_dir():
@@ -115,6 +131,54 @@ def _data() -> Iterator[Finding]:
     else:
         remedy = "for the official games: sdar data alfworld --fetch"
         yield Finding("ALFWorld's games", "absent", f"not in {folder}", remedy)
+
+
+def _webshop_store() -> Iterator[Finding]:
+    from sdar_cli.errors import EnvironmentSetupError
+    from sdar_envs.webshop.location import official_folder
+    from sdar_envs.webshop.manifest import MANIFEST
+    from sdar_envs.webshop.store import Store
+
+    subject, folder = "WebShop's store", official_folder(None)
+    try:
+        store = Store.open(folder)
+    except EnvironmentSetupError as error:
+        found = str(error).rpartition(": ")[0]
+        if (folder / MANIFEST).exists():
+            yield Finding(subject, "problem", found, "remove the folder, then sdar data webshop --from FOLDER")
+        elif folder.with_name(f"{folder.name}.draft").is_dir():
+            yield Finding(subject, "absent", found, "run the same sdar data webshop --from FOLDER again")
+        elif os.environ.get("SDAR_WEBSHOP"):
+            remedy = "point SDAR_WEBSHOP at an imported store, or import it there: sdar data webshop --from FOLDER"
+            yield Finding(subject, "problem", f"no store in {folder}", remedy)
+        else:
+            remedy = "for the official products: sdar data webshop --from FOLDER"
+            yield Finding(subject, "absent", f"not in {folder}", remedy)
+    else:
+        yield Finding(subject, "ok", f"{folder}, {len(store):,} products")
+        store.close()
+
+
+def _search_qa_questions() -> Iterator[Finding]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    subject, given = "Search-QA's questions", os.environ.get("SDAR_SEARCH_QA")
+    if not given:
+        remedy = "for the official questions: point it at the folder of train.parquet and test.parquet"
+        yield Finding(subject, "absent", "SDAR_SEARCH_QA is not set", remedy)
+        return
+    folder, counts = user_path(given), []
+    for name in ("train.parquet", "test.parquet"):
+        try:
+            counts.append(pq.read_metadata(folder / name).num_rows)
+        except (pa.ArrowException, OSError) as error:
+            missing = isinstance(error, FileNotFoundError)
+            found = f"no {name} in {folder}" if missing else f"{folder / name} cannot be read"
+            remedy = "point SDAR_SEARCH_QA at the folder that holds it" if missing else "restore it from its source"
+            yield Finding(subject, "problem", found, remedy)
+            return
+    yield Finding(subject, "ok", f"{folder}, {counts[0]:,} to train on and {counts[1]:,} to test")
 
 
 def _room(runs_root: Path) -> Iterator[Finding]:

@@ -48,6 +48,8 @@ for _name in (
     "MLFLOW_RUN_ID",
     "MLFLOW_EXPERIMENT_NAME",
     "ALFWORLD_DATA",
+    "SDAR_WEBSHOP",
+    "SDAR_SEARCH_QA",
     "FORCE_COLOR",
 ):
     os.environ.pop(_name, None)

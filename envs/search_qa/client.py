@@ -56,10 +56,10 @@ class _Refusal(Exception):
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     urls: tuple[str, ...]
-    dialect: Dialect = "queries"
+    dialect: Dialect = "query"
     """Whether a request holds one ``query`` or a list of ``queries`` (of one)."""
     timeout: float = 60.0
-    """Seconds for one try, from the first byte sent to the last received."""
+    """Seconds that a try waits for the server at any point, and that the answer's body may go on arriving."""
     tries: int = 10
     connections: int = 16
     """Most requests under way at once."""
@@ -159,7 +159,7 @@ class RetrievalClient:
         raise AssertionError("tries is at least 1")
 
     def _try(self, url: str, query: str, k: int, seconds: float) -> list[str]:
-        """One request, all of it within ``seconds``."""
+        """One request; ``seconds`` is ``ServerSettings.timeout``, or less."""
         import httpx
 
         request: dict[str, Any] = {"topk": k, "return_scores": True}

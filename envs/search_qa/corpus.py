@@ -40,8 +40,10 @@ class Corpus:
         self._index = Index.open(folder / "bm25")
         try:
             self._offsets = np.load(folder / "offsets.npy", mmap_mode="r", allow_pickle=False)
+            if len(self._offsets) != len(self._index) + 1 or self._offsets[-1] != file.stat().st_size:
+                raise ValueError("index and documents do not go together")
             self._file = os.open(file, os.O_RDONLY)
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise EnvironmentSetupError(f"the corpus in {folder} is damaged ({error}): remove that folder") from error
 
     def __len__(self) -> int:
@@ -78,13 +80,18 @@ def index_corpus(file: Path, folder: Path, progress: Progress | None = None) -> 
         os.fsync(out.fileno())
 
 
-def open_corpus(file: Path, progress: Progress | None = None) -> Corpus:
-    """A user's own corpus, indexed in the cache when it is new or has changed."""
+def indexed(file: Path, progress: Progress | None = None) -> Path:
+    """The folder in the cache with the index of a user's own corpus, made when the file is new or has changed."""
     folder = _home(file)
     if not folder.is_dir():
         with drafted(folder) as draft:
             index_corpus(file, draft, progress)
-    return Corpus(file, folder)
+    return folder
+
+
+def open_corpus(file: Path) -> Corpus:
+    """A user's own corpus, indexed first where it is not."""
+    return Corpus(file, indexed(file))
 
 
 def _home(file: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import ClassVar
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.base import Action, Environment, History, Invalid, Message, Observation, Step, Task
 from sdar_envs.search_qa import names, official, prompts
-from sdar_envs.search_qa.corpus import Progress
+from sdar_envs.search_qa.corpus import Progress, indexed
 from sdar_envs.search_qa.generated import World, generate
 from sdar_envs.search_qa.options import SearchQaOptions
 from sdar_envs.search_qa.parsing import REASONS, parse_response, read_action, tagged, write_action
@@ -50,9 +50,12 @@ class SearchQa(Environment):
         self._searches = 0
 
     def prepare(self, workers: int = 1, progress: Progress | None = None) -> None:
-        """Write and index the generated corpus, if it is to be searched here and is not there."""
-        if isinstance(self.options.source, World):
-            generate(self.options.source, progress)
+        """Index what is to be searched here, if that is not done; a generated corpus is written first."""
+        source = self.options.source
+        if isinstance(source, World):
+            generate(source, progress)
+        elif isinstance(source, Path):
+            indexed(source, progress)
 
     def check(self) -> None:
         """Open what is searched: EnvironmentSetupError when no server answers, or a corpus is malformed."""

@@ -173,4 +173,6 @@ def _text(value: Any, path: str, file: Path, row: int) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return " ".join((str(error).splitlines() or [type(error).__name__])[0].split())[:160]
+    """Arrow quotes what it met, whatever bytes they are."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in line).split())[:160]

@@ -37,10 +37,11 @@ class SearchQaOptions(Options):
     """Documents that a search returns."""
     max_searches: Annotated[int, Field(ge=1)] = 3
     """Searches in an episode; one more is not made, and ends it."""
-    dialect: Literal["query", "queries"] = "queries"
-    """Of the servers: one query in a request, or a list."""
+    dialect: Literal["query", "queries"] = "query"
+    """Of the servers: one query in a request, as the released scripts ask, or a list, as Search-R1's own server
+    wants."""
     timeout: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds for one try."""
+    """Seconds for one try; ``ServerSettings`` says of what."""
     tries: Annotated[int, Field(ge=1)] = 10
     """For one search, before the episode is given up."""
     connections: Annotated[int, Field(ge=1)] = 16

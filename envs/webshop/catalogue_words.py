@@ -1,8 +1,8 @@
 """The words of the generated catalogue: seven families, what is sold in each, and how it is spoken of.
 
 Few words on purpose: a catalogue of 500 products has no more than about 500 in its titles, attributes, options
-and instructions, so that a word-level model can read it. A product's kind and attributes name its family: no
-word here belongs to the keywords of another one (``families.py``).
+and instructions, so that a word-level model can read it. A product's kind names its family (``families.py``);
+an attribute may hold a keyword of another ("cable knit", "green tea").
 """
 
 from __future__ import annotations

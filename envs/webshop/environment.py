@@ -166,8 +166,7 @@ class Webshop(Environment):
         yield from brief.PHRASES
         for split in ("train", "test"):
             yield from (prompts.brief_goal(task.goal) for task in self.tasks(split))
-        for goal in self.store.goals(self.options.goals):
-            yield brief.product_words(self.store.product(goal.asin))
+        yield from map(brief.product_words, self.store.products())
 
 
 @lru_cache(maxsize=4)

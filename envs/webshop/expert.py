@@ -24,8 +24,6 @@ PAGES = 2
 """Pages of results that are read where no title has all words."""
 
 _WORD = re.compile(r"[^\W_]+")
-_JOINING = frozenset(("a", "an", "and", "for", "in", "of", "or", "the", "with"))
-"""Words of a sentence that no title needs."""
 
 
 def plan(store: Store, goal: Goal, *, numbered: bool) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from sdar_envs.webshop.product import Product, unit_draw
 
-KINDS = ("synthetic", "human")
 NO_LIMIT = 1_000_000.0
 """The limit of a goal whose product is too dear for one; its sentence names no price."""
 PRICE_LIMITS = tuple(10.0 * step for step in range(1, 100))

@@ -19,15 +19,16 @@ from typing import Any, overload
 import numpy as np
 
 from sdar_cli.errors import EnvironmentSetupError
-from sdar_envs.base import Task
+from sdar_envs.base import LazyTasks, Task
 from sdar_envs.webshop.families import family
 from sdar_envs.webshop.goals import Goal
+from sdar_envs.webshop.stored_goals import StoredGoals
 
 SHUFFLE, OTHER_SHUFFLE = 0, 1
 """Seeds; the second is the legacy split's training side."""
 
 
-class GoalTasks(Sequence[Task]):
+class GoalTasks(LazyTasks):
     """The tasks of some goals of a store, each made when it is asked for: there may be millions."""
 
     def __init__(self, goals: Sequence[Goal], indices: np.ndarray) -> None:
@@ -44,6 +45,11 @@ class GoalTasks(Sequence[Task]):
         if isinstance(index, slice):
             return GoalTasks(self._goals, self._indices[index])
         return task_of(self._goals[int(self._indices[index])])
+
+    def holds(self, task_id: str) -> bool:
+        assert isinstance(self._goals, StoredGoals)
+        number = self._goals.number(task_id)
+        return number is not None and bool(np.any(self._indices == number))
 
 
 def task_of(goal: Goal) -> Task:

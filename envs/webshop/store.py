@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.bm25 import Index
-from sdar_envs.webshop.goals import Goal
 from sdar_envs.webshop.manifest import DATABASE, INDEX, Digest, read_manifest
 from sdar_envs.webshop.product import Product, from_json
-from sdar_envs.webshop.stored_goals import HumanGoals, SyntheticGoals
+from sdar_envs.webshop.stored_goals import HumanGoals, StoredGoals, SyntheticGoals
 
 KEPT = 1024
 """Products kept in memory."""
@@ -53,6 +52,11 @@ class Store:
             raise KeyError(asin)
         return from_json(row[0])
 
+    def products(self) -> Iterator[Product]:
+        """All products, in the order in which they were imported."""
+        for (content,) in self.database.execute("SELECT content FROM products ORDER BY number"):
+            yield from_json(content)
+
     def search(self, query: str, k: int = 50) -> list[str]:
         """The asins of the ``k`` products that fit best, best first; none for words that no product has."""
         numbers = [hit.document for hit in self._index.search(query, k)]
@@ -63,7 +67,7 @@ class Store:
     def __len__(self) -> int:
         return self.manifest.counts["products"]
 
-    def goals(self, kind: Literal["synthetic", "human"] = "synthetic") -> Sequence[Goal]:
+    def goals(self, kind: Literal["synthetic", "human"] = "synthetic") -> StoredGoals:
         """All goals of a kind in a fixed order, each read when it is asked for."""
         if kind == "human":
             return HumanGoals(self.database, self.manifest.counts["human_goals"])

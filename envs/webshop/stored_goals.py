@@ -35,6 +35,10 @@ class StoredGoals(Sequence[Goal]):
     def _goal(self, number: int) -> Goal:
         """The goal with this number, from 0 to the count less one."""
 
+    @abstractmethod
+    def number(self, goal_id: str) -> int | None:
+        """The number of the goal with this id; None where there is none. No goal is made for it."""
+
 
 class SyntheticGoals(StoredGoals):
     def _goal(self, number: int) -> Goal:
@@ -45,6 +49,15 @@ class SyntheticGoals(StoredGoals):
             (number,),
         ).fetchone()
         return synthetic_goal(from_json(content), number - start)
+
+    def number(self, goal_id: str) -> int | None:
+        asin, _, choice = goal_id.rpartition("/")
+        row = self._database.execute(
+            "SELECT start, content FROM synthetic JOIN products ON product = products.number WHERE asin = ?", (asin,)
+        ).fetchone()
+        if row is None or not _is_number(choice) or int(choice) >= count_synthetic(from_json(row[1])):
+            return None
+        return int(row[0]) + int(choice)
 
     def __iter__(self) -> Iterator[Goal]:
         rows = self._database.execute(
@@ -62,8 +75,23 @@ class HumanGoals(StoredGoals):
     def _goal(self, number: int) -> Goal:
         return _written(self._database.execute(f"{self._ROWS} WHERE human.number = ?", (number,)).fetchone())
 
+    def number(self, goal_id: str) -> int | None:
+        asin, _, place = goal_id.rpartition("/human-")
+        if not _is_number(place):
+            return None
+        row = self._database.execute(
+            "SELECT human.number FROM human JOIN products ON product = products.number WHERE asin = ? AND place = ?",
+            (asin, int(place)),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
     def __iter__(self) -> Iterator[Goal]:
         return map(_written, self._database.execute(f"{self._ROWS} ORDER BY human.number"))
+
+
+def _is_number(text: str) -> bool:
+    """Whether it is a number as ids hold it, short enough for the database."""
+    return text.isascii() and text.isdigit() and len(text) < 10 and text == str(int(text))
 
 
 def _written(row: tuple[int, str, str]) -> Goal:

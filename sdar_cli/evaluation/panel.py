@@ -18,7 +18,7 @@ from typing import Any, Self
 from sdar_cli.errors import PanelError
 from sdar_cli.evaluation import panel_format
 from sdar_cli.evaluation.files import digest
-from sdar_envs.base import Environment, Options, Task
+from sdar_envs.base import Environment, LazyTasks, Options, Task
 
 
 def task_options(options: Options) -> dict[str, Any]:
@@ -127,8 +127,8 @@ class Panel:
 
     def check_disjoint(self, train_tasks: Iterable[Task]) -> None:
         """Raises PanelError when a task of the panel is among the training tasks."""
-        train = {task.id for task in train_tasks}
-        shared = [task_id for task_id in self.task_ids if task_id in train]
+        trained = train_tasks.holds if isinstance(train_tasks, LazyTasks) else {t.id for t in train_tasks}.__contains__
+        shared = [task_id for task_id in self.task_ids if trained(task_id)]
         if shared:
             raise PanelError(
                 f"{len(shared)} of {len(self)} tasks of the panel are training tasks, for example "

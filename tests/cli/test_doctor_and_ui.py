@@ -37,6 +37,81 @@ def test_a_problem_has_a_remedy_and_exit_code_1(
     assert "3 to mend" in captured.err
 
 
+def look(subject: str) -> checkup.Finding:
+    (finding,) = [finding for finding in checkup.examine(Path.cwd()) if finding.subject == subject]
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("subject", "package", "extra"),
+    [
+        ("retrieval server", "uvicorn", "sdar[retriever]"),
+        ("dense retrieval", "faiss-cpu", "sdar[dense]"),
+        ("ALFWorld's engine", "textworld", "sdar[alfworld]"),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named(
+    subject: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = checkup._installed
+    monkeypatch.setattr(checkup, "_installed", lambda name: None if name == package else installed(name))
+    finding = look(subject)
+    assert (finding.verdict, finding.found) == ("absent", f"without {package}")
+    assert f"pip install '{extra}'" in finding.remedy
+    monkeypatch.setattr(checkup, "_installed", lambda name: "1.2.3")
+    assert look(subject).verdict == "ok" and f"{package} 1.2.3" in look(subject).found
+
+
+def test_webshops_store_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sdar_envs.webshop.catalogue import generate
+    from sdar_envs.webshop.catalogue_items import Catalogue
+
+    monkeypatch.setenv("SDAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SDAR_WEBSHOP", raising=False)
+    official = tmp_path / "cache" / "webshop" / "official"
+    assert look("WebShop's store").verdict == "absent" and str(official) in look("WebShop's store").found
+    assert not official.parent.exists(), "looking must not write"
+    monkeypatch.setenv("SDAR_WEBSHOP", str(tmp_path / "nowhere"))
+    finding = look("WebShop's store")
+    assert (finding.verdict, finding.found) == ("problem", f"no store in {tmp_path / 'nowhere'}")
+    (tmp_path / "nowhere.draft").mkdir()
+    finding = look("WebShop's store")
+    assert finding.verdict == "absent" and "was not finished" in finding.found and "again" in finding.remedy
+
+    catalogue = Catalogue(size=40, seed=0)
+    generate(catalogue)
+    monkeypatch.setenv("SDAR_WEBSHOP", str(catalogue.folder))
+    finding = look("WebShop's store")
+    assert (finding.verdict, finding.found) == ("ok", f"{catalogue.folder}, 40 products")
+    for damage in (catalogue.folder / "store.sqlite", next((catalogue.folder / "index").glob("*.npy"))):
+        whole = damage.read_bytes()
+        damage.write_bytes(whole[:-1])
+        finding = look("WebShop's store")
+        assert finding.verdict == "problem" and str(damage) in finding.found, damage
+        assert finding.remedy == "remove the folder, then sdar data webshop --from FOLDER"
+        damage.write_bytes(whole)
+    assert look("WebShop's store").verdict == "ok"
+
+
+def test_search_qas_questions_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.delenv("SDAR_SEARCH_QA", raising=False)
+    assert look("Search-QA's questions").verdict == "absent"
+    monkeypatch.setenv("SDAR_SEARCH_QA", str(tmp_path))
+    pq.write_table(pa.table({"question": ["who?"] * 1200}), tmp_path / "train.parquet")
+    finding = look("Search-QA's questions")
+    assert (finding.verdict, finding.found) == ("problem", f"no test.parquet in {tmp_path}")
+    pq.write_table(pa.table({"question": ["who?"] * 7}), tmp_path / "test.parquet")
+    finding = look("Search-QA's questions")
+    assert (finding.verdict, finding.found) == ("ok", f"{tmp_path}, 1,200 to train on and 7 to test")
+    (tmp_path / "test.parquet").write_bytes((tmp_path / "test.parquet").read_bytes()[:-1])
+    finding = look("Search-QA's questions")
+    assert (finding.verdict, finding.remedy) == ("problem", "restore it from its source")
+    assert finding.found == f"{tmp_path / 'test.parquet'} cannot be read"
+
+
 @pytest.mark.parametrize(
     ("version", "number"), [("2.13.0+cpu", (2, 13, 0)), ("5.18.0rc1", (5, 18)), ("1.16", (1, 16)), ("x", ())]
 )

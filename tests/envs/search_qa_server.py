@@ -1,14 +1,18 @@
-"""A retrieval server on 127.0.0.1 that misbehaves as it is told, for the tests of Search-QA's client."""
+"""A retrieval server on 127.0.0.1 that misbehaves as it is told, for the tests of Search-QA."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+Mood = str | int | bytes | None
+"""``drop`` (close the connection), ``half`` (announce more than is sent), ``hang`` (answer when ``release`` is set),
+``drip`` (a byte at a time, for ever), a status, the bytes of an answer with status 200; None: answer well."""
 
 
 def good(*contents: str) -> bytes:
@@ -19,19 +23,20 @@ def good(*contents: str) -> bytes:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers each POST as the next of ``plan`` says, and well when the plan is empty.
+    """Answers each POST as the next of ``plan`` says and, when that is empty, as ``mood`` does.
 
-    A plan's entry is ``drop`` (close the connection), ``half`` (announce more than is sent), ``hang`` (answer when
-    ``release`` is set), ``drip`` (a byte at a time, for ever), a status, or the bytes of an answer with status 200.
+    ``mood`` gets the query and how often it was asked before, so that an answer does not depend on who comes first.
     """
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self) -> None:
+    def __init__(self, documents: Callable[[str], list[str]], mood: Callable[[str, int], Mood]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.plan: deque[str | int | bytes] = deque()
+        self.documents, self.mood = documents, mood
+        self.plan: deque[Mood] = deque()
         self.seen: list[dict[str, Any]] = []
+        self.asked: Counter[str] = Counter()
         self.release = threading.Event()
         self.together = self.most_together = 0
         self.lock = threading.Lock()
@@ -51,18 +56,20 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server = self.server
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        query = body["query"] if "query" in body else body["queries"][0]
         with server.lock:
             server.together += 1
             server.most_together = max(server.most_together, server.together)
             server.seen.append(body | {"path": self.path})
-            step = server.plan.popleft() if server.plan else None
+            step = server.plan.popleft() if server.plan else server.mood(query, server.asked[query])
+            server.asked[query] += 1
         try:
-            self._answer(step, body)
+            self._answer(step, query)
         finally:
             with server.lock:
                 server.together -= 1
 
-    def _answer(self, step: str | int | bytes | None, body: dict[str, Any]) -> None:
+    def _answer(self, step: Mood, query: str) -> None:
         if step == "drop":
             self.close_connection = True
             return
@@ -80,8 +87,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b" ")
             self.close_connection = True
             return
-        query = body["query"] if "query" in body else body["queries"][0]
-        self._send(200, step if isinstance(step, bytes) else good(f"about {query}"))
+        self._send(200, step if isinstance(step, bytes) else good(*self.server.documents(query)))
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -94,8 +100,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    server = Server()
+def serving(
+    documents: Callable[[str], list[str]] = lambda query: [f"about {query}"],
+    mood: Callable[[str, int], Mood] = lambda query, before: None,
+) -> Iterator[Server]:
+    server = Server(documents, mood)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

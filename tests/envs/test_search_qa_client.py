@@ -270,7 +270,7 @@ def test_an_answer_is_kept_for_its_query_and_number_of_documents(monkeypatch: py
     asked = []
 
     def handler(request: httpx.Request) -> httpx.Response:
-        asked.append(json.loads(request.content)["queries"][0])
+        asked.append(json.loads(request.content)["query"])
         return httpx.Response(200, content=good(f"{len(asked)}", "x", "y"))
 
     client = make(handler)

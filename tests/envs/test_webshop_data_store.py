@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from webshop_files import imported, record
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_envs.webshop.catalogue import generate
 from sdar_envs.webshop.catalogue_items import Catalogue
 from sdar_envs.webshop.location import official_folder, store_folder
 from sdar_envs.webshop.store import Store
@@ -127,3 +128,16 @@ def test_where_a_store_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert store_folder(options) == Catalogue(70, 3).folder
     assert store_folder(options).parent == tmp_path / "webshop"
     assert len({Catalogue(size, seed).folder for size in (70, 71) for seed in (3, 4)}) == 4
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "human"])
+def test_a_goal_is_known_by_its_id(kind: Literal["synthetic", "human"]) -> None:
+    store = Store.open(generate(Catalogue(40, 5)))
+    goals = store.goals(kind)
+    assert [goals.number(goal.id) for goal in goals] == list(range(len(goals)))
+    last = goals[-1]
+    for unknown in ("", "x", last.asin, f"{last.asin}/", f"{last.asin}/00", f"{last.asin}/{'9' * 30}"):
+        assert goals.number(unknown) is None
+    for unknown in (f"{last.asin}/human-9999", f"{last.asin}/human-٣", "B000000000/0", "B000000000/human-0"):
+        assert goals.number(unknown) is None
+    store.close()

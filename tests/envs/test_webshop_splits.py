@@ -11,11 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from webshop_shelf import goal, product
 
-from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.errors import EnvironmentSetupError, PanelError
+from sdar_cli.evaluation.panel import Panel
 from sdar_envs.base import Task
+from sdar_envs.webshop.catalogue import generate
+from sdar_envs.webshop.catalogue_items import Catalogue
 from sdar_envs.webshop.families import FAMILIES, KEYWORDS, family
 from sdar_envs.webshop.goals import Goal, synthetic_goals
 from sdar_envs.webshop.splits import GoalTasks, fixed_splits, goal_of, legacy_splits, task_of
+from sdar_envs.webshop.store import Store
 
 
 class Counted(Sequence[Goal]):
@@ -169,3 +173,22 @@ def test_every_text_has_a_family(text: str) -> None:
 
 def test_numpys_frozen_generator_is_what_it_was() -> None:
     assert np.random.RandomState(0).permutation(10).tolist() == [2, 8, 4, 9, 1, 6, 7, 3, 0, 5]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_splits_know_their_tasks_by_id(legacy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.open(generate(Catalogue(40, 5)))
+    splits = (legacy_splits if legacy else fixed_splits)(store.goals(), 30, 60)
+    ids = {name: [task.id for task in tasks] for name, tasks in splits.items()}
+    every = [goal.id for goal in store.goals()]
+    monkeypatch.setattr(type(store.goals()), "__getitem__", None)
+    for name, tasks in splits.items():
+        assert {goal for goal in every if tasks.holds(goal)} == set(ids[name])
+        assert not tasks.holds("nothing/0")
+    panel = Panel("webshop", "", "test", 0, tuple(ids["test"]))
+    if legacy:
+        with pytest.raises(PanelError, match="tasks of the panel are training tasks"):
+            panel.check_disjoint(splits["train"])
+    else:
+        panel.check_disjoint(splits["train"])
+    store.close()

@@ -1,0 +1,322 @@
+"""The official questions: read as they are, and every kind of damage said in one sentence with file and place."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from search_qa_files import SOURCES, question, seven, spoil, table, write
+
+from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.evaluation.result import EpisodeRecord, Summary
+from sdar_envs.search_qa import official
+from sdar_envs.search_qa.environment import SearchQa, SearchQaOptions
+from sdar_envs.search_qa.official import read_tasks
+
+Rows = list[dict[str, Any]]
+
+
+def read(folder: Path, split: str = "test") -> list[Any]:
+    return read_tasks(str(folder), split)
+
+
+# --- as they are ---
+
+
+def test_seven_data_sets_are_read_in_the_files_order(tmp_path: Path) -> None:
+    write(tmp_path / "test.parquet", seven())
+    tasks = SearchQa(SearchQaOptions(data=str(tmp_path))).tasks("test")
+    assert [(task.id, task.task_type) for task in tasks] == [
+        (f"test/{source}-{number}", source) for source in SOURCES for number in range(2)
+    ]
+    assert tasks[3].goal == "Who rang bell 1 of triviaqa?"
+    assert tasks[3].data == {"targets": ("Answer 1", "another")}
+    assert SearchQa(SearchQaOptions(data=str(tmp_path))).expert(tasks[0]) is None
+
+
+def test_the_folder_is_found_by_the_variable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "train.parquet", seven(1))
+    monkeypatch.setenv("SDAR_SEARCH_QA", str(tmp_path))
+    assert len(read_tasks(None, "train")) == 7
+    monkeypatch.delenv("SDAR_SEARCH_QA")
+    with pytest.raises(
+        EnvironmentSetupError, match=r"no folder of official Search-QA questions is named: set .*--data"
+    ):
+        read_tasks(None, "train")
+
+
+def as_string(rows: Rows) -> pa.Table:
+    return table([question(n, target="Ann") for n in range(len(rows))])
+
+
+def as_bare_string(rows: Rows) -> pa.Table:
+    return table([row | {"env_kwargs": row["env_kwargs"] | {"ground_truth": "Ann"}} for row in rows])
+
+
+def as_numpy(rows: Rows) -> pa.Table:
+    return table([question(n, target=np.array(["Ann", "Bo"], dtype=object)) for n in range(len(rows))])
+
+
+def as_pandas(rows: Rows) -> pa.Table:
+    """As a data frame whose cells are arrays writes it."""
+    frame = table(rows).to_pandas()
+    assert isinstance(frame["env_kwargs"][0]["ground_truth"]["target"], np.ndarray)
+    return pa.Table.from_pandas(frame)
+
+
+def with_large_types(rows: Rows) -> pa.Table:
+    kwargs = pa.struct(
+        {
+            "ground_truth": pa.struct({"target": pa.large_list(pa.large_string())}),
+            "question": pa.large_string(),
+            "data_source": pa.large_string(),
+        }
+    )
+    return pa.table({"env_kwargs": pa.array([row["env_kwargs"] for row in rows], kwargs)})
+
+
+VALID: dict[str, tuple[Callable[[Rows], Any], tuple[str, ...]]] = {
+    "a list": (lambda rows: rows, ("Answer 0", "another")),
+    "a string": (as_string, ("Ann",)),
+    "a string in place of the struct": (as_bare_string, ("Ann",)),
+    "an array": (as_numpy, ("Ann", "Bo")),
+    "a data frame": (as_pandas, ("Answer 0", "another")),
+    "large types": (with_large_types, ("Answer 0", "another")),
+    "blank ones and nulls among them": (
+        lambda rows: [question(n, target=["", "Ann", None, " "]) for n in range(len(rows))],
+        ("Ann",),
+    ),
+    "further columns": (
+        lambda rows: [row | {"more": n, "prompt2": "x"} for n, row in enumerate(rows)],
+        ("Answer 0", "another"),
+    ),
+    "only what is read": (
+        lambda rows: [{"env_kwargs": row["env_kwargs"]} for row in rows],
+        ("Answer 0", "another"),
+    ),
+    "compressed otherwise": (lambda rows: rows, ("Answer 0", "another")),
+}
+
+
+@pytest.mark.parametrize("case", VALID)
+def test_what_targets_and_columns_may_look_like(tmp_path: Path, case: str) -> None:
+    change, targets = VALID[case]
+    content = change([question(number) for number in range(7)])
+    file = write(tmp_path / "test.parquet", content)
+    if case == "compressed otherwise":
+        pq.write_table(table(content), file, compression="zstd", use_dictionary=False, version="1.0")
+    tasks = read(tmp_path)
+    assert len(tasks) == 7
+    assert (tasks[0].task_type, tasks[0].data["targets"]) == ("nq", targets)
+    assert all(type(target) is str for task in tasks for target in task.data["targets"])
+
+
+def test_the_data_source_is_the_type_in_lower_case_also_an_unknown_one(tmp_path: Path) -> None:
+    rows = [question(0, "NQ"), question(1, "searchR1_PopQA"), question(2, "MyOwn "), question(3, "searchr1_")]
+    write(tmp_path / "test.parquet", rows)
+    assert [task.task_type for task in read(tmp_path)] == ["nq", "popqa", "myown", "searchr1_"]
+    for row in rows:
+        del row["env_kwargs"]["data_source"]
+    write(tmp_path / "test.parquet", rows)
+    assert [task.task_type for task in read(tmp_path)] == ["nq", "searchr1_popqa", "myown", "searchr1_"], (
+        "the outer one"
+    )
+
+
+def test_ids_are_unique_and_do_not_move_when_rows_do(tmp_path: Path) -> None:
+    rows = seven(2)
+    write(tmp_path / "test.parquet", rows[3:])
+    few = {task.id: task.goal for task in read(tmp_path)}
+    write(tmp_path / "test.parquet", rows)
+    many = {task.id: task.goal for task in read(tmp_path)}
+    assert few.items() <= many.items() and len(many) == 14
+    double = [question(0), question(0), question(1) | {"extra_info": {"index": None}}]
+    write(tmp_path / "test.parquet", double)
+    assert [task.id for task in read(tmp_path)] == ["test/nq-0", "test/nq-row-1", "test/nq-row-2"]
+    for row in double:
+        del row["extra_info"]
+    write(tmp_path / "test.parquet", double)
+    assert [task.id for task in read(tmp_path)] == [f"test/nq-row-{number}" for number in range(3)]
+
+
+def test_both_means_are_over_the_types_of_the_files(tmp_path: Path) -> None:
+    write(tmp_path / "test.parquet", seven(4))
+    wins = {source: share for share, source in enumerate(SOURCES)}  # of 4: 0, 1, 2, 3, 4, 4, 4
+    records = [
+        EpisodeRecord(task.id, task.task_type, int(task.id[-1]) < wins[task.task_type], 0.0, 0.0, 1, 1, 1, 0, "failure")
+        for task in read(tmp_path)
+    ]
+    means = Summary.of(records, means=SearchQa.means).means
+    assert {name: mean.estimate for name, mean in means.items()} == {
+        "mean of seven": pytest.approx((0 + 1 + 2 + 3 + 4 + 4 + 4) / 28),
+        "mean without bamboogle": pytest.approx((0 + 1 + 2 + 3 + 4 + 4) / 24),
+    }
+    some = Summary.of([record for record in records if record.task_type != "bamboogle"], means=SearchQa.means).means
+    assert set(some) == {"mean without bamboogle"}
+
+
+def test_only_the_columns_that_are_needed_are_read(tmp_path: Path) -> None:
+    """Another column's pages may be damaged."""
+    file = write(tmp_path / "test.parquet", seven())
+    spoil(file, "ability", 1)
+    assert len(read(tmp_path)) == 14
+    with pytest.raises((pa.ArrowException, OSError)):
+        pq.read_table(file)
+
+
+def test_progress_is_told_batch_by_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(official, "ROWS", 5)
+    write(tmp_path / "test.parquet", seven())
+    reports: list[tuple[int, int]] = []
+    read_tasks(str(tmp_path), "test", lambda *report: reports.append(report))
+    assert reports == [(5, 14), (10, 14), (14, 14)]
+
+
+# --- damage ---
+
+
+def changed(**columns: Any) -> Callable[[Rows], Rows]:
+    """Row 8 with other values, by dotted path with two underscores for a dot; a callable gets the old one."""
+
+    def change(rows: Rows) -> Rows:
+        for path, value in columns.items():
+            *outer, last = path.split("__")
+            inside = rows[8]
+            for name in outer:
+                inside = inside[name]
+            inside[last] = value
+        return rows
+
+    return change
+
+
+def without(path: str) -> Callable[[Rows], Rows]:
+    def change(rows: Rows) -> Rows:
+        *outer, last = path.split(".")
+        for row in rows:
+            for name in outer:
+                row = row[name]
+            del row[last]
+        return rows
+
+    return change
+
+
+def everywhere(path: str, value: Any) -> Callable[[Rows], Rows]:
+    def change(rows: Rows) -> Rows:
+        *outer, last = path.split(".")
+        for row in rows:
+            for name in outer:
+                row = row[name]
+            row[last] = value
+        return rows
+
+    return change
+
+
+def no_source(rows: Rows) -> Rows:
+    return without("data_source")(without("env_kwargs.data_source")(rows))
+
+
+IN_ROWS: dict[str, tuple[Callable[[Rows], Rows], str]] = {
+    "no env_kwargs": (without("env_kwargs"), " has no column env_kwargs.question: "),
+    "no question": (without("env_kwargs.question"), " has no column env_kwargs.question: "),
+    "no ground truth": (without("env_kwargs.ground_truth"), " has no column env_kwargs.ground_truth: "),
+    "no data source": (no_source, " has no column data_source: "),
+    "kwargs as text": (everywhere("env_kwargs", "{}"), " has no column env_kwargs.question: "),
+    "a question of numbers": (
+        everywhere("env_kwargs.question", 3),
+        ": the column env_kwargs.question holds int64, not text: ",
+    ),
+    "targets of numbers": (
+        everywhere("env_kwargs.ground_truth.target", [3]),
+        ": the column env_kwargs.ground_truth.target holds int64, not text: ",
+    ),
+    "a ground truth of other keys": (
+        everywhere("env_kwargs.ground_truth", {"answers": ["x"]}),
+        ": the column env_kwargs.ground_truth holds struct<answers: list<element: string>>, not text: ",
+    ),
+    "a data source of numbers": (
+        everywhere("env_kwargs.data_source", 1.5),
+        ": the column env_kwargs.data_source holds double, not text: ",
+    ),
+    "questions of nothing": (everywhere("env_kwargs.question", None), ": row 0 has no text in env_kwargs.question: "),
+    "one null question": (changed(env_kwargs__question=None), ": row 8 has no text in env_kwargs.question: "),
+    "one blank question": (changed(env_kwargs__question=" \n"), ": row 8 has no text in env_kwargs.question: "),
+    "one row of nothing": (changed(env_kwargs=None), ": row 8 has no text in env_kwargs.question: "),
+    "one null source": (changed(env_kwargs__data_source=None), ": row 8 has no text in data_source: "),
+    "one target of nothing": (
+        changed(env_kwargs__ground_truth=None),
+        ": row 8 has no golden answer under env_kwargs.ground_truth: ",
+    ),
+    "one empty list": (
+        changed(env_kwargs__ground_truth={"target": []}),
+        ": row 8 has no golden answer under env_kwargs.ground_truth: ",
+    ),
+    "one list of blanks": (
+        changed(env_kwargs__ground_truth={"target": ["", "  ", None]}),
+        ": row 8 has no golden answer under env_kwargs.ground_truth: ",
+    ),
+}
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: -file.stat().st_size // 3])
+
+
+def spoilt(file: Path) -> None:
+    spoil(file, "env_kwargs.question", 2)
+
+
+IN_BYTES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "missing": (Path.unlink, " is not there: "),
+    "cut short": (cut, " is no parquet file, or is cut short ("),
+    "empty": (lambda file: file.write_bytes(b""), " is no parquet file, or is cut short ("),
+    "another format": (
+        lambda file: file.write_text('{"question": 1}\n' * 99),
+        " is no parquet file, or is cut short (",
+    ),
+    "pages overwritten": (spoilt, " is damaged after row 10 of 14 ("),
+}
+
+
+def refused(folder: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(official, "ROWS", 5)
+    with pytest.raises(EnvironmentSetupError) as caught:
+        read(folder)
+    message = str(caught.value)
+    assert message.startswith(f"{folder / 'test.parquet'}{where}"), message
+    assert message.isprintable() and len(message) < 600
+    assert message.rpartition(": ")[2].split()[0] in ("restore", "give", "name"), "it ends with the remedy"
+
+
+@pytest.mark.parametrize("damage", IN_ROWS)
+def test_a_malformed_table_is_refused(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    change, where = IN_ROWS[damage]
+    write(tmp_path / "test.parquet", change(seven()))
+    refused(tmp_path, where, monkeypatch)
+    write(tmp_path / "test.parquet", seven())
+    assert len(read(tmp_path)) == 14, "the control"
+
+
+@pytest.mark.parametrize("damage", IN_BYTES)
+def test_a_damaged_file_is_refused(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    change, where = IN_BYTES[damage]
+    change(write(tmp_path / "test.parquet", seven()))
+    refused(tmp_path, where, monkeypatch)
+    write(tmp_path / "test.parquet", seven())
+    assert len(read(tmp_path)) == 14, "the control"
+
+
+def test_a_folder_in_the_files_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test.parquet").mkdir()
+    refused(tmp_path, " is not there: ", monkeypatch)
