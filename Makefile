@@ -37,8 +37,13 @@ verify: $(VENV)/.stamp-dev
 	$(PROOF)/step.py --repeats 7 --json benchmarks/results/step.json
 	$(PROOF)/kills.py | tee benchmarks/results/kills.txt
 	$(PROOF)/alfworld_engine.py
+	$(PROOF)/alfworld_pool.py --json benchmarks/results/alfworld-pool.json
+	$(PROOF)/webshop_search.py | tee benchmarks/results/webshop-search.txt
+	$(PROOF)/webshop_step.py | tee benchmarks/results/webshop-step.txt
 	$(PROOF)/seeds.py --recipe quickstart --methods sdar grpo --seeds 0 1 2 3 4
 	$(PROOF)/seeds.py --recipe alfworld-tiny --methods sdar --seeds 0 1 2
+	$(PROOF)/seeds.py --recipe webshop-tiny --methods sdar --seeds 0 1 2
+	$(PROOF)/seeds.py --recipe search-qa-tiny --methods sdar --seeds 0 1 2
 	$(PROOF)/claims.py --jobs $(JOBS)
 
 clean:

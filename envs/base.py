@@ -127,6 +127,12 @@ class Environment(ABC):
     def prepare(self, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> None:
         """Make or fetch what the tasks need, once, in a place that lasts; ``progress`` gets (done, total)."""
 
+    def check(self) -> None:
+        """Look for what episodes need beside their tasks, such as a server, before a model is loaded for them.
+
+        Raises EnvironmentSetupError where it is not there.
+        """
+
     @abstractmethod
     def tasks(self, split: str) -> Sequence[Task]:
         """All tasks of a split, in a fixed order. Splits are disjoint."""

@@ -63,7 +63,8 @@ class Workshop:
         self.environment.close()
 
     def prepare(self, listener: Listener) -> None:
-        """Let the environment make what its tasks need, with progress shown where that takes a while."""
+        """Let the environment make what its tasks need, with progress shown where that takes a while, and look for
+        what its episodes need."""
         shown = False
 
         def progress(done: int, total: int) -> None:
@@ -74,6 +75,7 @@ class Workshop:
             listener.advance(done, total)
 
         self.environment.prepare(self.recipe.environment.workers, progress)
+        self.environment.check()
 
     def panel(self) -> Panel:
         """The recipe's panel: its file, or drawn from its split; never a training task."""

@@ -138,11 +138,17 @@ def test_a_bad_server_costs_tries_and_single_episodes_never_the_run(
     assert len(again) > len(ways) and min(again) >= 2, "each was tried again"
 
 
-def test_no_server_is_one_sentence(sdar: Sdar, model: Path) -> None:
+@pytest.mark.parametrize("command", ["eval", "train"])
+def test_no_server_is_one_sentence_before_anything_begins(
+    command: str, sdar: Sdar, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sdar_cli.models.load.load_model", None)
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        done = sdar(*words(model, *http(url)))
+        training = ("train", "--recipe", "search-qa-tiny", "--runs", str(tmp_path / "runs"), *http(url))
+        done = sdar(*(words(model, *http(url)) if command == "eval" else training))
+    assert not (tmp_path / "runs").exists()
     assert done.sentence() == (
         f"no retrieval server answers at {url}/retrieve: start one with `sdar retriever serve`, name others in "
         "environment.options.urls, or set environment.options.retriever=bm25"
