@@ -97,6 +97,10 @@ class Options(BaseModel):
     """Fields that do not change which tasks there are (where data lies, how a prompt is worded): a panel's
     hash leaves them out."""
 
+    only_where: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Fields that are read only where another has a value, such as a generator's: field → (other, its value). A
+    panel's hash holds them all the same; a reader is not shown what was not read."""
+
 
 class LazyTasks(Sequence[Task]):
     """Tasks that are made when they are asked for, where a split is too large to make them all."""
@@ -104,6 +108,10 @@ class LazyTasks(Sequence[Task]):
     @abstractmethod
     def holds(self, task_id: str) -> bool:
         """Whether a task of this id is among them, without making them."""
+
+    @abstractmethod
+    def find(self, task_id: str) -> Task | None:
+        """The task of this id, without making the others; None where it is not among them."""
 
 
 class Environment(ABC):
@@ -118,6 +126,9 @@ class Environment(ABC):
     means: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Means over task types that a result states beside the overall success, each type counting once: name →
     task types. One is stated where all of its types were played."""
+    beside_episodes: ClassVar[frozenset[str]] = frozenset({"data"})
+    """Those of ``Options.beside_tasks`` that do not shape an episode either (where data lies, how a server is
+    reached). The others stand in an evaluation's record, and evaluations that differ in one are not paired."""
     skills: ClassVar[Path | None] = None
     """Folder of the skill bank written for this environment."""
 
@@ -172,6 +183,16 @@ class Environment(ABC):
     def describe_skills(self) -> Mapping[str, str] | None:
         """Generated skill files (name → markdown), for environments whose bank depends on options."""
         return None
+
+    def facts(self) -> Mapping[str, str]:
+        """What shapes episodes beside the options: name_with_underscores → a word or two, such as the hash of the
+        data that is there.
+
+        Results and ``--dry-run`` state them, and evaluations that differ in one are not paired. Cheap: makes
+        nothing, asks no server, and leaves out what is not there yet. Raises EnvironmentSetupError for what is
+        there and damaged.
+        """
+        return {}
 
     def close(self) -> None:
         """Free the slot's resources."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.environments import build_environment
 from sdar_cli.errors import SkillError
+from sdar_cli.evaluation.conditions import in_words
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.panel_files import find_panel
 from sdar_cli.objectives.registry import OBJECTIVES
@@ -64,7 +65,7 @@ class Workshop:
 
     def prepare(self, listener: Listener) -> None:
         """Let the environment make what its tasks need, with progress shown where that takes a while, and look for
-        what its episodes need."""
+        what its episodes need; then say what is there."""
         shown = False
 
         def progress(done: int, total: int) -> None:
@@ -76,6 +77,8 @@ class Workshop:
 
         self.environment.prepare(self.recipe.environment.workers, progress)
         self.environment.check()
+        if facts := self.environment.facts():
+            listener.message(f"{self.environment.name}: {in_words(facts)}")
 
     def panel(self) -> Panel:
         """The recipe's panel: its file, or drawn from its split; never a training task."""

@@ -27,6 +27,9 @@ BRIEF_SKILLS = Path(__file__).parent / "skills_brief"
 
 class AlfworldOptions(Options):
     beside_tasks: ClassVar[frozenset[str]] = frozenset({"data", "brief"})
+    only_where: ClassVar[Mapping[str, tuple[str, str]]] = dict.fromkeys(
+        ("train", "test", "seed", "receptacles", "things", "max_expert_turns"), ("games", "generated")
+    )
 
     games: Literal["official", "generated"] = "official"
     data: str | None = None

@@ -81,7 +81,7 @@ def _task_type(file: Path) -> str:
     trial = file.parent / "traj_data.json"
     try:
         task_type = json.loads(trial.read_text(encoding="utf-8"))["task_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise EnvironmentSetupError(
             f"{trial} does not say the game's task_type: fetch the data with `sdar data alfworld --fetch`"
         ) from error

@@ -55,7 +55,7 @@ def read_game(path: Path) -> Game:
         if path.stat().st_size > LARGEST_FILE:
             raise EnvironmentSetupError(f"{path} is larger than any game (4 MiB): remove it from the data folder")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # lists in lists, deeper than Python follows
         reason = " ".join(str(error).split())
         raise EnvironmentSetupError(
             f"{path} cannot be read as a game ({reason}): fetch the data again with `sdar data alfworld --fetch`"

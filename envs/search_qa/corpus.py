@@ -82,7 +82,7 @@ def index_corpus(file: Path, folder: Path, progress: Progress | None = None) -> 
 
 def indexed(file: Path, progress: Progress | None = None) -> Path:
     """The folder in the cache with the index of a user's own corpus, made when the file is new or has changed."""
-    folder = _home(file)
+    folder = home(file)
     if not folder.is_dir():
         with drafted(folder) as draft:
             index_corpus(file, draft, progress)
@@ -94,7 +94,7 @@ def open_corpus(file: Path) -> Corpus:
     return Corpus(file, indexed(file))
 
 
-def _home(file: Path) -> Path:
+def home(file: Path) -> Path:
     """Where the index of this file, as it is now, is or will be."""
     from sdar_envs.bm25.format import FORMAT
 

@@ -15,6 +15,7 @@ from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.base import Action, Environment, History, Invalid, Message, Observation, Step, Task
 from sdar_envs.search_qa import names, official, prompts
 from sdar_envs.search_qa.corpus import Progress, indexed
+from sdar_envs.search_qa.facts import source_facts
 from sdar_envs.search_qa.generated import World, generate
 from sdar_envs.search_qa.options import SearchQaOptions
 from sdar_envs.search_qa.parsing import REASONS, parse_response, read_action, tagged, write_action
@@ -25,6 +26,8 @@ from sdar_envs.search_qa.world import draw_islands
 
 __all__ = ["SearchQa", "SearchQaOptions"]
 
+SKIPPED = {reason: f"(invalid: {reason})" for reason in REASONS}
+"""What a slot is sent for an invalid response, so that it counts the turn; by the reason."""
 BRIEF_SKILLS = Path(__file__).parent / "skills_brief"
 
 
@@ -39,6 +42,10 @@ class SearchQa(Environment):
         "mean of seven": official.DATASETS,
         f"mean without {official.SMALL}": tuple(name for name in official.DATASETS if name != official.SMALL),
     }
+    beside_episodes: ClassVar[frozenset[str]] = frozenset(
+        {"data", "retriever", "urls", "dialect", "timeout", "tries", "connections"}
+    )
+    """``facts`` say which retriever is meant, also where the option is left to its default."""
     skills = Path(__file__).parent / "skills"
 
     def __init__(self, options: SearchQaOptions) -> None:
@@ -47,7 +54,9 @@ class SearchQa(Environment):
         self._tasks: dict[str, list[Task]] = {}
         self._retriever: Retriever | None = None
         self._task: Task | None = None
-        self._searches = 0
+        self._turns = 0
+        """Searches and invalid turns so far."""
+        self._observation = Observation("")
 
     def prepare(self, workers: int = 1, progress: Progress | None = None) -> None:
         """Index what is to be searched here, if that is not done; a generated corpus is written first."""
@@ -67,7 +76,10 @@ class SearchQa(Environment):
         if split not in self._tasks:
             options = self.options
             if options.questions == "official":
-                self._tasks[split] = official.read_tasks(options.data, split)
+                data = options.data
+                self._tasks[split] = (
+                    official.training_tasks(data) if split == "train" else official.read_tasks(data, split)
+                )
             else:
                 self._tasks[split] = make_tasks(split, getattr(options, split), options.entities, options.seed)
         return self._tasks[split]
@@ -75,33 +87,42 @@ class SearchQa(Environment):
     def reset(self, task: Task) -> Observation:
         if self._retriever is None:
             self.check()
-        self._task, self._searches = task, 0
-        return Observation(f"{task.goal}\n{prompts.HINT}")
+        self._task, self._turns = task, 0
+        return self._observe(f"{task.goal}\n{prompts.HINT}")
 
     def step(self, action: str) -> Step:
-        """Search or answer; anything else is answered with a hint and costs nothing.
+        """Search or answer. An invalid turn observes the same again; anything else gets a hint and is no turn.
 
         Raises RetrievalError when no server gave a usable answer: the episode is lost, not failed.
         """
         if self._task is None or self._retriever is None:
             raise RuntimeError("step() before reset()")
+        if action in SKIPPED.values():
+            self._turns += 1
+            return Step(self._observation, 0.0, done=False)
         move = read_action(action)
         if move is None:
-            return Step(Observation(prompts.HINT), 0.0, done=False)
+            return Step(self._observe(prompts.HINT), 0.0, done=False)
         kind, text = move
         if kind == "answer":
             won = exact_match(text, self._task.data["targets"])
             said = prompts.RIGHT if won else prompts.WRONG.format(answer=self._task.data["targets"][0])
             return Step(Observation(said), float(won), True, won, float(won))
-        if self._searches == self.options.max_searches:
+        if self._turns >= self.options.max_searches:
             return Step(Observation(prompts.OUT_OF_SEARCHES), 0.0, done=True)
-        self._searches += 1
+        self._turns += 1
         query = text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be sent
-        return Step(Observation(prompts.information(self._retriever.search(query, self.options.topk))), 0.0, done=False)
+        found = self._retriever.search(query, self.options.topk)
+        return Step(self._observe(prompts.information(found)), 0.0, done=False)
+
+    def _observe(self, text: str) -> Observation:
+        self._observation = Observation(text)
+        return self._observation
 
     def parse(self, response: str) -> Action | Invalid:
-        """Reasoning, then one search or one answer. Of an invalid response nothing is sent."""
-        return parse_response(response)
+        """Reasoning, then one search or one answer. Of an invalid response the slot learns the reason alone."""
+        parsed = parse_response(response)
+        return Invalid(parsed.reason, SKIPPED[parsed.reason]) if isinstance(parsed, Invalid) else parsed
 
     def prompt(self, history: History) -> list[Message]:
         if self.options.brief:
@@ -127,6 +148,10 @@ class SearchQa(Environment):
         if not self.options.brief:
             return None
         return {file.name: file.read_text(encoding="utf-8") for file in sorted(BRIEF_SKILLS.glob("*.md"))}
+
+    def facts(self) -> Mapping[str, str]:
+        """The retriever; of a corpus that is indexed here, how many documents and a hash."""
+        return source_facts(self.options.source)
 
     def vocabulary(self) -> Iterator[str]:
         """Texts that hold every word of the generated world, for a word tokenizer."""

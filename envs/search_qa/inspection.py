@@ -11,7 +11,6 @@ from sdar_envs.base import Task
 from sdar_envs.search_qa import official
 from sdar_envs.search_qa.environment import SearchQa, SearchQaOptions
 from sdar_envs.search_qa.official import Progress
-from sdar_envs.search_qa.scoring import normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +21,9 @@ class SplitCheck:
     file: str
     questions: dict[str, int]
     """Data source → questions; the seven datasets first, in their order."""
-    in_train: int
-    """Questions of ``test`` that word for word also stand in ``train``."""
+    in_other: int
+    """Questions that stand in the other split too, as scoring normalises text; training leaves those of ``train``
+    out."""
     problem: str | None
     """Why it cannot be read, a sentence; then nothing is counted."""
 
@@ -31,20 +31,28 @@ class SplitCheck:
 def check(data: str | None, progress: Progress | None = None) -> list[SplitCheck]:
     """Read both files to their last row. Raises EnvironmentSetupError when no folder is named."""
     folder = official.data_folder(data)
-    checks, trained = [], set()
+    asked: dict[str, list[bytes]] = {}
+    counts: dict[str, dict[str, int]] = {}
+    problems: dict[str, str] = {}
     for split in official.SPLITS:
         tasks: list[Task] = []
-        problem = None
         try:
             tasks = official.read_tasks(data, split, progress)
         except EnvironmentSetupError as error:
-            problem = str(error)
-        asked = [normalise(task.goal) for task in tasks]
-        if split == "train":
-            trained = set(asked)
-        shared = sum(question in trained for question in asked) if split == "test" else 0
-        checks.append(SplitCheck(split, str(folder / f"{split}.parquet"), _counts(tasks), shared, problem))
-    return checks
+            problems[split] = str(error)
+        asked[split] = [official.fingerprint(task.goal) for task in tasks]
+        counts[split] = _counts(tasks)
+    both = set(asked["train"]) & set(asked["test"])
+    return [
+        SplitCheck(
+            split,
+            str(folder / f"{split}.parquet"),
+            counts[split],
+            sum(question in both for question in asked[split]),
+            problems.get(split),
+        )
+        for split in official.SPLITS
+    ]
 
 
 def summary(options: SearchQaOptions) -> list[dict[str, Any]]:

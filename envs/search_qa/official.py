@@ -3,10 +3,14 @@ them, read as they are.
 
 A row's question and golden answers stand in ``env_kwargs`` (``question``, ``ground_truth.target``, ``data_source``),
 its number in ``extra_info.index``. Other columns are not read. Files are read batch by batch.
+
+The training questions that the test asks too, as scoring normalises text, are not trained on; the test is whole.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.paths import user_path
 from sdar_envs.base import Task
+from sdar_envs.search_qa.scoring import normalise
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +30,7 @@ SMALL = "bamboogle"
 """125 questions, whose share swings a mean of datasets."""
 ROWS = 4096
 """Rows in memory at a time."""
+QUESTION = "env_kwargs.question"
 PREFIX = "searchr1_"
 """Some files put it before the name of a data source."""
 
@@ -43,8 +49,37 @@ def data_folder(data: str | None) -> Path:
     return user_path(named)
 
 
+def training_tasks(data: str | None) -> list[Task]:
+    """The questions of ``train`` without those of ``test``, where there is a test file.
+
+    Raises EnvironmentSetupError as ``read_tasks`` does, for both files, and when nothing is left.
+    """
+    tasks = read_tasks(data, "train")
+    file = data_folder(data) / "test.parquet"
+    if not os.path.lexists(file):
+        return tasks
+    tested = {
+        fingerprint(_text(values["question"], QUESTION, file, row)) for row, values in _rows(file, None, QUESTION)
+    }
+    kept = [task for task in tasks if fingerprint(task.goal) not in tested]
+    if not kept:
+        raise EnvironmentSetupError(
+            f"{file.with_name('train.parquet')} holds no question that {file.name} does not ask too: "
+            "restore both files from their source"
+        )
+    return kept
+
+
+def fingerprint(question: str) -> bytes:
+    """16 bytes, equal for questions that are one word for word as scoring normalises text."""
+    return hashlib.sha256(normalise(question).encode("utf-8", "surrogatepass")).digest()[:16]
+
+
 def read_tasks(data: str | None, split: str, progress: Progress | None = None) -> list[Task]:
-    """All questions of a split in the file's order; ids are stable, the data source is the task type.
+    """All questions of a split in the file's order, the data source as task type.
+
+    An id holds split, data source, the row's index and a hash of question and golden answers, so that panels of
+    other questions under the same numbers are other panels.
 
     Raises EnvironmentSetupError, one sentence naming file and row, for anything malformed.
     """
@@ -57,18 +92,26 @@ def read_tasks(data: str | None, split: str, progress: Progress | None = None) -
     tasks: list[Task] = []
     seen: set[str] = set()
     for row, values in _rows(file, progress):
-        question = _text(values["question"], "env_kwargs.question", file, row)
+        question = _text(values["question"], QUESTION, file, row)
         source = _source(values, file, row)
-        identity = f"{split}/{source}-{values['index']}"
+        targets = _targets(values["targets"], file, row)
+        content = _content(question, targets)
+        identity = f"{split}/{source}-{values['index']}-{content}"
         if values["index"] is None or identity in seen:
-            identity = f"{split}/{source}-row-{row}"
+            identity = f"{split}/{source}-row-{row}-{content}"
         seen.add(identity)
-        tasks.append(Task(identity, source, question, {"targets": _targets(values["targets"], file, row)}))
+        tasks.append(Task(identity, source, question, {"targets": targets}))
     return tasks
 
 
-def _rows(file: Path, progress: Progress | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Row number and question, targets, source (or None) and index (or None) of each row."""
+def _content(question: str, targets: tuple[str, ...]) -> str:
+    """8 hexadecimal digits; the order of the targets does not matter."""
+    return hashlib.sha256(json.dumps([question, sorted(targets)]).encode()).hexdigest()[:8]
+
+
+def _rows(file: Path, progress: Progress | None, only: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Row number and question, targets, source (or None) and index (or None) of each row; or ``only`` the column
+    of that path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -77,6 +120,7 @@ def _rows(file: Path, progress: Progress | None) -> Iterator[tuple[int, dict[str
         with pq.ParquetFile(file) as parquet:
             total = parquet.metadata.num_rows
             columns = _columns(parquet.schema_arrow, file)
+            columns = {name: path for name, path in columns.items() if only in (None, path)}
             for batch in parquet.iter_batches(ROWS, columns=sorted(set(columns.values()))):
                 parts = {name: _column(batch, path) for name, path in columns.items()}
                 for values in zip(*parts.values(), strict=True):
@@ -94,7 +138,7 @@ def _columns(schema: pa.Schema, file: Path) -> dict[str, str]:
     """What is read, name → dotted path, after a look at its types."""
     import pyarrow.types as kinds
 
-    found = {"question": "env_kwargs.question", "targets": "env_kwargs.ground_truth"}
+    found = {"question": QUESTION, "targets": "env_kwargs.ground_truth"}
     for path in found.values():
         if _type(schema, path) is None:
             raise EnvironmentSetupError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -24,6 +25,9 @@ class SearchQaOptions(Options):
     beside_tasks: ClassVar[frozenset[str]] = frozenset(
         {"data", "retriever", "urls", "dialect", "timeout", "tries", "connections", "brief"}
     )
+    only_where: ClassVar[Mapping[str, tuple[str, str]]] = dict.fromkeys(
+        ("entities", "seed", "train", "test"), ("questions", "generated")
+    )
 
     questions: Literal["official", "generated"] = "official"
     data: str | None = None
@@ -36,7 +40,7 @@ class SearchQaOptions(Options):
     topk: Annotated[int, Field(ge=1, le=100)] = 3
     """Documents that a search returns."""
     max_searches: Annotated[int, Field(ge=1)] = 3
-    """Searches in an episode; one more is not made, and ends it."""
+    """Turns that may search, invalid ones counted too; a search on a later turn is not made, and ends the episode."""
     dialect: Literal["query", "queries"] = "query"
     """Of the servers: one query in a request, as the released scripts ask, or a list, as Search-R1's own server
     wants."""

@@ -3,7 +3,8 @@
 Products
 - An asin that is the text ``nan``, or longer than 10 characters, is left out, before anything else is looked at;
   so is every asin after its first time (``import_products.py``).
-- ``query`` is lower-cased and stripped; ``name``, ``category``, ``product_category`` stay as they are.
+- ``query`` is lower-cased and stripped; ``name``, ``category``, ``product_category`` stay as they are. Nothing
+  reads ``category``: where it is no text, it is empty.
 - ``small_description`` is a list of bullets, or a text that is the one bullet.
 - ``pricing``: missing, null or empty is no price (the shop takes 100 dollars). Otherwise what follows each ``$``
   is a price when all but digits and points is dropped; of several, the first two are the range.
@@ -14,7 +15,7 @@ Products
 Instructions
 - An asin without an entry, or an entry without ``attributes``, has no attributes.
 - No ``instruction``, or one without ``instruction_attributes``, gives no synthetic goal; goals of people
-  without ``instruction_attributes`` are left out.
+  without ``instruction_attributes`` are left out, before anything else of them is looked at.
 
 Two rules are milder than upstream, which stops at such records: a null ``full_description`` or
 ``small_description`` is empty, and so is an empty list of bullets.
@@ -56,11 +57,12 @@ def read_product(record: Row, entry: Row | None) -> Product:
     """
     entry = entry or {}
     attributes = tuple(entry.get("instruction_attributes", ()))
+    category = record.get("category")
     return Product(
         asin=record["asin"],
         name=_text(record, "name"),
         query=_text(record, "query").lower().strip(),
-        category=_text(record, "category"),
+        category=category if isinstance(category, str) else "",
         product_category=_text(record, "product_category"),
         description=_text(record, "full_description", or_null=True),
         bullets=_bullets(record),
@@ -86,18 +88,19 @@ def read_instructions(entry: Any) -> Row:
 
 
 def read_human(entries: Any) -> list[Row]:
-    """The goals that people wrote for a product: instruction, attributes, options."""
+    """The goals that people wrote for a product: instruction, attributes, options; nothing else without attributes."""
     if not isinstance(entries, list):
         raise Damage(f"is {_kind(entries)}, not a list")
     found = []
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict):
             raise Damage(f"has {_kind(entry)}, not a mapping, as instruction {number + 1}")
+        attributes = _texts(entry, "instruction_attributes")
         found.append(
             {
-                "instruction": _text(entry, "instruction"),
-                "attributes": _texts(entry, "instruction_attributes"),
-                "options": _texts(entry, "instruction_options"),
+                "instruction": _text(entry, "instruction") if attributes else "",
+                "attributes": attributes,
+                "options": _texts(entry, "instruction_options") if attributes else [],
             }
         )
     return found

@@ -20,10 +20,11 @@ from sdar_envs.tags import parse_tags
 from sdar_envs.webshop import brief, catalogue, expert, prompts
 from sdar_envs.webshop.actions import HIDDEN, Search, is_hidden, read_action, written
 from sdar_envs.webshop.location import store_folder
+from sdar_envs.webshop.manifest import MANIFEST
 from sdar_envs.webshop.session import RESULTS_PER_PAGE, Session
 from sdar_envs.webshop.splits import GoalTasks, fixed_splits, goal_of, legacy_splits
 from sdar_envs.webshop.store import Store
-from sdar_envs.webshop.titles import title_matcher
+from sdar_envs.webshop.titles import matcher_name
 
 FALLBACK_CHARACTERS = 20
 BRIEF_SKILLS = Path(__file__).parent / "skills_brief"
@@ -32,6 +33,7 @@ WIN = 10.0
 
 class WebshopOptions(Options):
     beside_tasks: ClassVar[frozenset[str]] = frozenset({"data", "brief"})
+    only_where: ClassVar[Mapping[str, tuple[str, str]]] = dict.fromkeys(("size", "seed"), ("products", "generated"))
 
     products: Literal["official", "generated"] = "official"
     data: str | None = None
@@ -39,7 +41,9 @@ class WebshopOptions(Options):
     goals: Literal["synthetic", "human"] = "synthetic"
     """Goals made of products' own texts, one for each choice of options; or goals that people wrote."""
     legacy_split: bool = False
-    """Upstream's split, which leaks: most goals of ``test`` are in ``train`` as well."""
+    """Upstream's split, which leaks: most goals of ``test`` are in ``train`` as well. It gives upstream's training
+    side, and a ``test`` to play; a panel of that ``test`` is refused: evaluate on ``unseen``, what of it is not
+    trained on."""
     brief: bool = False
     """Pages, prompts and skills in very few words, for a tiny model whose tokens are words."""
     size: Annotated[int, Field(ge=1)] = 1000
@@ -84,7 +88,7 @@ class Webshop(Environment):
     @property
     def title_matcher(self) -> str:
         """How the score compares titles: ``en_core_web_sm`` (spaCy, as upstream) or ``words``."""
-        return title_matcher().name
+        return matcher_name()
 
     def prepare(self, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> None:
         """Generate the products now, if they are generated ones and not there; ``tasks`` does it otherwise."""
@@ -160,6 +164,13 @@ class Webshop(Environment):
         if not self.options.brief:
             return None
         return {file.name: file.read_text(encoding="utf-8") for file in sorted(BRIEF_SKILLS.glob("*.md"))}
+
+    def facts(self) -> Mapping[str, str]:
+        """How many products, the store's hash, and how titles are compared."""
+        found = {}
+        if (store_folder(self.options) / MANIFEST).is_file():
+            found = {"products": f"{len(self.store):,}", "store": self.store.digest[:16]}
+        return found | {"title_matcher": self.title_matcher}
 
     def vocabulary(self) -> Iterator[str]:
         """Texts that hold every word of the brief form, for a word tokenizer."""

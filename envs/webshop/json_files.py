@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_envs.webshop.json_records import Records, TooDeep
 
 PRODUCTS, INSTRUCTIONS, HUMAN = "items_shuffle", "items_ins_v2", "items_human_ins.json"
 _CHUNK = 1 << 18
@@ -96,28 +97,29 @@ def read_list(file: Path, read: Callable[[int], None]) -> Iterator[tuple[str, An
     """("record 1", value), … of a file that holds a list. ``read`` is told how many bytes were read.
 
     Raises:
-        DamagedFile: it is no JSON, no UTF-8, no list, empty or cut off.
+        DamagedFile: it is no JSON, no UTF-8, no list, empty or cut off; or a record is nested too deeply, or holds a
+            number beyond 64 bits.
     """
-    import ijson
-
-    received: Any = ijson.sendable_list()
-    for number, value in enumerate(_read(file, "[", received, ijson.items_coro(received, "item"), read), start=1):
+    for number, (_, value) in enumerate(_read(file, "[", read), start=1):
         yield f"record {number}", value
 
 
 def read_mapping(file: Path, read: Callable[[int], None]) -> Iterator[tuple[str, Any]]:
     """(asin, value), … of a file that holds a mapping; otherwise as ``read_list``."""
+    for key, value in _read(file, "{", read):
+        assert key is not None
+        yield key, value
+
+
+def _read(file: Path, opening: str, read: Callable[[int], None]) -> Iterator[tuple[str | None, Any]]:
+    """Key, if any, and value of each record; all that stands before a damage comes before its error."""
     import ijson
 
-    received: Any = ijson.sendable_list()
-    yield from _read(file, "{", received, ijson.kvitems_coro(received, ""), read)
-
-
-def _read(file: Path, opening: str, received: Any, parser: Any, read: Callable[[int], None]) -> Iterator[Any]:
-    """What the parser puts into ``received``; all that stands before a damage comes before its error."""
-    import ijson
-
-    count, key, chunk = 0, None, b" "
+    events: Any = ijson.sendable_list()
+    # No number of these files is read. An integer that Python refuses to make (4,300 digits) crashes the parser where
+    # it makes Python's integers.
+    parser = ijson.basic_parse_coro(events, use_float=True)
+    records, last, chunk = Records(), "", b" "
     with _readable(file), file.open("rb") as content:
         _check_opening(file, content, opening)
         while chunk:
@@ -129,16 +131,20 @@ def _read(file: Path, opening: str, received: Any, parser: Any, read: Callable[[
                     parser.close()
             except (ijson.JSONError, UnicodeDecodeError) as error:
                 problem = error
-            for item in received:
-                count += 1
-                key = item[0] if opening == "{" else None
-                yield item
-            del received[:]
+            try:
+                for key, value in records.of(events):
+                    last = f"record {records.count}" if key is None else f"asin {key!r}"
+                    yield key, value
+            except TooDeep as error:
+                raise DamagedFile(f"{file} is nested too deeply {_where(last)}") from error
+            del events[:]
             if problem is not None:
-                last = f"asin {key!r}" if key is not None else f"record {count}"
-                where = f"after {last}" if count else "at its start"
-                raise DamagedFile(f"{file} {_what(problem, where, bool(chunk))}") from problem
+                raise DamagedFile(f"{file} {_what(problem, _where(last), bool(chunk))}") from problem
             read(len(chunk))
+
+
+def _where(last: str) -> str:
+    return f"after {last}" if last else "at its start"
 
 
 def _check_opening(file: Path, content: BinaryIO, opening: str) -> None:
@@ -163,6 +169,8 @@ def _what(error: Exception, where: str, more: bool) -> str:
         return f"ends in the middle, {where}"
     if "utf" in text.lower():
         return f"is not UTF-8 {where}"
+    if "overflow" in text:
+        return f"holds a number beyond 64 bits {where}"
     reason = next(iter(text.strip().splitlines()), "no reason given").strip().rstrip(".")
     return f"is not JSON {where} ({reason})"
 

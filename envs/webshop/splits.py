@@ -7,7 +7,8 @@ both, under whatever id.
 
 The *legacy* split is upstream's, which leaks: there every worker shuffles the goals by its own seed before the
 first 500 are held out, so that most held-out goals are training goals of another worker. Here two shuffles
-stand for two workers: ``test`` comes from the one, ``train`` from the other.
+stand for two workers: ``test`` comes from the one, ``train`` from the other. No panel can be drawn from such a
+``test``, since a panel that holds training tasks is refused; ``unseen`` is the part of it that is not trained on.
 """
 
 from __future__ import annotations
@@ -47,9 +48,17 @@ class GoalTasks(LazyTasks):
         return task_of(self._goals[int(self._indices[index])])
 
     def holds(self, task_id: str) -> bool:
+        return self._number(task_id) is not None
+
+    def find(self, task_id: str) -> Task | None:
+        number = self._number(task_id)
+        return None if number is None else task_of(self._goals[number])
+
+    def _number(self, task_id: str) -> int | None:
+        """The number of the goal among those of the store; None where it is not among these."""
         assert isinstance(self._goals, StoredGoals)
         number = self._goals.number(task_id)
-        return number is not None and bool(np.any(self._indices == number))
+        return number if number is not None and np.any(self._indices == number) else None
 
 
 def task_of(goal: Goal) -> Task:

@@ -4,13 +4,12 @@ Upstream takes the nouns and proper nouns of spaCy's small English model. No pac
 model, so it is used where the user has installed it (``python -m spacy download en_core_web_sm``);
 otherwise every word counts but function words and numbers. Adjectives then count as well: two titles
 agree a little less often by chance, and a little more often by "soft" or "classic".
-``title_matcher().name`` says which of the two runs.
+``matcher_name()`` says which of the two runs; every result states it.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from functools import lru_cache
 from sdar_cli.errors import EnvironmentSetupError
 
 MODEL = "en_core_web_sm"
+WORDS = "words"
 NOUNS = ("NOUN", "PROPN")
 
 _FUNCTION_WORDS = """
@@ -34,8 +34,6 @@ FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 _WORD = re.compile(r"[^\W_]+")
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class TitleMatcher:
@@ -46,20 +44,22 @@ class TitleMatcher:
 
 
 def title_matcher() -> TitleMatcher:
-    """The process's matcher, chosen with the first call; the choice is logged once.
+    """The process's matcher, loaded with the first call.
 
     Raises:
         EnvironmentSetupError: the spaCy model is installed but cannot be loaded.
     """
-    return _choose(importlib.util.find_spec(MODEL) is not None)
+    return _choose(matcher_name())
+
+
+def matcher_name() -> str:
+    """``en_core_web_sm`` where it is installed, else ``words``. Loads nothing."""
+    return WORDS if importlib.util.find_spec(MODEL) is None else MODEL
 
 
 @lru_cache(maxsize=2)
-def _choose(installed: bool) -> TitleMatcher:
-    matcher = _spacy() if installed else TitleMatcher("words", naming_words)
-    reason = "" if installed else f" ({MODEL} is not installed)"
-    log.info("WebShop compares titles by %s%s", "nouns" if installed else "words", reason)
-    return matcher
+def _choose(name: str) -> TitleMatcher:
+    return _spacy() if name == MODEL else TitleMatcher(WORDS, naming_words)
 
 
 @lru_cache(maxsize=65536)

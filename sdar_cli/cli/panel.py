@@ -224,7 +224,21 @@ def _print_header(panel: Panel) -> None:
 def _settings(panel: Panel) -> str:
     if not panel.settings:
         return f"hash {panel.options[:12]}"
-    return " ".join(f"{key}={_value(value)}" for key, value in panel.settings.items())
+    unread = _unread(panel)
+    return " ".join(f"{key}={_value(value)}" for key, value in panel.settings.items() if key not in unread)
+
+
+def _unread(panel: Panel) -> set[str]:
+    """Options that the environment does not read beside the panel's others; none where it is not at hand."""
+    from sdar_cli.environments import environment_names, resolve_environment
+
+    if panel.environment not in environment_names():
+        return set()
+    try:
+        conditions = resolve_environment(panel.environment).Options.only_where
+    except UserError:  # it cannot be imported here
+        return set()
+    return {key for key, (other, value) in conditions.items() if panel.settings.get(other, value) != value}
 
 
 def _value(value: Any) -> str:

@@ -14,21 +14,28 @@ import typer
 from sdar_cli.cli.render import JsonOption, RunsOption, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
 
     from sdar_cli.cli.players import Move, Player
+    from sdar_cli.evaluation.panel_source import CommandOptions
     from sdar_cli.recipe.schema import EnvironmentSection, Recipe
     from sdar_cli.rollout.pool import Pool, SlotError
     from sdar_envs.base import Environment, Task
+
+MOST_COMPARED = 10_000
+"""Tasks of the largest split whose ids are offered for one that does not exist: comparing millions takes minutes."""
 
 
 def play(
     environment: Annotated[
         str | None, typer.Argument(metavar="ENV", help="An environment: a name, or path/to/file.py:Class.")
     ] = None,
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe or of ENV.")
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option("--recipe", "-r", help="A recipe: its environment, options and turn limit.")
     ] = None,
@@ -102,25 +109,37 @@ def _setting(
 ) -> Setting:
     from sdar_cli.errors import UserError
     from sdar_cli.recipe.load import load_recipe
-    from sdar_cli.recipe.schema import EnvironmentSection
 
+    options = {} if data is None else {"environment.options.data": ("--data", data)}
     if environment is not None and "=" in environment:
         overrides, environment = [environment, *overrides], None
     if environment is not None:
         if recipe is not None or checkpoint is not None:
             other = "--recipe" if recipe is not None else "--checkpoint"
             raise UserError(f"both {environment!r} and {other} say what to play: leave one out")
-        if overrides:
-            raise UserError(f"{overrides[0]!r} overrides a recipe, but none is given: use --recipe instead of ENV")
-        return Setting(EnvironmentSection(name=environment, options={} if data is None else {"data": data}))
+        return Setting(_section(environment, overrides, options))
     weights = None
     if checkpoint is not None:
         recipe, weights = _weights(checkpoint, recipe, runs)
     if recipe is None:
         raise UserError("what to play is unclear: name an environment, for example household, or give --recipe")
-    options = {} if data is None else {"environment.options.data": ("--data", data)}
     loaded = load_recipe(recipe, [], overrides, options).recipe
     return Setting(loaded.environment, loaded.evaluation.split, loaded.rollout.max_turns, loaded, weights)
+
+
+def _section(environment: str, overrides: list[str], options: CommandOptions) -> EnvironmentSection:
+    """An environment without a recipe, which ``environment.…`` overrides may change."""
+    from sdar_cli.errors import UserError
+    from sdar_cli.evaluation.panel_source import of_environment
+    from sdar_cli.recipe.overrides import parse_override
+
+    for text in overrides:
+        key, _ = parse_override(text)
+        if key == "environment.name":
+            raise UserError(f"both {environment!r} and {text!r} say what to play: leave one out")
+        if not key.startswith("environment."):
+            raise UserError(f"{text!r} overrides a recipe, but none is given: use --recipe instead of ENV")
+    return of_environment(environment, overrides, options).environment
 
 
 def _weights(checkpoint: str, recipe: str | None, runs: Path | None) -> tuple[str, str]:
@@ -156,6 +175,7 @@ def _choose(prototype: Environment, task_id: str | None, split: str | None, seed
     import random
 
     from sdar_cli.errors import EnvironmentSetupError, PanelError
+    from sdar_envs.base import LazyTasks
 
     splits = prototype.splits
     if split is not None and split not in splits:
@@ -173,13 +193,18 @@ def _choose(prototype: Environment, task_id: str | None, split: str | None, seed
             if name == splits[0]:
                 raise
             continue
-        for task in tasks:
-            if task.id == task_id:
-                return task
-        known += [task.id for task in tasks]
+        found = tasks.find(task_id) if isinstance(tasks, LazyTasks) else _find(tasks, task_id)
+        if found is not None:
+            return found
+        if len(tasks) <= MOST_COMPARED:
+            known += [task.id for task in tasks]
     near = difflib.get_close_matches(task_id, known, n=1, cutoff=0.3)
     remedy = f"did you mean '{near[0]}'?" if near else "leave --task out to have one drawn"
     raise PanelError(f"environment '{prototype.name}' has no task '{task_id}': {remedy}")
+
+
+def _find(tasks: Sequence[Task], task_id: str) -> Task | None:
+    return next((task for task in tasks if task.id == task_id), None)
 
 
 def _episode(

@@ -87,6 +87,15 @@ def _panel_hash(panel: PanelFacts) -> str:
     return f"sha256 {panel.digest}" if panel.digest else f"not drawn: {panel.problem}"
 
 
+def _facts(plan: Plan) -> str:
+    """Nothing where there are none, or where the panel's row has said what is wrong."""
+    from sdar_cli.evaluation.conditions import in_words
+
+    if plan.facts.problem is None:
+        return in_words(plan.facts.values)
+    return "" if plan.facts.problem == plan.panel.problem else f"not known: {plan.facts.problem}"
+
+
 def _command(
     recipe: str,
     overlays: list[Path],
@@ -115,6 +124,8 @@ def _render_plan(plan: Plan) -> None:
     print(annotated(plan.resolved))
     panel = plan.panel
     print(f"panel     {panel.tasks} tasks of {panel.split}, {_panel_hash(panel)}")
+    if facts := _facts(plan):
+        print(f"facts     {facts}")
     print(f"command   {plan.shell_command}")
     print("\nTokens of a step, at most")
     print_table(("", "amount", "formula"), [(p.name, count(p.amount), p.formula) for p in plan.tokens], ("amount",))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import RunError
+from sdar_cli.evaluation.conditions import episode_options
 from sdar_cli.evaluation.evaluator import Evaluator, sampling_record
 from sdar_cli.evaluation.panel import Panel, options_digest
 from sdar_cli.evaluation.report import InternalisationReport
@@ -157,8 +158,10 @@ def _base(run: RunFolder) -> Weights:
 
 
 def _kept_base(run: RunFolder, evaluator: Evaluator, modes: Sequence[Mode]) -> Mapping[tuple[str, Mode], Evaluation]:
-    """Evaluations of the base that the run has, where panel, sampling, skills and seed are those of now."""
-    recipe = evaluator.workshop.recipe
+    """Evaluations of the base that the run has, where panel, sampling, skills, seed and environment are those of
+    now; one that does not say what its environment was is of no use where there is something to say."""
+    recipe, environment = evaluator.workshop.recipe, evaluator.workshop.environment
+    now = episode_options(environment), dict(environment.facts())
     found = {}
     for mode in modes:
         file = run.evaluations().get(f"base-{mode}")
@@ -170,6 +173,7 @@ def _kept_base(run: RunFolder, evaluator: Evaluator, modes: Sequence[Mode]) -> M
             and dict(kept.sampling) == sampling_record(recipe)
             and kept.seed == recipe.evaluation.panel_seed
             and kept.bank_digest == evaluator.workshop.bank.digest
+            and (dict(kept.options), dict(kept.facts)) == now
         )
         if same:
             found["base", mode] = kept

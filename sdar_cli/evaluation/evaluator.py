@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.determinism import seeded
+from sdar_cli.evaluation.conditions import episode_options
 from sdar_cli.evaluation.fit import check_played
 from sdar_cli.evaluation.horizon import expert_turns
 from sdar_cli.evaluation.panel import Panel
@@ -78,6 +79,8 @@ class Evaluator:
             split=self.panel.split,
             run=run,
             means=dict(self.workshop.environment.means),
+            options=episode_options(self.workshop.environment),
+            facts=dict(self.workshop.environment.facts()),
         )
         return evaluation, episodes
 
@@ -103,7 +106,8 @@ class Evaluator:
 
 
 def sampling_record(recipe: Recipe) -> dict[str, Any]:
-    """All that shapes an episode beside model and skills: what must be equal before two are paired."""
+    """All of a recipe's settings that shape an episode beside model, skills and environment: what must be equal
+    before two are paired."""
     rollout = recipe.rollout
     return {
         **recipe.evaluation.sampling.model_dump(),

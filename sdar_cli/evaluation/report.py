@@ -8,7 +8,6 @@ The base's two cells may be missing (a bare Hugging Face folder): the report the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +15,7 @@ from sdar_cli.errors import PanelError
 from sdar_cli.evaluation.cells import Cells, Row
 from sdar_cli.evaluation.horizon_report import HorizonSlice, by_horizon
 from sdar_cli.evaluation.means import means_of_cells
+from sdar_cli.evaluation.pairing import check_mode, check_pair
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.scores import score_cells
 from sdar_cli.evaluation.statistics import (
@@ -88,8 +88,8 @@ class InternalisationReport:
         cells += [(trained_without, "no_skills"), (trained_with, "skills")]
         for evaluation, mode in cells:
             if evaluation is not None:
-                _check_mode(evaluation, mode)
-                _check_pair(evaluation, trained_without)
+                check_mode(evaluation, mode)
+                check_pair(evaluation, trained_without)
         with_skills = [evaluation for evaluation, mode in cells if evaluation is not None and mode == "skills"]
         if len({evaluation.bank_digest for evaluation in with_skills}) > 1:
             raise PanelError(
@@ -199,6 +199,8 @@ class InternalisationReport:
             "split": self.trained_without.split,
             "tasks": len(self.trained_without.records),
             "sampling": dict(self.trained_without.sampling),
+            "options": dict(self.trained_without.options),
+            "facts": dict(self.trained_without.facts),
             "seed": self.trained_without.seed,
             "bank": {"name": self.trained_with.bank, "digest": self.trained_with.bank_digest},
             "cells": [
@@ -238,41 +240,6 @@ def points(share: float) -> str:
     """A difference of shares in percentage points, signed: ``+12.5``, ``−3.1``, ``0.0``."""
     value = round(100 * share, 1)
     return "0.0" if value == 0 else f"{value:+.1f}".replace("-", "−")
-
-
-def _check_mode(evaluation: Evaluation, mode: str) -> None:
-    if evaluation.mode != mode:
-        raise PanelError(
-            f"the evaluation {evaluation.name} has mode {evaluation.mode}, where {mode} was needed: "
-            "swap the evaluations"
-        )
-
-
-def _check_pair(evaluation: Evaluation, other: Evaluation) -> None:
-    names = f"{evaluation.name} and {other.name}"
-    if (evaluation.environment, evaluation.panel) != (other.environment, other.panel):
-        raise PanelError(
-            f"{names} were scored on different panels ({_panel(evaluation)} and {_panel(other)}): "
-            "evaluate both on one panel"
-        )
-    if _tasks(evaluation) != _tasks(other):
-        raise PanelError(f"{names} do not list the same tasks in one order: run both evaluations again")
-    if dict(evaluation.sampling) != dict(other.sampling):
-        keys = evaluation.sampling.keys() | other.sampling.keys()
-        differing = sorted(k for k in keys if evaluation.sampling.get(k) != other.sampling.get(k))
-        first = differing[0]
-        raise PanelError(
-            f"{names} were sampled differently ({first}: {evaluation.sampling.get(first)} and "
-            f"{other.sampling.get(first)}): evaluate both with one setting of {', '.join(differing)}"
-        )
-
-
-def _tasks(evaluation: Evaluation) -> Sequence[str]:
-    return [record.task_id for record in evaluation.records]
-
-
-def _panel(evaluation: Evaluation) -> str:
-    return f"{evaluation.environment} {evaluation.panel[:12]}"
 
 
 def _bank(evaluation: Evaluation) -> str:

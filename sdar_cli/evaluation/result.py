@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from sdar_cli.errors import RunError
+from sdar_cli.evaluation.conditions import facts_of, options_of
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.evaluation.horizon import SLICES, slice_of
 from sdar_cli.evaluation.means import Means, stated
@@ -162,7 +163,8 @@ class Evaluation:
     """The panel's hash."""
     sampling: Mapping[str, Any]
     """All that shapes an episode beside the model and the skills: temperature, top_p, top_k, most turns,
-    context, history, token limits. Evaluations are paired only where this is equal."""
+    context, history, token limits. Evaluations are paired only where this is equal, and ``options`` and ``facts``
+    do not contradict each other."""
     seed: int
     engine: str
     records: tuple[EpisodeRecord, ...]
@@ -178,6 +180,10 @@ class Evaluation:
     run: str | None = None
     means: Means = field(default_factory=dict)
     """The environment's means over task types; none in files that were written before there were any."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The environment's options that shape an episode and are not in the panel's hash (``episode_options``)."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """``Environment.facts``. What this or ``options`` lacks, as all files of before do, is unknown."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Plain JSON values, kept and not interpreted."""
 
@@ -222,6 +228,8 @@ class Evaluation:
                 EpisodeRecord(**{**record, "skills": tuple(record["skills"])}) for record in values["records"]
             )
             values["means"] = _means(values.get("means", {}))
+            values["options"] = options_of(values.get("options", {}))
+            values["facts"] = facts_of(values.get("facts", {}))
             evaluation = cls(**values)
             summary = evaluation.summary.to_json()
         except (KeyError, TypeError, ValueError) as error:

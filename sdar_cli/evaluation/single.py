@@ -48,6 +48,8 @@ class SingleReport:
             "mode": self.evaluation.mode,
             "panel": self.evaluation.panel,
             "bank": self.evaluation.bank,
+            "options": dict(self.evaluation.options),
+            "facts": dict(self.evaluation.facts),
             **{name: None if cell is None else cell.summary.to_json() for name, cell in cells.items()},
             "gain": None if self.gain is None else self.gain.to_json(),
             "further": {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sdar_cli.evaluation.cells import Cells
+from sdar_cli.evaluation.conditions import in_words
 from sdar_cli.evaluation.horizon import SLICES
 from sdar_cli.evaluation.report import Comparison, InternalisationReport, points
 from sdar_cli.evaluation.result import Evaluation
@@ -33,6 +34,7 @@ def print_report(report: InternalisationReport, console: Console) -> None:
         style="dim",
         highlight=False,
     )
+    _print_facts(first, console)
     if report.score is not None:
         console.print()
         console.print(cells_table("Score (× 100)", report.score, hundredths))
@@ -83,6 +85,13 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
         highlight=False,
         markup=False,
     )
+    _print_facts(evaluation, console)
+
+
+def _print_facts(evaluation: Evaluation, console: Console) -> None:
+    if evaluation.facts:
+        text = f"{evaluation.environment}: {in_words(evaluation.facts)}."
+        console.print(text, style="dim", highlight=False, markup=False)
 
 
 def _success(report: InternalisationReport) -> Cells:

@@ -1,4 +1,4 @@
-"""What ``--dry-run`` tells: panel, launch command, tokens and memory. Loads no torch."""
+"""What ``--dry-run`` tells: panel, facts, launch command, tokens and memory. Loads no torch."""
 
 from __future__ import annotations
 
@@ -24,17 +24,28 @@ class PanelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentFacts:
+    """``Environment.facts``; ``problem`` says why there are none."""
+
+    values: dict[str, str]
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     resolved: ResolvedRecipe
     command: tuple[str, ...]
     panel: PanelFacts
+    facts: EnvironmentFacts
     tokens: list[Part]
     memory: list[Part] | None
 
     @classmethod
     def make(cls, resolved: ResolvedRecipe, command: Sequence[str]) -> Plan:
         recipe = resolved.recipe
-        return cls(resolved, tuple(command), panel_facts(resolved), tokens_per_step(recipe), memory(recipe))
+        panel = panel_facts(resolved)  # first, as it may generate the data
+        facts = environment_facts(resolved)
+        return cls(resolved, tuple(command), panel, facts, tokens_per_step(recipe), memory(recipe))
 
     @property
     def shell_command(self) -> str:
@@ -47,6 +58,7 @@ class Plan:
             "origins": self.resolved.origins,
             "recipe_digest": recipe_digest(recipe),
             "panel": asdict(self.panel),
+            "facts": asdict(self.facts),
             "command": list(self.command),
             "tokens_per_step": [asdict(part) for part in self.tokens],
             "memory": None if self.memory is None else [asdict(part) for part in self.memory],
@@ -78,3 +90,17 @@ def panel_facts(resolved: ResolvedRecipe) -> PanelFacts:
     except EnvironmentSetupError as error:
         return PanelFacts(None, settings.tasks, settings.split, str(error))
     return PanelFacts(panel.digest, len(panel), panel.split)
+
+
+def environment_facts(resolved: ResolvedRecipe) -> EnvironmentFacts:
+    """What the environment says of the data that is here; what is damaged is told, not raised."""
+    from sdar_cli.environments import build_environment
+
+    try:
+        environment = build_environment(resolved.recipe.environment)
+        try:
+            return EnvironmentFacts(dict(environment.facts()))
+        finally:
+            environment.close()
+    except EnvironmentSetupError as error:
+        return EnvironmentFacts({}, str(error))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sdar_cli.errors import RunError, RunFailed, SdarError
+from sdar_cli.evaluation.conditions import differing, episode_options
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation
@@ -158,16 +159,30 @@ def _phases(
 def _evaluate_base(
     workshop: Workshop, evaluator: Evaluator, built: Any, run: RunFolder, base: Base, listener: Listener
 ) -> dict[str, Evaluation]:
-    """Both cells of the base, from the run's folder where they were measured before an interruption."""
-    cells = {}
+    """Both cells of the base, from the run's folder where they were measured before an interruption.
+
+    Raises RunError where the environment is no longer what they were measured in.
+    """
+    cells: dict[str, Evaluation] = {}
     for mode in ("no_skills", "skills"):
         kept = run.evaluations().get(f"base-{mode}")
         if kept is not None:
             cells[mode] = Evaluation.load(kept)
+            _check_conditions(workshop, cells[mode], run)
             continue
         cells[mode], episodes = built.evaluate(evaluator, mode, label="base", listener=listener)
         listener.evaluation(cells[mode], episodes)
     return cells
+
+
+def _check_conditions(workshop: Workshop, base: Evaluation, run: RunFolder) -> None:
+    changed = differing(base.options, episode_options(workshop.environment))
+    changed += differing(base.facts, workshop.environment.facts())
+    if changed:
+        raise RunError(
+            f"the base of {run.name} was measured under other conditions ({', '.join(changed)} changed since): "
+            "restore them, or start another run"
+        )
 
 
 def _check_competence(workshop: Workshop, base: Base, with_skills: Evaluation) -> None:

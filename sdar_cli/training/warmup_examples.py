@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -94,9 +95,11 @@ def demonstrations(recipe: Recipe, environment: Environment) -> Iterator[tuple[D
 
     section, seed = warmup_section(recipe), warmup_seed(recipe)
     rng = random.Random(f"warm-up tasks {seed}")
-    tasks = list(environment.tasks("train"))
-    rng.shuffle(tasks)
-    wanted = [tasks[index % len(tasks)] for index in range(section.demonstrations)]
+    tasks = environment.tasks("train")
+    order = array("Q", range(len(tasks)))
+    rng.shuffle(order)
+    drawn = [tasks[index] for index in order[: section.demonstrations]]
+    wanted = [drawn[index % len(drawn)] for index in range(section.demonstrations)]
     if section.shuffle_rulebooks and hasattr(environment, "with_rulebook"):
         for task, rulebook_seed in zip(wanted, rulebook_seeds(environment, section.demonstrations, seed), strict=True):
             world = environment.with_rulebook(rulebook_seed)
@@ -109,7 +112,7 @@ def demonstrations(recipe: Recipe, environment: Environment) -> Iterator[tuple[D
         played.task.id: (played, render_block(_retrieve(retriever, environment, played)))
         for played in demonstrate_all(
             environment,
-            wanted[: len(tasks)],
+            drawn,
             workers=recipe.environment.workers,
             timeout=recipe.environment.timeout,
         )

@@ -107,3 +107,72 @@ def test_model_option(capsys: pytest.CaptureFixture[str]) -> None:
     recipe = json.loads(capsys.readouterr().out)["recipe"]
     assert recipe["model"]["path"] == "Qwen/Qwen3-1.7B"
     assert recipe["model"]["tiny"] is None and recipe["warmup"] is None
+
+
+SHOP = ["train", "--recipe", "webshop-tiny", "environment.options.size=30", "environment.options.test=8"]
+SHOP += ["evaluation.tasks=4", "--dry-run"]
+SEARCH = ["train", "--recipe", "search-qa-tiny", "environment.options.entities=5", "environment.options.train=16"]
+SEARCH += ["environment.options.test=4", "evaluation.tasks=4", "--dry-run"]
+
+
+def facts_row(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
+    assert main(words) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("facts ")]
+    return row.removeprefix("facts").strip()
+
+
+def test_the_plan_states_the_store_of_webshop(capsys: pytest.CaptureFixture[str]) -> None:
+    row = facts_row(capsys, SHOP)
+    store = build_environment(load_recipe("webshop-tiny", overrides=SHOP[3:-1]).recipe.environment).store
+    assert row == f"products 30, store {store.digest[:16]}, title matcher words"
+    assert main([*SHOP, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["facts"] == {
+        "values": {"products": "30", "store": store.digest[:16], "title_matcher": "words"},
+        "problem": None,
+    }
+
+
+def test_the_plan_states_the_corpus_of_search_qa_once_it_is_indexed(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*SEARCH, "environment.options.seed=91"]
+    recipe = load_recipe("search-qa-tiny", overrides=[*SEARCH[3:-1], words[-1]]).recipe
+    assert facts_row(capsys, words) == "retriever bm25"
+    environment = build_environment(recipe.environment)
+    environment.prepare()
+    row = facts_row(capsys, words)
+    assert row == f"retriever bm25, documents 125, corpus {environment.facts()['corpus']}"
+
+
+def test_no_server_is_asked_for_a_plan(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.socket.connect", lambda *arguments: pytest.fail("the network was reached for"))
+    assert facts_row(capsys, [*SEARCH, "environment.options.retriever=http"]) == "retriever http"
+
+
+def test_an_environment_without_facts_has_no_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--recipe", "quickstart", "--dry-run"]) == 0
+    assert "facts" not in capsys.readouterr().out
+
+
+def test_what_is_missing_or_damaged_is_told_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = [*SHOP[:3], "environment.options.products=official", "--data", str(tmp_path / "shop"), "--dry-run"]
+    assert facts_row(capsys, words) == "title matcher words"
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "store.json").write_text("{")
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert out.count("store.json is damaged") == 1 and "facts " not in out
+
+
+def test_a_damaged_index_is_told_beside_a_panel_that_can_be_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*SEARCH, "environment.options.seed=92"]
+    environment = build_environment(
+        load_recipe("search-qa-tiny", overrides=[*SEARCH[3:-1], words[-1]]).recipe.environment
+    )
+    environment.prepare()
+    index = environment.options.world.folder / "bm25" / "index.json"
+    index.write_text("{")
+    assert facts_row(capsys, words) == f"not known: {index} is damaged: build the index again"
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["facts"] == {
+        "values": {},
+        "problem": f"{index} is damaged: build the index again",
+    }

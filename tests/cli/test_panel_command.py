@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from sdar_cli.cli.main import main
-from sdar_cli.evaluation.panel import Panel
+from sdar_cli.environments import resolve_environment
+from sdar_cli.evaluation.panel import Panel, task_options
 from sdar_cli.evaluation.panel_files import find_panel, shipped_panels
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.recipe.plan import panel_facts
@@ -145,6 +146,41 @@ def test_show_says_where_a_panel_is_from_and_what_it_holds(panel: Sdar) -> None:
     assert panel.out.splitlines()[-192:] == list(find_panel("household").task_ids) and panel.err == ""
     shown = panel.json("show", "household")
     assert len(shown["task_ids"]) == 192 and shown["checked_against_training_tasks"] is None
+
+
+def test_show_leaves_out_what_only_a_generator_reads(panel: Sdar) -> None:
+    assert panel("show", "alfworld-valid-seen-128") == 0
+    assert panel.out.splitlines()[1] == "options      games=official"
+    assert panel.json("show", "alfworld-valid-seen-128")["settings"]["receptacles"] == 6
+    assert panel("show", "alfworld-generated") == 0
+    assert all(f" {key}=" in panel.out for key in ("games", "train", "seed", "receptacles", "max_expert_turns"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "source", "always"),
+    [
+        ("webshop", "products", ("goals", "legacy_split", "train", "test")),
+        ("search-qa", "questions", ("topk", "max_searches")),
+    ],
+)
+def test_each_environment_says_what_only_its_generator_reads(
+    panel: Sdar, environment: str, source: str, always: tuple[str, ...]
+) -> None:
+    options = resolve_environment(environment).Options
+    for value in ("official", "generated"):
+        settings = task_options(options.model_validate({source: value}))
+        Panel(environment, "0" * 64, "test", 0, ("a",), ("t",), settings).save(Path("mine.json"))
+        assert panel("show", "mine.json") == 0
+        shown = {pair.split("=")[0] for pair in panel.out.splitlines()[1].split()[1:]}
+        assert shown == ({source, *always} if value == "official" else set(settings))
+
+
+def test_an_environment_that_is_not_at_hand_shows_every_option(panel: Sdar) -> None:
+    settings = {"questions": "official", "seed": 3}
+    for name in ("elsewhere", "gone.py:Gone"):
+        Panel(name, "0" * 64, "test", 0, ("a",), ("t",), settings).save(Path("mine.json"))
+        assert panel("show", "mine.json") == 0
+        assert panel.out.splitlines()[1] == "options      questions=official seed=3"
 
 
 def test_check_holds_a_panel_against_its_own_options_or_a_recipes(panel: Sdar) -> None:

@@ -77,6 +77,9 @@ def test_the_type_of_an_oddly_named_game_is_read_from_its_trial(tmp_path: Path) 
     with pytest.raises(EnvironmentSetupError, match=r"traj_data.json does not say the game's task_type"):
         environment(data=str(tmp_path)).tasks("train")
     trial = tmp_path / "json_2.1.1/train/mine/trial/traj_data.json"
+    trial.write_text("[" * 100_000)
+    with pytest.raises(EnvironmentSetupError, match=r"traj_data.json does not say the game's task_type"):
+        environment(data=str(tmp_path)).tasks("train")
     trial.write_text(json.dumps({"task_type": "look_at_obj_in_light"}))
     assert environment(data=str(tmp_path)).tasks("train")[0].task_type == "look_at_obj_in_light"
 

@@ -73,7 +73,19 @@ def test_a_second_task_line_is_refused(content: dict[str, Any]) -> None:
         vet(content, "the/file")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"grammar": 3}', "null"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"grammar": 3}',
+        "null",
+        pytest.param("[" * 100_000, id="deep"),
+        '{"a":' * 100_000 + "1" + "}" * 100_000,
+    ],
+    ids=lambda text: text[:20],
+)
 def test_a_file_that_is_no_game_is_named(text: str, tmp_path: Path) -> None:
     file = tmp_path / GAME_FILE
     file.write_text(text)

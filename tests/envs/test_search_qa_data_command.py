@@ -28,8 +28,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Two data sets to train on; seven to test, one question of which stands in both."""
+    """Two data sets to train on; seven to test, one question of which stands in both, in training twice."""
     rows = [question(number, source) for source in ("nq", "hotpotqa") for number in range(10, 13)]
+    rows[5]["env_kwargs"]["question"] = "Who rang the bell 11 of NQ?!"
     again = question(1, "nq")
     again["env_kwargs"]["question"] = "WHO rang bell 11 of nq"
     write(tmp_path / "train.parquet", rows)
@@ -48,11 +49,11 @@ def test_check_counts_by_data_set(data: Path, capsys: pytest.CaptureFixture[str]
         "split": "train",
         "file": str(data / "train.parquet"),
         "questions": {"nq": 3, "hotpotqa": 3},
-        "in_train": 0,
+        "in_other": 2,
         "problem": None,
     }
     assert list(test["questions"].items()) == [("nq", 3), *((source, 2) for source in SOURCES[1:]), ("myown", 1)]
-    assert (test["in_train"], test["problem"]) == (1, None)
+    assert (test["in_other"], test["problem"]) == (1, None)
 
 
 def test_check_is_the_default_and_a_table(
@@ -68,7 +69,7 @@ def test_check_is_the_default_and_a_table(
         ["train", "hotpotqa", "3"],
         ["test", "nq", "3"],
     ]
-    assert "1 questions of test also stand in train, word for word" in err
+    assert "2 questions of train stand in test too, word for word (1 of test): training leaves them out" in err
 
 
 def test_what_can_be_read_is_counted_and_the_rest_is_an_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

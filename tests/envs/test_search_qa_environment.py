@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,35 @@ def test_a_search_on_the_fourth_turn_is_not_made_and_ends_the_episode(retriever:
     assert not world.step("search[q4]").done, "the next episode has its own searches"
 
 
+SEARCH = "<think>so</think><search>{}</search>"
+INVALID = "<search>bell</search>"
+
+
+@pytest.mark.parametrize("invalid", [turns for count in range(4) for turns in combinations(range(3), count)])
+def test_invalid_turns_count_as_turns(retriever: Fixed, invalid: tuple[int, ...]) -> None:
+    """What the slot is sent as the turn loop sends it. The search of turn 4 would fail, and is not made."""
+    world = environment()
+    with Pool(SearchQa, world.options, workers=1, timeout=60) as pool:
+        before = pool.reset({0: TASK})[0]
+        for turn in range(4):
+            query = "fail" if turn == 3 else f"q{turn}"
+            parsed = world.parse(INVALID if turn in invalid else SEARCH.format(query))
+            step = pool.step({0: parsed.fallback if isinstance(parsed, Invalid) else parsed.text})[0]
+            assert isinstance(step, Step), step
+            assert (step.reward, step.done, step.won) == (0.0, turn == 3, False)
+            if turn in invalid:
+                assert step.observation == before
+            before = step.observation
+    assert retriever.asked == [(f"q{turn}", 3) for turn in range(3) if turn not in invalid]
+
+
+def test_an_answer_after_invalid_turns_still_counts(retriever: Fixed) -> None:
+    world = started()
+    for _ in range(3):
+        assert not world.step(world.parse(INVALID).fallback).done
+    assert world.step("answer[Big Ben]").won
+
+
 @pytest.mark.parametrize(("answer", "won"), [("big ben", True), ("The Great  Bell!", True), ("Ben", False)])
 @pytest.mark.parametrize("searches", [0, 3])
 def test_an_answer_ends_the_episode_with_reward_1_or_0(retriever: Fixed, answer: str, won: bool, searches: int) -> None:
@@ -130,8 +160,9 @@ def test_what_was_found_is_never_scored(retriever: Fixed) -> None:
         ("<think>so</think> Big Ben", Invalid("no search or answer")),
     ],
 )
-def test_an_invalid_response_sends_nothing(response: str, parsed: Action | Invalid) -> None:
-    assert environment().parse(response) == parsed, "an Invalid without a fallback"
+def test_of_an_invalid_response_the_slot_learns_the_reason(response: str, parsed: Action | Invalid) -> None:
+    sent = parsed if isinstance(parsed, Action) else Invalid(parsed.reason, f"(invalid: {parsed.reason})")
+    assert environment().parse(response) == sent
 
 
 @pytest.mark.parametrize("typed", ["", "dance", "search[]", "answer[", "Big Ben", "look[bell]"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from search_qa_files import SOURCES, question, seven, spoil, table, write
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.evaluation.panel import Panel
+from sdar_cli.evaluation.panel_diff import PanelDiff
 from sdar_cli.evaluation.result import EpisodeRecord, Summary
+from sdar_envs.base import Task
 from sdar_envs.search_qa import official
 from sdar_envs.search_qa.environment import SearchQa, SearchQaOptions
 from sdar_envs.search_qa.official import read_tasks
@@ -29,15 +33,23 @@ def read(folder: Path, split: str = "test") -> list[Any]:
     return read_tasks(str(folder), split)
 
 
+def number_of(task: Task) -> str:
+    """An id without the hash of its content."""
+    number, _, content = task.id.rpartition("-")
+    assert re.fullmatch(r"[0-9a-f]{8}", content), task.id
+    return number
+
+
 # --- as they are ---
 
 
 def test_seven_data_sets_are_read_in_the_files_order(tmp_path: Path) -> None:
     write(tmp_path / "test.parquet", seven())
     tasks = SearchQa(SearchQaOptions(data=str(tmp_path))).tasks("test")
-    assert [(task.id, task.task_type) for task in tasks] == [
+    assert [(number_of(task), task.task_type) for task in tasks] == [
         (f"test/{source}-{number}", source) for source in SOURCES for number in range(2)
     ]
+    assert tasks[0].id == "test/nq-0-44eb5bc4"
     assert tasks[3].goal == "Who rang bell 1 of triviaqa?"
     assert tasks[3].data == {"targets": ("Answer 1", "another")}
     assert SearchQa(SearchQaOptions(data=str(tmp_path))).expert(tasks[0]) is None
@@ -141,18 +153,78 @@ def test_ids_are_unique_and_do_not_move_when_rows_do(tmp_path: Path) -> None:
     assert few.items() <= many.items() and len(many) == 14
     double = [question(0), question(0), question(1) | {"extra_info": {"index": None}}]
     write(tmp_path / "test.parquet", double)
-    assert [task.id for task in read(tmp_path)] == ["test/nq-0", "test/nq-row-1", "test/nq-row-2"]
+    assert [number_of(task) for task in read(tmp_path)] == ["test/nq-0", "test/nq-row-1", "test/nq-row-2"]
     for row in double:
         del row["extra_info"]
     write(tmp_path / "test.parquet", double)
-    assert [task.id for task in read(tmp_path)] == [f"test/nq-row-{number}" for number in range(3)]
+    assert [number_of(task) for task in read(tmp_path)] == [f"test/nq-row-{number}" for number in range(3)]
+
+
+def test_panels_of_other_questions_under_the_same_numbers_differ(tmp_path: Path) -> None:
+    def panel(folder: str, **changes: Any) -> Panel:
+        rows = seven(2)
+        for row in rows:
+            row["env_kwargs"] |= changes
+        write(tmp_path / folder / "test.parquet", rows)
+        return Panel.make(SearchQa(SearchQaOptions(data=str(tmp_path / folder))), "test", 7, 0)
+
+    first = panel("first", ground_truth={"target": ["Ann", "Bo"]})
+    assert panel("again", ground_truth={"target": ["Bo", "Ann"]}).digest == first.digest, "order does not matter"
+    assert panel("more", ground_truth={"target": ["Ann", "Bo", "Cy"]}).digest != first.digest
+    assert panel("joined", ground_truth={"target": ["AnnBo"]}).digest != first.digest
+    other = panel("other", ground_truth={"target": ["Ann", "Bo"]}, question="Who else?")
+    assert not set(other.task_ids) & set(first.task_ids) and not PanelDiff.of(first, other).equal
+
+
+# --- training without the test's questions ---
+
+
+def trained(folder: Path) -> list[str]:
+    return [task.goal for task in SearchQa(SearchQaOptions(data=str(folder))).tasks("train")]
+
+
+def test_training_leaves_out_what_the_test_asks_word_for_word(tmp_path: Path) -> None:
+    rows = [question(number) for number in range(10, 15)]
+    rows[1]["env_kwargs"]["question"] = "who  RANG the bell, 0 of popqa"
+    rows[3]["env_kwargs"]["question"] = "Who rang bell 1 of nq?"
+    write(tmp_path / "train.parquet", rows)
+    everything = [row["env_kwargs"]["question"] for row in rows]
+    assert trained(tmp_path) == everything, "no test file, nothing to leave out"
+    write(tmp_path / "test.parquet", seven())
+    assert trained(tmp_path) == [everything[0], everything[2], everything[4]]
+    assert len(read(tmp_path)) == 14 and len(read(tmp_path, "train")) == 5, "the files stay whole"
+    before = {task.id for task in read(tmp_path, "train")}
+    assert {task.id for task in official.training_tasks(str(tmp_path))} < before, "the others keep their ids"
+
+
+def test_training_on_the_tests_own_questions_is_refused(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write(tmp_path / f"{split}.parquet", seven())
+    with pytest.raises(EnvironmentSetupError, match=r"train.parquet holds no question that test.parquet does not ask"):
+        trained(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "a folder", "a broken link"])
+def test_a_test_file_that_cannot_be_read_ends_training(tmp_path: Path, damage: str) -> None:
+    write(tmp_path / "train.parquet", [question(10)])
+    file = tmp_path / "test.parquet"
+    if damage == "cut":
+        file.write_bytes(write(file, seven()).read_bytes()[:-9])
+    elif damage == "a folder":
+        file.mkdir()
+    else:
+        file.symlink_to("gone")
+    with pytest.raises(EnvironmentSetupError, match=rf"^{re.escape(str(file))} is no parquet file, or is cut short"):
+        trained(tmp_path)
 
 
 def test_both_means_are_over_the_types_of_the_files(tmp_path: Path) -> None:
     write(tmp_path / "test.parquet", seven(4))
     wins = {source: share for share, source in enumerate(SOURCES)}  # of 4: 0, 1, 2, 3, 4, 4, 4
     records = [
-        EpisodeRecord(task.id, task.task_type, int(task.id[-1]) < wins[task.task_type], 0.0, 0.0, 1, 1, 1, 0, "failure")
+        EpisodeRecord(
+            task.id, task.task_type, int(number_of(task)[-1]) < wins[task.task_type], 0.0, 0.0, 1, 1, 1, 0, "failure"
+        )
         for task in read(tmp_path)
     ]
     means = Summary.of(records, means=SearchQa.means).means

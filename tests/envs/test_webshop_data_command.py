@@ -9,6 +9,7 @@ import pytest
 from webshop_files import record, write
 
 from sdar_cli.cli.main import main
+from sdar_envs.webshop import titles
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -28,7 +29,7 @@ def test_import_then_check(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert shown["folder"] == store
     assert len(shown["digest"]) == 64
     assert shown["bytes"] == sum(file.stat().st_size for file in Path(store).rglob("*") if file.is_file())
-    counts = {key: value for key, value in shown.items() if key not in ("folder", "digest", "bytes")}
+    counts = {key: value for key, value in shown.items() if key not in ("folder", "digest", "bytes", "title_matcher")}
     assert counts == {
         "products": 1,
         "with_options": 1,
@@ -43,7 +44,7 @@ def test_import_then_check(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     status, out, err = run(capsys, "--data", store)
     assert status == 0
     assert "synthetic goals" in out
-    assert err == f"store in {store}, content {shown['digest'][:16]}\n"
+    assert err == f"store in {store}, content {shown['digest'][:16]}\ntitle matcher words\n"
 
 
 def test_the_store_may_be_named_by_the_environment(
@@ -66,6 +67,17 @@ def test_generate(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert "products" in out
     assert shown["folder"] in err
+
+
+def test_the_title_matcher_is_the_one_that_is_installed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for spec, name in ((None, "words"), (object(), "en_core_web_sm")):
+        monkeypatch.setattr(titles.importlib.util, "find_spec", lambda module, spec=spec: spec)
+        _, out, _ = run(capsys, "--generate", "--size", "30", "--seed", "2", "--json")
+        assert json.loads(out)["title_matcher"] == name
+        _, _, err = run(capsys, "--generate", "--size", "30", "--seed", "2")
+        assert err.endswith(f"\ntitle matcher {name}\n")
 
 
 def test_check_reads_all(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

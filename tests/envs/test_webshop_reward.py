@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 import random
 import sys
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.webshop import titles
 from sdar_envs.webshop.colors import COLOURS, normalise, normalise_pair
 from sdar_envs.webshop.reward import alike, ratio, score, type_score
-from sdar_envs.webshop.titles import naming_words, title_matcher
+from sdar_envs.webshop.titles import matcher_name, naming_words, title_matcher
 
 TABLE = Path(__file__).with_name("webshop_reward_vectors.csv")
 VECTORS = list(csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines()))
@@ -180,14 +179,10 @@ def test_naming_words_keep_their_order_and_repetitions() -> None:
     assert words == ("red", "hot", "chili", "red", "mug", "pack")
 
 
-def test_which_matcher_runs_is_logged_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_are_taken_where_spacys_model_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(titles.importlib.util, "find_spec", lambda name: None)
-    titles._choose.cache_clear()
-    with caplog.at_level(logging.INFO, logger="sdar_envs.webshop.titles"):
-        assert title_matcher().name == title_matcher().name == "words"
-    assert [record.getMessage() for record in caplog.records] == [
-        "WebShop compares titles by words (en_core_web_sm is not installed)"
-    ]
+    assert title_matcher().name == matcher_name() == "words"
+    assert title_matcher().nouns("Red Nike Shoes for running") == ("red", "nike", "shoes", "running")
 
 
 def spacy_of(monkeypatch: pytest.MonkeyPatch, load: Any) -> None:
@@ -208,7 +203,7 @@ def test_spacys_nouns_are_taken_where_its_model_is_installed(monkeypatch: pytest
 
     spacy_of(monkeypatch, load)
     matcher = title_matcher()
-    assert matcher.name == "en_core_web_sm"
+    assert matcher.name == matcher_name() == "en_core_web_sm"
     assert matcher.nouns("Red Nike Shoes for running") == ("nike", "shoes")
 
 
@@ -217,6 +212,7 @@ def test_a_model_that_cannot_be_loaded_is_an_error_not_a_fallback(monkeypatch: p
         raise OSError("[E050] Can't find\nmodel")
 
     spacy_of(monkeypatch, load)
+    assert matcher_name() == "en_core_web_sm", "the name is known without loading it"
     says = r"en_core_web_sm is installed but cannot be loaded .*E050.* model\)"
     with pytest.raises(EnvironmentSetupError, match=says):
         title_matcher()

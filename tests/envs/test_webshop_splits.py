@@ -181,6 +181,11 @@ def test_splits_know_their_tasks_by_id(legacy: bool, monkeypatch: pytest.MonkeyP
     splits = (legacy_splits if legacy else fixed_splits)(store.goals(), 30, 60)
     ids = {name: [task.id for task in tasks] for name, tasks in splits.items()}
     every = [goal.id for goal in store.goals()]
+    for name, tasks in splits.items():
+        found = {goal: tasks.find(goal) for goal in every}
+        assert [found[task.id] for task in tasks] == list(tasks)
+        assert {goal for goal, task in found.items() if task is not None} == set(ids[name])
+        assert tasks.find("nothing/0") is None
     monkeypatch.setattr(type(store.goals()), "__getitem__", None)
     for name, tasks in splits.items():
         assert {goal for goal in every if tasks.holds(goal)} == set(ids[name])

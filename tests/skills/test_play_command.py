@@ -10,10 +10,10 @@ import typer
 from typer.testing import CliRunner, Result
 
 from sdar_cli.cli.play import play
-from sdar_cli.errors import EnvironmentSetupError, PanelError, RunFailed, SdarError, UserError
+from sdar_cli.errors import EnvironmentSetupError, PanelError, RecipeError, RunFailed, SdarError, UserError
 
 TOY = '''
-from sdar_envs.base import Action, Environment, Observation, Step, Task
+from sdar_envs.base import Action, Environment, LazyTasks, Observation, Step, Task
 
 
 class Toy(Environment):
@@ -40,6 +40,29 @@ class Toy(Environment):
 
     def prompt(self, history):
         return [{"role": "user", "content": history.goal}]
+
+
+class Unmade(LazyTasks):
+    """A million tasks, none of which may be made but the one that is asked for."""
+
+    def __len__(self):
+        return 1_000_000
+
+    def __getitem__(self, index):
+        raise AssertionError("made")
+
+    def holds(self, task_id):
+        return self.find(task_id) is not None
+
+    def find(self, task_id):
+        return Task(task_id, "answer", "Answer.") if task_id == "train/999999" else None
+
+
+class Vast(Toy):
+    name = "vast"
+
+    def tasks(self, split):
+        return Unmade() if split == "train" else super().tasks(split)
 
 
 class Master(Toy):
@@ -126,7 +149,13 @@ def test_the_seed_draws_the_task(toy: str) -> None:
         (["--task", "test/33"], PanelError, "no task 'test/33': did you mean 'test/3'?"),
         (["--split", "tset"], PanelError, "no split 'tset': give one of train, test"),
         (["--expert"], EnvironmentSetupError, "'toy' has no expert"),
-        (["seed=1"], UserError, "use --recipe"),
+        (["seed=1"], UserError, "'seed=1' overrides a recipe, but none is given: use --recipe instead of ENV"),
+        (["environment=household"], UserError, "use --recipe instead of ENV"),
+        (["evaluation.tasks=3"], UserError, "use --recipe instead of ENV"),
+        (["environment.name=household"], UserError, "'environment.name=household' say what to play: leave one out"),
+        (["environment.workers=0"], RecipeError, "environment.workers is 0, but must be a number above 0"),
+        (["environment.option.x=0"], RecipeError, "did you mean 'environment.options'?"),
+        (["environment.options.x=0"], RecipeError, "there is no key 'environment.options.x'"),
         (["--recipe", "quickstart"], UserError, "leave one out"),
     ],
 )
@@ -135,6 +164,50 @@ def test_refusals(toy: str, arguments: list[str], kind: type[SdarError], said: s
     assert isinstance(error, kind)
     assert said in str(error)
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "webshop environment.options.products=generated environment.options.size=60 environment.options.test=10",
+        "search-qa environment.options.questions=generated environment.options.entities=5 environment.options.train=8 "
+        "environment.options.test=4 environment.options.brief=true",
+        "household environment.options.things=12 environment.timeout=9",
+    ],
+)
+def test_an_environment_takes_options_without_a_recipe(arguments: str) -> None:
+    record = json.loads(run(*arguments.split(), "--expert", "--json").stdout)
+    assert record["won"] is True
+
+
+@pytest.mark.parametrize("environment", ["webshop", "alfworld", "search-qa"])
+def test_the_data_may_be_an_override_too(environment: str, tmp_path: Path) -> None:
+    error = run(environment, f"environment.options.data={tmp_path / 'none'}").exception
+    assert isinstance(error, EnvironmentSetupError)
+    assert str(tmp_path / "none") in str(error)
+
+
+def test_data_may_be_given_beside_options(tmp_path: Path) -> None:
+    error = run("webshop", "environment.options.goals=human", "--data", str(tmp_path / "none")).exception
+    assert isinstance(error, EnvironmentSetupError)
+    assert str(tmp_path / "none") in str(error)
+    error = run("webshop", "environment.options.products=generated", "--data", str(tmp_path)).exception
+    assert isinstance(error, RecipeError)
+    assert "set products=official, or leave data out" in str(error)
+
+
+def test_a_task_is_found_among_a_million_without_making_them(toy: str) -> None:
+    vast = toy.replace(":Toy", ":Vast")
+    record = json.loads(run(vast, "--task", "train/999999", "--json", typed="yes\n").stdout)
+    assert (record["task"], record["won"]) == ("train/999999", True)
+    error = run(vast, "--task", "test/33").exception
+    assert isinstance(error, PanelError)
+    assert "did you mean 'test/3'?" in str(error), "of the small split"
+
+
+def test_ids_of_a_large_split_are_not_compared(toy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdar_cli.cli.play.MOST_COMPARED", 4)
+    assert "leave --task out to have one drawn" in str(run(toy, "--task", "test/33").exception)
 
 
 def test_a_lost_episode_is_our_failure(toy: str) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from counted_tasks import CountedTasks
 
 from sdar_cli.environments import build_environment
 from sdar_cli.errors import RecipeError, RunFailed
@@ -87,6 +88,23 @@ def test_without_shuffling_the_fixed_bank_is_shown() -> None:
     for played, block in demonstrations(chosen, environment):
         verb = played.task.goal.split()[0]
         assert environment.rulebook.stations[verb] in block
+
+
+@pytest.mark.parametrize("count", [6, 48])
+@pytest.mark.parametrize("shuffle_rulebooks", [False, True])
+def test_tasks_are_drawn_as_ever_and_no_other_is_made(
+    count: int, shuffle_rulebooks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = recipe(warmup={"shuffle_rulebooks": shuffle_rulebooks, "demonstrations": 10})
+    environment = build_environment(chosen.environment)
+    tasks = environment.tasks("train")[:count]
+    shuffled = list(tasks)
+    random.Random("warm-up tasks 3").shuffle(shuffled)
+    counted = CountedTasks(tasks)
+    monkeypatch.setattr(environment, "tasks", lambda split: counted)
+    shown = [played.task for played, _ in demonstrations(chosen, environment)]
+    assert shown == [shuffled[index % count] for index in range(10)]
+    assert counted.made == [task.id for task in shuffled[:10]]
 
 
 def test_examples_are_the_rollouts_own_prompts_with_and_without_skills() -> None:

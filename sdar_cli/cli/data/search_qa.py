@@ -61,9 +61,12 @@ def _check(data: str | None, as_json: bool) -> None:
     else:
         rows = [(item.split, source, str(count)) for item in checks for source, count in item.questions.items()]
         print_table(("split", "data source", "questions"), rows, ("questions",))
-        for item in checks:
-            if item.in_train:
-                note(f"{item.in_train} questions of {item.split} also stand in train, word for word")
+        train, test = checks
+        if train.in_other:
+            note(
+                f"{train.in_other} questions of train stand in test too, word for word "
+                f"({test.in_other} of test): training leaves them out"
+            )
     problems = [item.problem for item in checks if item.problem is not None]
     if problems:
         raise EnvironmentSetupError(problems[0])

@@ -116,6 +116,7 @@ def _generate(catalogue: Any, as_json: bool) -> None:
 
 def _print(folder: Path, as_json: bool, *, deep: bool) -> None:
     from sdar_envs.webshop.store import Store
+    from sdar_envs.webshop.titles import matcher_name
 
     store = Store.open(folder)
     try:
@@ -126,8 +127,10 @@ def _print(folder: Path, as_json: bool, *, deep: bool) -> None:
         store.close()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if as_json:
-        print_json({"folder": str(folder), "digest": digest, "bytes": size, **counts})
+        own = {"folder": str(folder), "digest": digest, "bytes": size, "title_matcher": matcher_name()}
+        print_json(own | counts)
         return
     rows = [(name.replace("_", " "), f"{count:,}") for name, count in counts.items()]
     print_table(("what", "count"), [*rows, ("size on disk", bytes_(size))], ("count",))
     note(f"store in {folder}, content {digest[:16]}")
+    note(f"title matcher {matcher_name()}")
