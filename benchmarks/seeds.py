@@ -18,8 +18,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sdar_cli.evaluation.statistics import seed_difference
 from sdar_cli.runs.state import git_commit
+from sdar_cli.statistics import seed_difference
 
 CELLS = ("base_no_skills", "base_skills", "trained_no_skills", "trained_skills")
 COLUMNS = (

@@ -122,13 +122,15 @@ LIGHT = (
     "sdar_cli/cli/",
     "sdar_cli/recipe/",
     "sdar_cli/runs/",
+    "sdar_cli/compare/",
     "sdar_cli/skills/",
+    "sdar_cli/statistics/",
+    "sdar_cli/sweep/",
     "sdar_envs/",
     "sdar_recipes/",
 )
 LIGHT_FILES = (
     "sdar_cli/evaluation/panel.py",
-    "sdar_cli/evaluation/statistics.py",
     "sdar_cli/rollout/episode.py",
 )
 HEAVY = ("torch", "transformers", "trl", "mlflow", "textworld", "matplotlib", "pandas")

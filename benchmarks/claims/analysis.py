@@ -14,7 +14,7 @@ import numpy as np
 
 from claims.methods import Overrides
 from claims.table import Row, Table
-from sdar_cli.evaluation.statistics import LEVEL, Interval, seed_difference
+from sdar_cli.statistics import LEVEL, Interval, seed_difference
 
 Cell = Literal["base_no_skills", "base_skills", "trained_no_skills", "trained_skills"]
 Word = Literal["holds", "does not hold", "undecided"]

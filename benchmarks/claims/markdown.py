@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sdar_cli.evaluation.statistics import Interval
+from sdar_cli.statistics import Interval
 
 NOTHING = "–"
 

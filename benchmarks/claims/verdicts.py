@@ -21,7 +21,7 @@ from claims.markdown import interval, points, share
 from claims.methods import Overrides
 from claims.studies import Choice
 from claims.table import Table
-from sdar_cli.evaluation.statistics import wilson
+from sdar_cli.statistics import wilson
 
 CLIFF = 0.20
 GENTLE = 0.10

@@ -14,10 +14,10 @@ from claims.jobs import BASE, Job
 from claims.table import Row, Status
 from sdar_cli.errors import SdarError
 from sdar_cli.evaluation.result import Evaluation
-from sdar_cli.evaluation.statistics import paired_difference
 from sdar_cli.recipe.load import ResolvedRecipe, load_recipe
 from sdar_cli.runs.state import git_commit
 from sdar_cli.runs.store import RunFolder
+from sdar_cli.statistics import paired_difference
 from sdar_cli.tracking.journal import Journal
 from sdar_cli.tracking.location import DATABASE, sqlite_uri
 from sdar_cli.training.events import Listener

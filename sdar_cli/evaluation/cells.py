@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from sdar_cli.evaluation.statistics import Interval, as_json
+from sdar_cli.statistics import Interval, as_json
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.result import Evaluation

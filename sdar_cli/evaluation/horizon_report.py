@@ -9,7 +9,7 @@ from typing import Any
 from sdar_cli.evaluation.cells import Row
 from sdar_cli.evaluation.horizon import SLICES, Slice, slice_of
 from sdar_cli.evaluation.result import Evaluation
-from sdar_cli.evaluation.statistics import LEVEL, Interval, as_json, paired_difference, wilson
+from sdar_cli.statistics import LEVEL, Interval, as_json, paired_difference, wilson
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sdar_cli.evaluation.cells import Cells, Row
-from sdar_cli.evaluation.statistics import LEVEL, Interval, paired_difference
+from sdar_cli.statistics import LEVEL, Interval, paired_difference
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.result import Evaluation

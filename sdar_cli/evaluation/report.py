@@ -18,7 +18,7 @@ from sdar_cli.evaluation.means import means_of_cells
 from sdar_cli.evaluation.pairing import check_mode, check_pair
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.scores import score_cells
-from sdar_cli.evaluation.statistics import (
+from sdar_cli.statistics import (
     LEVEL,
     Interval,
     as_json,

@@ -19,8 +19,8 @@ from sdar_cli.evaluation.conditions import facts_of, options_of
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.evaluation.horizon import SLICES, slice_of
 from sdar_cli.evaluation.means import Means, stated
-from sdar_cli.evaluation.statistics import LEVEL, Interval, wilson
 from sdar_cli.rollout.episode import Episode, StopReason
+from sdar_cli.statistics import LEVEL, Interval, wilson
 
 FORMAT = 1
 

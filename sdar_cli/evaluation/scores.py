@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sdar_cli.evaluation.cells import Cells, Row
-from sdar_cli.evaluation.statistics import LEVEL, Interval, seed_difference
+from sdar_cli.statistics import LEVEL, Interval, seed_difference
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.result import EpisodeRecord, Evaluation

@@ -9,7 +9,7 @@ from sdar_cli.evaluation.means import mean_difference, stated, type_mean
 from sdar_cli.evaluation.report import Comparison
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.scores import graded, mean_score, score_difference
-from sdar_cli.evaluation.statistics import Interval
+from sdar_cli.statistics import Interval
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.evaluation.cells import Cells
 from sdar_cli.evaluation.report import points
-from sdar_cli.evaluation.statistics import Interval
+from sdar_cli.statistics import Interval
 
 if TYPE_CHECKING:
     from rich.console import Console

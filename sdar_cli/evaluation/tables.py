@@ -11,8 +11,8 @@ from sdar_cli.evaluation.horizon import SLICES
 from sdar_cli.evaluation.report import Comparison, InternalisationReport, points
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.scores import score_of
-from sdar_cli.evaluation.statistics import Interval
 from sdar_cli.evaluation.table_parts import MODES, cells_table, difference, escape, hundredths, percent, plain_table
+from sdar_cli.statistics import Interval
 
 if TYPE_CHECKING:
     from rich.console import Console

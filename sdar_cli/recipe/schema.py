@@ -259,6 +259,9 @@ class Evaluation(Section):
     panel_seed: Seed = 0
     every: Annotated[int, Field(ge=0)] = 0
     """Steps between evaluations without skills while training; 0: none between base and end."""
+    transcripts: Annotated[int, Field(ge=0)] = 16
+    """Tasks of the panel, the first ones, whose episodes are kept word for word, each response token with the
+    teacher's gap and the gate; 0: none. Of the base and of the end, not of evaluations between."""
     sampling: Sampling = Sampling(temperature=0.4)
 
 
@@ -330,6 +333,14 @@ class Tracking(Section):
     """Episodes traced per evaluation and per traced training step."""
     trace_every: Positive = 25
     system_metrics: bool = True
+    group: str | None = None
+    """A name that runs share, to be found and compared together (``sdar compare --group``)."""
+    note: str = ""
+    """Shown with the run in MLflow."""
+    tags: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w./-]{0,99}$")], str] = {}
+    """Tags of the MLflow run, beside those under ``sdar.`` that it always has."""
+    parent: str | None = None
+    """An MLflow run id below which the run is shown; a sweep sets it."""
 
 
 class Recipe(Section):

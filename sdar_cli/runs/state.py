@@ -9,6 +9,7 @@ import time
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -54,6 +55,8 @@ class RunState(BaseModel):
     recipe: str
     """The recipe's name."""
     recipe_digest: str
+    settings: dict[str, Any] = {}
+    """The whole recipe as plain data; empty in runs of before it was kept here, whose ``recipe.yaml`` has it."""
     origins: dict[str, str] = {}
     """Where each value of the recipe came from."""
     status: RunStatus = RunStatus.CREATED

@@ -68,6 +68,7 @@ class RunFolder:
             name=path.name,
             recipe=recipe.name,
             recipe_digest=recipe_digest(recipe),
+            settings=recipe.model_dump(mode="json"),
             origins=resolved.origins,
             steps=recipe.train.steps,
             started=now(),

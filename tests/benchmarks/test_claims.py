@@ -26,8 +26,8 @@ from claims.report import report  # noqa: E402
 from claims.table import Row, Table  # noqa: E402
 from claims.verdicts import claims  # noqa: E402
 
-from sdar_cli.evaluation.statistics import Interval  # noqa: E402
 from sdar_cli.objectives.registry import OBJECTIVES  # noqa: E402
+from sdar_cli.statistics import Interval  # noqa: E402
 
 
 def row(overrides: Overrides = (), seed: int = 0, **changes) -> Row:

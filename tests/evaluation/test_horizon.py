@@ -18,9 +18,9 @@ from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.single import SingleReport
-from sdar_cli.evaluation.statistics import paired_difference, wilson
 from sdar_cli.evaluation.table_parts import plain
 from sdar_cli.evaluation.tables import print_evaluation
+from sdar_cli.statistics import paired_difference, wilson
 from sdar_envs.base import Task
 from sdar_envs.household.environment import Household, HouseholdOptions
 

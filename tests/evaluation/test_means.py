@@ -18,12 +18,12 @@ from sdar_cli.evaluation.means import mean_difference, mean_of_strata, stated, t
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.single import SingleReport
-from sdar_cli.evaluation.statistics import Interval, paired_difference, wilson
 from sdar_cli.evaluation.table_parts import plain
 from sdar_cli.evaluation.tables import print_evaluation
 from sdar_cli.models.tiny import build_tokenizer
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.rollout.policies import Generation
+from sdar_cli.statistics import Interval, paired_difference, wilson
 from sdar_cli.workshop import Workshop
 from sdar_envs.alfworld.world import TASK_TYPES
 from sdar_envs.household.environment import Household

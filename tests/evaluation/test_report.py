@@ -12,9 +12,9 @@ import pytest
 from sdar_cli.errors import PanelError
 from sdar_cli.evaluation.report import Comparison, InternalisationReport, points
 from sdar_cli.evaluation.result import Evaluation
-from sdar_cli.evaluation.statistics import internalised_fraction, mcnemar, paired_difference, wilson
 from sdar_cli.evaluation.table_parts import plain
 from sdar_cli.evaluation.tables import print_evaluation
+from sdar_cli.statistics import internalised_fraction, mcnemar, paired_difference, wilson
 from sdar_envs.alfworld.world import TASK_TYPES
 
 BASE = [i % 8 == 0 for i in range(64)]

@@ -9,8 +9,8 @@ import pytest
 
 from sdar_cli.errors import RunError
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation, Summary
-from sdar_cli.evaluation.statistics import wilson
 from sdar_cli.rollout.episode import Episode, StopReason, Turn
+from sdar_cli.statistics import wilson
 from sdar_envs.base import Task
 
 

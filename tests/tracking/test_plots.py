@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from sdar_cli.evaluation.statistics import wilson
+from sdar_cli.statistics import wilson
 from sdar_cli.tracking.plots import PLOTS, write_plots
 from sdar_cli.tracking.plots.canvas import STYLE, Row
 from sdar_cli.training.signals import GATE_BINS, MAX_TURNS_LOGGED

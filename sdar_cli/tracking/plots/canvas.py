@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sdar_cli.evaluation.statistics import Interval, wilson
+from sdar_cli.statistics import Interval, wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

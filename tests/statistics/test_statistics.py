@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sdar_cli.evaluation.statistics import (
+from sdar_cli.statistics import (
     PairCounts,
     episodes_needed,
     internalised_fraction,
