@@ -7,7 +7,8 @@
     │   ├── ModelError         weights, tokenizer or chat template
     │   ├── SkillError         a skill bank or a retrieval
     │   ├── PanelError         a panel that is malformed or overlaps training
-    │   └── RunError           a run that is missing, busy or cannot be resumed
+    │   ├── RunError           a run that is missing, busy or cannot be resumed
+    │   └── StudyError         a study that is missing, damaged or there already
     └── RunFailed              ours: exit code 1
 
 A message is one sentence and ends with the remedy. Anything else that escapes is a bug: exit code 1,
@@ -48,6 +49,10 @@ class PanelError(UserError):
 
 
 class RunError(UserError):
+    pass
+
+
+class StudyError(UserError):
     pass
 
 

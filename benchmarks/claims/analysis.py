@@ -5,7 +5,6 @@ Success and differences are shares (0.25), not points. Intervals are of 95 %, St
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,12 +13,11 @@ import numpy as np
 
 from claims.methods import Overrides
 from claims.table import Row, Table
-from sdar_cli.statistics import LEVEL, Interval, seed_difference
+from sdar_cli.statistics import Interval, detectable, seed_difference
 
 Cell = Literal["base_no_skills", "base_skills", "trained_no_skills", "trained_skills"]
 Word = Literal["holds", "does not hold", "undecided"]
 
-POWER = 0.8
 MATTERS = 0.05
 """The smallest gain that would matter; a claim of a gain does not hold where its interval lies below it."""
 
@@ -63,24 +61,6 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Paired:
 def over_seeds(found: Mapping[int, float]) -> Interval | None:
     """Mean over seeds with its interval; None for fewer than two."""
     return seed_difference(list(found.values())) if len(found) > 1 else None
-
-
-def detectable(spread: float, seeds: int, *, power: float = POWER, level: float = LEVEL) -> float:
-    """The difference δ that a two-sided paired t-test finds with this power: δ = ν·s/√n.
-
-    ν is the noncentrality at which a noncentral t variable of n − 1 degrees of freedom exceeds the critical value
-    t(n − 1; (1 + level)/2) with probability ``power`` (Cohen 1988, ch. 2; the far tail, below 10⁻⁵ of the power, is
-    left out). ``spread`` is s, the standard deviation of the differences; ValueError for fewer than two seeds.
-    """
-    if seeds < 2:
-        raise ValueError("a difference over seeds needs at least two seeds")
-    from scipy.optimize import brentq
-    from scipy.special import nctdtr, stdtrit
-
-    freedom = seeds - 1
-    critical = float(stdtrit(freedom, (1 + level) / 2))
-    noncentrality = brentq(lambda shift: nctdtr(freedom, shift, critical) - (1 - power), 0.0, 10 * critical)
-    return float(noncentrality) * spread / math.sqrt(seeds)
 
 
 def gain(difference: Interval | None, at_least: float = 0.0, matters: float = MATTERS) -> Word:

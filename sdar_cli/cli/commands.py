@@ -24,6 +24,8 @@ class Entry:
 COMMANDS = {
     "train": Entry("train", "train", "Train an agent from a recipe."),
     "eval": Entry("eval", "evaluate", "Measure a run or a model, without and with skills."),
+    "sweep": Entry("sweep", "app", "Search a space of settings, each over several seeds."),
+    "compare": Entry("compare", "compare", "Compare runs, cells or methods, with intervals."),
     "resume": Entry("resume", "resume", "Go on with an interrupted run."),
     "runs": Entry("runs", "app", "List and show runs."),
     "recipes": Entry("recipes", "app", "List, show and copy recipes."),

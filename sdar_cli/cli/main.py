@@ -20,6 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``sdar`` with the given arguments (default: the process's) and return the exit code."""
     words, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
     try:
+        if "SDAR_LEASH" in os.environ:
+            from sdar_cli.sweep.leash import hold
+
+            hold()
         return _run(words)
     except KeyboardInterrupt:
         if debug:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sdar_cli.cli.render import JsonOption, RunsOption, print_json
+from sdar_cli.errors import UserError
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.plan import PanelFacts, Plan
@@ -42,6 +43,11 @@ def train(
         typer.Option(metavar="URI", help="MLflow store; else MLFLOW_TRACKING_URI, else under the runs."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The run's name; else recipe, time and four digits.")] = None,
+    group: Annotated[str | None, typer.Option(metavar="NAME", help="A name that runs share, to find them by.")] = None,
+    note: Annotated[str | None, typer.Option(metavar="TEXT", help="Shown with the run.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="A tag in MLflow; repeatable.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,6 +66,9 @@ def train(
         "environment.options.data": ("--data", data),
         "seed": ("--seed", seed),
         "tracking.uri": ("--tracking-uri", tracking_uri),
+        "tracking.group": ("--group", group),
+        "tracking.note": ("--note", note),
+        "tracking.tags": ("--tag", _tags(tags or [])),
     }
     options = {key: value for key, value in given.items() if value[1] is not None}
     resolved = load_recipe(recipe, overlays or [], overrides or [], options)
@@ -81,6 +90,15 @@ def train(
     print_training(result, as_json=as_json)
     if result.report is None:
         raise typer.Exit(INTERRUPTED)
+
+
+def _tags(words: list[str]) -> dict[str, str] | None:
+    """``KEY=VALUE`` words as a mapping; None where there is none."""
+    pairs = [word.partition("=") for word in words]
+    for word, (key, separator, _) in zip(words, pairs, strict=True):
+        if not separator or not key.strip():
+            raise UserError(f"--tag {word!r} is no tag: write KEY=VALUE, for example --tag owner=lee")
+    return {key.strip(): value for key, _, value in pairs} or None
 
 
 def _panel_hash(panel: PanelFacts) -> str:
@@ -109,7 +127,8 @@ def _command(
     for overlay in overlays:
         words += ["-c", str(overlay)]
     for option, value in options.values():
-        words += [option, str(value)]
+        values = [f"{key}={text}" for key, text in value.items()] if isinstance(value, dict) else [str(value)]
+        words += [word for text in values for word in (option, text)]
     if runs is not None:
         words += ["--runs", str(runs)]
     if name is not None:

@@ -18,12 +18,15 @@ def ui(
         typer.Option(metavar="URI", help="The store; else the newest run's, else as for training."),
     ] = None,
     expose: Annotated[bool, typer.Option("--expose", help="Allow a --host that others can reach.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Show the page in the browser as well.")] = False,
     runs: RunsOption = None,
 ) -> None:
-    """Open MLflow at the store the runs went to.
+    """Serve MLflow at the store the runs went to; the address leads to the last study, or to the newest run's
+    experiment.
 
-    Usage: sdar ui --port 5001
+    Usage: sdar ui --port 5001 --open
     """
+    from sdar_cli.tracking.landing import landing, root_of
     from sdar_cli.tracking.location import redact, runs_root
     from sdar_cli.tracking.server import Server, check_host, check_port, check_store
 
@@ -32,24 +35,35 @@ def ui(
     uri = _store(tracking_uri, root)
     if uri.startswith(("http://", "https://")):
         note("the runs are tracked by a server that is there already; open it at")
-        print(redact(uri))
+        page = landing(uri)
+        print(page if page != root_of(uri) else redact(uri))
+        _show(page, open_)
         return
     check_store(uri)
     check_port(host, port)
     note(f"starting MLflow at {redact(uri)} …")
     with Server(uri, host, port, root) as server:
         server.wait_until_ready()
-        print(server.url, flush=True)
+        page = landing(server.url)
+        print(page, flush=True)
         note("Ctrl-C ends it")
+        _show(page, open_)
         server.wait()
 
 
+def _show(page: str, wanted: bool) -> None:
+    if wanted:
+        import webbrowser
+
+        webbrowser.open(page)
+
+
 def _store(flag: str | None, root: Path) -> str:
-    from sdar_cli.runs.store import list_runs
+    from sdar_cli.runs.listing import list_all
     from sdar_cli.tracking.location import tracking_uri
 
     if flag is None:
-        used = [run.state.tracking_uri for run in list_runs(root)]
+        used = [run.tracking_uri for run in list_all(root)]
         if used and used[-1] is not None:
             return used[-1]
     return tracking_uri(flag, root)

@@ -152,6 +152,11 @@ class PaperRow:
     """Share."""
     ours: Interval
     covered: bool
+    """Whether our interval holds the published number."""
+    metric: str = "success"
+    """``success``, ``score``, ``average`` or a task type, as the paper names it; a score's values are shares too."""
+    other_model: bool = False
+    """The number is of another model than the run's, asked for with ``--paper-model``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +181,11 @@ class Report:
     responses: tuple[Response, ...] = ()
     paper: tuple[PaperRow, ...] = ()
     study: str | None = None
+    metric: Literal["success", "score"] = "success"
+    """What the pairs by task type and the responses are about."""
+    tasks_by_type: Mapping[str, int] = field(default_factory=dict)
+    last: int = 3
+    """How many evaluations ``final`` is the mean of, at most."""
 
     def to_json(self) -> dict[str, Any]:
         return {"format": FORMAT, **asdict(self)}

@@ -15,6 +15,7 @@ from sdar_cli.evaluation.panel import Panel, options_digest
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.evaluation.single import SingleReport
+from sdar_cli.evaluation.transcripts import Witness
 from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.runs.resolve import ModelFolder
@@ -186,8 +187,10 @@ def _play(
     import torch
 
     from sdar_cli.models.load import load_model, load_tokenizer
+    from sdar_cli.training.transcript_scores import TokenScorer, transcribe_evaluation
 
     recipe = evaluator.workshop.recipe
+    witness = Witness.of(evaluator.panel.task_ids, recipe.evaluation.transcripts if run is not None else 0)
     trust = recipe.model.trust_remote_code
     tokenizer = load_tokenizer(weights.path, trust_remote_code=trust)
     model = load_model(weights.path, trust_remote_code=trust)
@@ -205,10 +208,21 @@ def _play(
             step=weights.step,
             run=run.name if run else None,
             on_turn=display.advance,
+            witness=witness,
         )
         display.evaluation(*result)
         played.append(result)
+    if witness is not None:
+        scorer = TokenScorer.of_model(recipe, model, tokenizer.pad_token_id)
+        bank, suffix = evaluator.workshop.bank, _suffix(run, evaluator.panel)
+        for evaluation, episodes in played:
+            transcribe_evaluation(run, evaluation, episodes, witness, scorer, tokenizer, bank, suffix)
     return played
+
+
+def _suffix(run: RunFolder | None, panel: Panel) -> str:
+    """What the names of a run's files get where they are about another panel than its own."""
+    return "" if run is not None and Panel.load(run.panel_file).digest == panel.digest else f"-{panel.digest[:8]}"
 
 
 def _record(
@@ -231,7 +245,7 @@ def _record(
     recipe = workshop.recipe
     state = run.state if run is not None else None
     uri = (state and state.tracking_uri) or tracking_uri(recipe, root)
-    suffix = "" if run is not None and Panel.load(run.panel_file).digest == panel.digest else f"-{panel.digest[:8]}"
+    suffix = _suffix(run, panel)
     tracker = Tracker.start(
         uri=uri,
         experiment=(state and state.experiment) or recipe.tracking.experiment or recipe.name,

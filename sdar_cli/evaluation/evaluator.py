@@ -13,6 +13,7 @@ from sdar_cli.evaluation.fit import check_played
 from sdar_cli.evaluation.horizon import expert_turns
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation, Mode
+from sdar_cli.evaluation.transcripts import Witness
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.loop import Start
@@ -46,8 +47,11 @@ class Evaluator:
         step: int | None = None,
         run: str | None = None,
         on_turn: Callable[[int, int], None] | None = None,
+        witness: Witness | None = None,
     ) -> tuple[Evaluation, list[Episode]]:
         """Visit every task once. The random state of the caller is left as it was.
+
+        With a witness the episodes that it watches hold the prompts with skills beside their own; all else is equal.
 
         Raises:
             RecipeError: the first prompt of no task fits ``rollout.max_prompt_tokens``.
@@ -55,6 +59,8 @@ class Evaluator:
         """
         recipe = self.workshop.recipe
         context = self.workshop.context(tokenizer).seen_by(skills=mode == "skills")
+        if witness is not None:
+            context = witness.watch(context)
         loop = self.workshop.loop(policy, tokenizer, ends, context, training=False)
         loop.on_turn = on_turn
         starts = [Start(task, group) for group, task in enumerate(self.panel.tasks(self.workshop.environment))]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sdar_cli.errors import PanelError
 from sdar_cli.evaluation import conditions
@@ -18,30 +20,63 @@ def check_mode(evaluation: Evaluation, mode: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A condition in which two evaluations differ."""
+
+    key: str
+    """``environment``, ``panel``, ``tasks``, or dotted: ``sampling.temperature``, ``options.…``, ``facts.…``."""
+    first: Any
+    second: Any
+
+
+def differences(evaluation: Evaluation, other: Evaluation) -> list[Difference]:
+    """The conditions in which two evaluations differ, as far as both say them; the gravest first."""
+    found = [
+        Difference(key, getattr(evaluation, key), getattr(other, key))
+        for key in ("environment", "panel")
+        if getattr(evaluation, key) != getattr(other, key)
+    ]
+    if not found and not same_tasks(evaluation, other):
+        found.append(Difference("tasks", len(evaluation.records), len(other.records)))
+    sampling = evaluation.sampling.keys() | other.sampling.keys()
+    for key in sorted(key for key in sampling if evaluation.sampling.get(key) != other.sampling.get(key)):
+        found.append(Difference(f"sampling.{key}", evaluation.sampling.get(key), other.sampling.get(key)))
+    for section in ("options", "facts"):
+        ours, theirs = getattr(evaluation, section), getattr(other, section)
+        found += [Difference(f"{section}.{key}", ours[key], theirs[key]) for key in conditions.differing(ours, theirs)]
+    return found
+
+
+def same_tasks(evaluation: Evaluation, other: Evaluation) -> bool:
+    """Whether both list the same tasks in one order, so that they can be paired."""
+    return _tasks(evaluation) == _tasks(other)
+
+
 def check_pair(evaluation: Evaluation, other: Evaluation) -> None:
     """Raises PanelError when two were not made on the same tasks under the same conditions, as far as is known."""
-    names = f"{evaluation.name} and {other.name}"
-    if (evaluation.environment, evaluation.panel) != (other.environment, other.panel):
+    found = differences(evaluation, other)
+    if not found:
+        return
+    names, first = f"{evaluation.name} and {other.name}", found[0]
+    section = first.key.partition(".")[0]
+    keys = [one.key.partition(".")[2] for one in found if one.key.partition(".")[0] == section]
+    if section in ("environment", "panel"):
         raise PanelError(
             f"{names} were scored on different panels ({_panel(evaluation)} and {_panel(other)}): "
             "evaluate both on one panel"
         )
-    if _tasks(evaluation) != _tasks(other):
+    if section == "tasks":
         raise PanelError(f"{names} do not list the same tasks in one order: run both evaluations again")
-    if dict(evaluation.sampling) != dict(other.sampling):
-        keys = evaluation.sampling.keys() | other.sampling.keys()
-        differing = sorted(k for k in keys if evaluation.sampling.get(k) != other.sampling.get(k))
-        first = differing[0]
+    if section == "sampling":
         raise PanelError(
-            f"{names} were sampled differently ({first}: {evaluation.sampling.get(first)} and "
-            f"{other.sampling.get(first)}): evaluate both with one setting of {', '.join(differing)}"
+            f"{names} were sampled differently ({keys[0]}: {first.first} and {first.second}): "
+            f"evaluate both with one setting of {', '.join(keys)}"
         )
-    for ours, theirs in ((evaluation.options, other.options), (evaluation.facts, other.facts)):
-        if found := conditions.differing(ours, theirs):
-            raise PanelError(
-                f"{names} were played in environments that differ ({found[0]}: {ours[found[0]]} and "
-                f"{theirs[found[0]]}): evaluate both with the same {', '.join(found)}"
-            )
+    raise PanelError(
+        f"{names} were played in environments that differ ({keys[0]}: {first.first} and {first.second}): "
+        f"evaluate both with the same {', '.join(keys)}"
+    )
 
 
 def _tasks(evaluation: Evaluation) -> Sequence[str]:

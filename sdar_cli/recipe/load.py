@@ -96,24 +96,43 @@ def load_recipe(
         RecipeError: one sentence for every key that is wrong, joined by newlines.
     """
     path = recipe_file(reference)
-    layers = _file_layers(path)
+    layers = read_layers(reference, overlays, overrides, options)
+    source = reference if path.is_relative_to(shipped_folder()) else path
+    return resolve(layers, source, check_environment)
+
+
+def read_layers(
+    reference: str,
+    overlays: Sequence[Path] = (),
+    overrides: Sequence[str] = (),
+    options: Mapping[str, tuple[str, Any]] | None = None,
+) -> list[Layer]:
+    """What ``load_recipe`` lays over one another: the files, the overlays, the options, then one layer an override.
+
+    Raises:
+        RecipeError: a file or an override cannot be read, or two overrides are the same wish.
+    """
+    path = recipe_file(reference)
+    named = layer_of("name", path.stem, f"{path.name} (its file name)")
+    layers = [named, *_file_layers(path)]
     typed = [_overlay(overlay) for overlay in overlays]
     over = [layer_of(*_split(text), f"the override {text}") for text in overrides]
     _refuse_synonyms(over)
-    layers += typed + _option_layers(options or {}, typed + over) + over
+    return layers + typed + _option_layers(options or {}, typed + over) + over
+
+
+def resolve(layers: Sequence[Layer], source: Path | str, check_environment: bool = True) -> ResolvedRecipe:
+    """The recipe of these layers, checked as ``load_recipe`` does."""
     layers = with_methods(layers, method_of(layers), shipped_folder() / "methods")
     merged = Merged()
     for layer in layers:
         merged.apply(layer)
-    if "name" not in merged.values:
-        merged.apply(layer_of("name", path.stem, f"{path.name} (its file name)"))
-    recipe = _validate(merged, str(reference))
+    recipe = _validate(merged, str(source))
     if idle := unused_keys(recipe, layers):
         raise RecipeError("\n".join(idle))
     recipe = without_idle(recipe)
     if check_environment:
         _check_environment(recipe, merged)
-    source = reference if path.is_relative_to(shipped_folder()) else path
     return ResolvedRecipe(recipe, _origins(recipe, merged), source)
 
 

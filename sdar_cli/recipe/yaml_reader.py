@@ -16,6 +16,8 @@ from sdar_cli.errors import RecipeError
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 24
 MAX_NODES = 20_000
+NAMES = ("tracking.tags",)
+"""Sections whose keys are names of someone else's, in which a dot is a letter."""
 
 _NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
 _BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
@@ -32,8 +34,8 @@ class Document:
     lines: dict[str, int]
 
 
-def read_file(path: Path) -> Document:
-    """Parse a YAML file of at most 1 MiB.
+def read_file(path: Path, *, dotted_keys: bool = False) -> Document:
+    """Parse a YAML file of at most 1 MiB; ``dotted_keys``: whether a key may hold dots.
 
     Raises:
         RecipeError: the file is missing, unreadable, too large or not the YAML described above.
@@ -49,10 +51,10 @@ def read_file(path: Path) -> Document:
     except (OSError, ValueError) as error:
         reason = "is not UTF-8 text" if isinstance(error, UnicodeError) else f"cannot be read ({error})"
         raise RecipeError(f"{str(path)!r} {reason}: give the path of a readable .yaml file") from None
-    return parse(text, str(path))
+    return parse(text, str(path), dotted_keys=dotted_keys)
 
 
-def parse(text: str, source: str) -> Document:
+def parse(text: str, source: str, *, dotted_keys: bool = False) -> Document:
     """Parse YAML text; ``source`` names it in errors."""
     import yaml
 
@@ -63,7 +65,7 @@ def parse(text: str, source: str) -> Document:
         raise RecipeError(f"{source}{_place(error)} is not valid YAML ({_problem(error)}): correct that line") from None
     except (RecursionError, ValueError) as error:
         raise RecipeError(f"{source} is not valid YAML ({error}): rewrite the file") from None
-    builder = _Builder(source)
+    builder = _Builder(source, dotted_keys)
     return Document(None if node is None else builder.build(node, "", 0), builder.lines)
 
 
@@ -108,8 +110,8 @@ def _check_shape(events: Any, source: str) -> None:
 class _Builder:
     """Node graph to values. Aliases are followed, and every visit counts towards ``MAX_NODES``."""
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self, source: str, dotted_keys: bool) -> None:
+        self.source, self.dotted_keys = source, dotted_keys
         self.lines: dict[str, int] = {}
         self.visits = 0
 
@@ -135,7 +137,7 @@ class _Builder:
             if not isinstance(name_node, yaml.ScalarNode) or not name_node.value:
                 raise RecipeError(f"{self.source}:{line} has a key that is not a word: keys of a recipe are words")
             name = name_node.value
-            if "." in name:
+            if "." in name and not self.dotted_keys and key not in NAMES:
                 raise RecipeError(f"{self.source}:{line} has the key {name!r}: write it as keys within a section")
             if name in result:
                 raise RecipeError(f"{self.source}:{line} has the key {name!r} twice: remove one of them")

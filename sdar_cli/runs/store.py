@@ -205,14 +205,20 @@ class RunFolder:
 
 def list_runs(root: Path) -> list[RunFolder]:
     """The runs under a folder, the oldest first; damaged ones are left out."""
-    runs: list[tuple[float, str, RunFolder]] = []
-    for file in root.glob("*/run.json"):
+    return [run for run, _ in list_states(root)]
+
+
+def list_states(root: Path) -> list[tuple[RunFolder, RunState]]:
+    """The runs under a folder, the oldest first, each with its state; every ``run.json`` is read once."""
+    runs: list[tuple[float, str, RunFolder, RunState]] = []
+    for file in root.absolute().glob("*/run.json"):
+        run = RunFolder(file.parent)
         try:
-            run = RunFolder.open(file.parent)
-            runs.append((run.state.started, run.name, run))
+            state = run.state
         except RunError:
             continue
-    return [run for _, _, run in sorted(runs, key=lambda item: item[:2])]
+        runs.append((state.started, run.name, run, state))
+    return [(run, state) for _, _, run, state in sorted(runs, key=lambda item: item[:2])]
 
 
 def _make_folder(root: Path, recipe_name: str, name: str | None) -> Path:

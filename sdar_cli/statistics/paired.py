@@ -71,16 +71,29 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
 def episodes_needed(
     first: Sequence[bool], second: Sequence[bool], level: float = LEVEL, power: float = 0.8
 ) -> int | None:
-    """Paired tasks with which a difference like the one seen is found with this power (Connor 1987,
-    Biometrics 43:207, unconditional McNemar); None where no difference was seen.
-    """
+    """``episodes_for`` a difference and a share of discordant pairs like those seen; None where they do not differ."""
     counts = PairCounts.of(first, second)
-    difference = abs(counts.only_first - counts.only_second) / counts.n
+    difference = (counts.only_first - counts.only_second) / counts.n
+    discordant = (counts.only_first + counts.only_second) / counts.n
+    return episodes_for(difference, discordant, level, power)
+
+
+def episodes_for(difference: float, discordant: float, level: float = LEVEL, power: float = 0.8) -> int | None:
+    """Paired tasks with which McNemar's test finds a difference of shares with this power.
+
+    Connor (1987, Biometrics 43:207), unconditional: ((z·√ψ + z'·√(ψ − δ²)) / δ)² for ``difference`` δ and ψ, the
+    share of ``discordant`` pairs. None for a difference of 0. Raises ValueError unless |δ| ≤ ψ ≤ 1, and for a level
+    or a power outside (0, 1).
+    """
+    z = normal_quantile(level)
+    if not 0 < power < 1:
+        raise ValueError(f"a power lies between 0 and 1, not at {power}")
+    if not abs(difference) <= discordant <= 1:
+        raise ValueError(f"no pairs: a difference of {difference} where a share of {discordant} differs")
     if difference == 0:
         return None
-    discordant = (counts.only_first + counts.only_second) / counts.n
-    at_null = normal_quantile(level) * math.sqrt(discordant)
-    at_difference = NormalDist().inv_cdf(power) * math.sqrt(max(0.0, discordant - difference**2))
+    at_null = z * math.sqrt(discordant)
+    at_difference = NormalDist().inv_cdf(power) * math.sqrt(discordant - difference**2)
     return math.ceil(((at_null + at_difference) / difference) ** 2)
 
 

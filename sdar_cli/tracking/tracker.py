@@ -10,38 +10,34 @@ wait and are tried again (see outbox.py), since ``metrics.jsonl`` holds the same
 
 from __future__ import annotations
 
-import csv
-import fcntl
-import io
 import json
 import math
 import posixpath
-import re
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sdar_cli.errors import RunFailed
-from sdar_cli.tracking.location import ARTIFACTS, redact, sqlite_file
+from sdar_cli.tracking import dataset, notes, tables
+from sdar_cli.tracking.experiment import experiment as find_experiment
+from sdar_cli.tracking.experiment import opening
+from sdar_cli.tracking.location import redact
+from sdar_cli.tracking.orphan import find_orphan, mark
 from sdar_cli.tracking.outbox import Outbox, one_line
 from sdar_cli.tracking.quiet import import_mlflow
+from sdar_cli.tracking.registry import Registration, Version
 from sdar_cli.tracking.traces import Signals, build_trace, choose
+from sdar_cli.tracking.wire import METRICS_PER_CALL, PARAMS_PER_CALL, batches, is_refusal, metric_name, shortened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from sdar_cli.evaluation.panel import Panel
     from sdar_cli.evaluation.result import Evaluation
     from sdar_cli.rollout.episode import Episode
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-PARAM_LIMIT = 500
-"""Characters of a parameter that every supported MLflow server accepts; the recipe holds the whole."""
-METRICS_PER_CALL = 1000
-PARAMS_PER_CALL = 100
 
 
 class Tracker:
@@ -51,8 +47,11 @@ class Tracker:
         self._client = client
         self._uri = uri
         self._experiment_id = experiment_id
-        self._outbox = Outbox(redact(uri), say, _is_refusal)
+        self._say = say
+        self._outbox = Outbox(redact(uri), say, is_refusal)
         self._monitor: Any = None
+        self._tables: list[str] = []
+        self._registration: Registration | None = None
         self.run_id = run_id
         self.skipped = 0
         """Metric values that were not finite, and hence not sent."""
@@ -79,9 +78,13 @@ class Tracker:
         """
         mlflow = import_mlflow()
         try:
-            with _opening(uri):
+            with opening(uri):
                 client = mlflow.MlflowClient(tracking_uri=uri)
-                experiment_id = _experiment(client, uri, experiment) if run_id is None else ""
+                experiment_id = find_experiment(client, uri, experiment) if run_id is None else ""
+            listed = None
+            if run_id is None:
+                tags = {**(tags or {}), **mark(tags or {})}
+                run_id = find_orphan(client, experiment_id, tags)
             if run_id is None:
                 labels = {"mlflow.source.name": "sdar", "mlflow.source.type": "LOCAL", **(tags or {})}
                 if parent is not None:
@@ -91,10 +94,12 @@ class Tracker:
             else:
                 run = client.get_run(run_id)
                 experiment_id, known = run.info.experiment_id, run.data.params
+                listed = run.data.tags.get(tables.TAG)
                 client.update_run(run_id, status="RUNNING")
                 for key, value in (tags or {}).items():
                     client.set_tag(run_id, key, value)
             tracker = cls(client, uri, experiment_id, run_id, say)
+            tracker.resume_tables(listed)
             tracker._log_params({key: value for key, value in params.items() if key not in known})
             client.log_text(run_id, recipe_yaml, "recipe.yaml")
         except Exception as error:
@@ -114,7 +119,7 @@ class Tracker:
         finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
         self.skipped += len(values) - len(finite)
         entries = [Metric(metric_name(name), value, now, step) for name, value in finite.items()]
-        for batch in _batches(entries, METRICS_PER_CALL):
+        for batch in batches(entries, METRICS_PER_CALL):
             self._put(f"metrics of step {step}", self._client.log_batch, self.run_id, metrics=batch)
 
     def artifact_text(self, path: str, text: str) -> None:
@@ -129,11 +134,48 @@ class Tracker:
         self._put(file.name, send, self.run_id, str(file), folder)
 
     def evaluation(self, evaluation: Evaluation) -> None:
-        """Send the numbers, at the evaluation's step (0: the base); save it as JSON, its episodes as CSV."""
+        """Send the numbers, at the evaluation's step (0: the base); save it as JSON, its episodes as CSV and table."""
         self.metrics(evaluation.step or 0, evaluation.metrics())
         name = f"evaluations/{evaluation.name}"
+        table = tables.of_evaluation(evaluation)
         self.artifact_text(f"{name}.json", json.dumps(evaluation.to_json(), indent=1))
-        self.artifact_text(f"{name}.csv", _table(evaluation))
+        self.artifact_text(f"{name}.csv", table.csv)
+        self.table(table)
+
+    def table(self, table: tables.Table) -> None:
+        """Save a table that MLflow shows as one; a table of the same name is replaced."""
+        self.artifact_text(table.path, table.text)
+        if table.path not in self._tables:
+            self._tables.append(table.path)
+            self.tag(tables.TAG, tables.listed(self._tables))
+
+    def resume_tables(self, tag: str | None) -> None:
+        """Go on listing tables where the run's tag of that name left off."""
+        self._tables = tables.read_listed(tag)
+
+    def panel(self, panel: Panel, file: Path) -> None:
+        """Name the panel as the dataset that the run is evaluated on; once is enough, twice is the same."""
+        self._put("the panel", self._client.log_inputs, self.run_id, datasets=[dataset.of_panel(panel, file)])
+
+    def describe(self, markdown: str) -> None:
+        """Set our part of the run's description; what a person wrote around it is kept."""
+
+        def write() -> None:
+            old = self._client.get_run(self.run_id).data.tags.get(notes.TAG)
+            new = notes.merged(old, markdown)
+            if new is not None and new != old:
+                self._client.set_tag(self.run_id, notes.TAG, new)
+
+        self._put("the description", write)
+
+    def register(self, version: Version) -> None:
+        """Make a checkpoint a version of a registered model, once a run and step.
+
+        It writes files, perhaps far away, so it stands outside of the queue, where nothing waits for it; what
+        fails is tried again when the run is finished.
+        """
+        self._registration = Registration(self._client, self.run_id, self._experiment_id, version)
+        self._try_to_register()
 
     def episodes(
         self,
@@ -201,7 +243,22 @@ class Tracker:
             self._monitor.finish()
             self._monitor = None
         self._put("the end of the run", self._client.set_terminated, self.run_id, status)
+        self.close()
+
+    def close(self) -> None:
+        """Try what waits once more, and leave the run as it is."""
         self._outbox.close()
+        if self._registration is not None and (error := self._try_to_register()) is not None:
+            self._say(f"the checkpoint was not registered in MLflow ({one_line(error)}): it is in the run's folder")
+
+    def _try_to_register(self) -> Exception | None:
+        try:
+            if self._registration is not None:
+                self._registration()
+        except Exception as error:
+            return error
+        self._registration = None
+        return None
 
     def _put(self, what: str, function: Callable, *args: Any, **kwargs: Any) -> None:
         self._outbox.put(what, lambda: function(*args, **kwargs))
@@ -209,8 +266,8 @@ class Tracker:
     def _log_params(self, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        entries = [Param(metric_name(key), _shortened(value)) for key, value in params.items()]
-        for batch in _batches(entries, PARAMS_PER_CALL):
+        entries = [Param(metric_name(key), shortened(value)) for key, value in params.items()]
+        for batch in batches(entries, PARAMS_PER_CALL):
             self._client.log_batch(self.run_id, params=batch)
 
     def _watch_system(self, resumed: bool) -> None:
@@ -218,74 +275,3 @@ class Tracker:
 
         self._monitor = SystemMetricsMonitor(self.run_id, resume_logging=resumed, tracking_uri=self._uri)
         self._monitor.start()
-
-
-def metric_name(name: str) -> str:
-    """The name with characters that MLflow does not accept replaced by ``_``, at most 250 long."""
-    return re.sub(r"[^\w./ :-]", "_", posixpath.normpath(name.lstrip("/")).replace("..", "__"))[:250]
-
-
-@contextmanager
-def _opening(uri: str) -> Iterator[None]:
-    """Two runs that begin at once would both lay out a new SQLite store: one waits for the other."""
-    file = sqlite_file(uri)
-    if file is None:
-        yield
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(f".{file.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="alembic")
-            yield
-
-
-def _experiment(client: MlflowClient, uri: str, name: str) -> str:
-    """The experiment's id, made when it is new; a SQLite store keeps its artifacts beside itself."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        file = sqlite_file(uri)
-        location = None if file is None else (file.parent.absolute() / ARTIFACTS).as_uri()
-        try:
-            return client.create_experiment(name, artifact_location=location)
-        except MlflowException:
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    if found.lifecycle_stage == "deleted":
-        raise RunFailed(
-            f"the MLflow experiment {name!r} was deleted: restore it with mlflow experiments restore "
-            f"-x {found.experiment_id}, or set tracking.experiment to another name"
-        )
-    return found.experiment_id
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Whether the store answered and said no, so that trying again is in vain."""
-    from mlflow.exceptions import MlflowException
-
-    if isinstance(error, MlflowException):
-        return 400 <= error.get_http_status_code() < 500 and error.get_http_status_code() not in (408, 429)
-    return isinstance(error, NotImplementedError | TypeError | ValueError | FileNotFoundError)
-
-
-def _shortened(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= PARAM_LIMIT else text[: PARAM_LIMIT - 1] + "…"
-
-
-def _batches(entries: list, size: int) -> list[list]:
-    return [entries[start : start + size] for start in range(0, len(entries), size)]
-
-
-def _table(evaluation: Evaluation) -> str:
-    from dataclasses import asdict
-
-    text = io.StringIO()
-    rows = [asdict(record) | {"skills": " ".join(record.skills)} for record in evaluation.records]
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

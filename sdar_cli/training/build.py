@@ -17,6 +17,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from sdar_cli.errors import ModelError, RecipeError, UserError
 from sdar_cli.evaluation.result import Evaluation, Mode
+from sdar_cli.evaluation.transcripts import Witness
 from sdar_cli.models.load import add_lora, load_model, load_tokenizer
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.paths import user_path
@@ -28,6 +29,7 @@ from sdar_cli.training.failure import NotFinite, save_failure
 from sdar_cli.training.preempt import StopOnSignal
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.trainer import CHECKPOINT_STATE, SDARTrainer
+from sdar_cli.training.transcript_scores import TokenScorer, transcribe_evaluation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -66,24 +68,35 @@ class Built:
         return stop.stopped and self.trainer.state.global_step < self.trainer.recipe.train.steps
 
     def evaluate(
-        self, evaluator: Evaluator, mode: Mode, *, label: str, listener: Listener
+        self, evaluator: Evaluator, mode: Mode, *, label: str, listener: Listener, transcribe: bool = False
     ) -> tuple[Evaluation, list[Episode]]:
-        """Play the panel with the current weights, by the engine that training uses."""
+        """Play the panel with the current weights, by the engine that training uses.
+
+        With ``transcribe`` the first episodes are kept word for word (``evaluation.transcripts``).
+        """
         listener.phase(f"{label} {'with' if mode == 'skills' else 'without'} skills", len(evaluator.panel))
         step = self.trainer.state.global_step
+        kept = self.workshop.recipe.evaluation.transcripts if transcribe else 0
+        witness = Witness.of(evaluator.panel.task_ids, kept)
         about = {
             "label": label,
             "checkpoint": f"step-{step}" if step else "base",
             "step": step,
             "run": self.run.name,
             "on_turn": listener.advance,
+            "witness": witness,
         }
         if self.trainer.use_vllm:
             with self.trainer.sampling(self.workshop.recipe.evaluation.sampling) as policy:
                 ends = set(self.trainer.eos_token_ids)
-                return evaluator.play(policy, self.tokenizer, ends, mode, engine="vllm", **about)
-        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-        return evaluator.play_model(model, self.tokenizer, mode, **about)
+                played = evaluator.play(policy, self.tokenizer, ends, mode, engine="vllm", **about)
+        else:
+            model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+            played = evaluator.play_model(model, self.tokenizer, mode, **about)
+        if witness is not None:
+            scorer = TokenScorer.of_trainer(self.trainer)
+            transcribe_evaluation(self.run, *played, witness, scorer, self.tokenizer, self.workshop.bank)
+        return played
 
     def _save_failure(self, error: NotFinite) -> NoReturn:
         episodes = self.trainer.rollout

@@ -16,10 +16,12 @@ from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.runs.state import RunStatus
 from sdar_cli.runs.store import RunFolder
+from sdar_cli.tracking.labels import STATUS
 from sdar_cli.tracking.location import runs_option
 from sdar_cli.training.events import Listener, Listeners
 from sdar_cli.training.guards import Finding
 from sdar_cli.training.recorder import RunRecorder
+from sdar_cli.training.tracked import publish, tracking
 from sdar_cli.training.watch import Watch
 from sdar_cli.workshop import Workshop
 
@@ -88,7 +90,7 @@ def _run(workshop: Workshop, panel: Panel, run: RunFolder, root: Path, display: 
     from sdar_cli.tracking.journal import Journal
 
     display.message(f"run {run.name}")
-    with _status(run, display), _tracking(workshop, run, root, display) as tracker:
+    with _status(run, display), tracking(workshop, run, root, display) as tracker:
         journal = Journal(run.path / "metrics.jsonl")
         watch = Watch(workshop.recipe, run, tracker, display)
         listener = Listeners(RunRecorder(run, workshop.recipe, journal, tracker), display, watch)
@@ -97,8 +99,10 @@ def _run(workshop: Workshop, panel: Panel, run: RunFolder, root: Path, display: 
         status = RunStatus.INTERRUPTED if report is None else RunStatus.FINISHED
         if collapse is not None:
             status = RunStatus.COLLAPSED
-        run.update(status=status, error=None if collapse is None else collapse.ending)
+        # Killed in between, the run is not over yet: it is resumed and closes MLflow's run once more.
+        tracker.tag(STATUS, status.value)
         tracker.finish(_MLFLOW_STATUS[status])
+        run.update(status=status, error=None if collapse is None else collapse.ending)
     return TrainResult(run, status, report, watch.findings, collapse)
 
 
@@ -149,10 +153,10 @@ def _phases(
     run.update(status=RunStatus.EVALUATING)
     trained = {}
     for mode in ("no_skills", "skills"):
-        trained[mode], episodes = built.evaluate(evaluator, mode, label="trained", listener=listener)
+        trained[mode], episodes = built.evaluate(evaluator, mode, label="trained", listener=listener, transcribe=True)
         listener.evaluation(trained[mode], episodes)
     report = InternalisationReport.build(cells["no_skills"], cells["skills"], trained["no_skills"], trained["skills"])
-    _publish(run, tracker, report, journal)
+    publish(run, root, workshop.recipe, tracker, report, journal)
     return report
 
 
@@ -170,7 +174,7 @@ def _evaluate_base(
             cells[mode] = Evaluation.load(kept)
             _check_conditions(workshop, cells[mode], run)
             continue
-        cells[mode], episodes = built.evaluate(evaluator, mode, label="base", listener=listener)
+        cells[mode], episodes = built.evaluate(evaluator, mode, label="base", listener=listener, transcribe=True)
         listener.evaluation(cells[mode], episodes)
     return cells
 
@@ -196,16 +200,6 @@ def _check_competence(workshop: Workshop, base: Base, with_skills: Evaluation) -
             f"{warmup.required_success:.0%}, so there is nothing to internalise: raise warmup.demonstrations or "
             "warmup.epochs, or lower what is required"
         )
-
-
-def _publish(run: RunFolder, tracker: Tracker, report: InternalisationReport, journal: Journal) -> None:
-    """The report and the plots, in the run's folder and in MLflow."""
-    from sdar_cli.tracking.plots import write_plots
-
-    run.save_evaluation("report", report.to_json())
-    tracker.artifact_file(run.path / "evaluations" / "report.json")
-    for path in write_plots(journal.read(), run.path / "plots"):
-        tracker.artifact_file(path, "plots")
 
 
 @contextmanager
@@ -235,53 +229,3 @@ def _why_collapsed(run: RunFolder) -> str:
 
 def _resume_command(run: RunFolder) -> str:
     return f"sdar resume {run.name}{runs_option(run.path.parent)}"
-
-
-@contextmanager
-def _tracking(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Iterator[Tracker]:
-    from sdar_cli.recipe.dump import dump
-    from sdar_cli.tracking.location import tracking_uri
-    from sdar_cli.tracking.tracker import Tracker
-
-    recipe, state = workshop.recipe, run.state
-    uri = state.tracking_uri or tracking_uri(recipe, root)
-    tracker = Tracker.start(
-        uri=uri,
-        experiment=recipe.tracking.experiment or recipe.name,
-        run_name=run.name,
-        recipe_yaml=dump(recipe),
-        params=flatten(recipe.model_dump(mode="json")),
-        tags={
-            "sdar.recipe": recipe.name,
-            "sdar.method": recipe.method,
-            "sdar.environment": recipe.environment.name,
-            "sdar.seed": str(recipe.seed),
-            "sdar.panel": Panel.load(run.panel_file).digest,
-            "sdar.bank": f"{workshop.bank.name} {workshop.bank.digest[:12]}",
-            "sdar.folder": str(run.path),
-            "sdar.git_commit": state.git_commit or "unknown",
-        },
-        run_id=state.mlflow_run_id,
-        system_metrics=recipe.tracking.system_metrics,
-        say=display.message,
-    )
-    run.update(tracking_uri=uri, mlflow_run_id=tracker.run_id, experiment=recipe.tracking.experiment or recipe.name)
-    try:
-        yield tracker
-    except KeyboardInterrupt:
-        tracker.finish("KILLED")
-        raise
-    except BaseException:
-        tracker.finish("FAILED")
-        raise
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mapping → dotted keys."""
-    out: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            out |= flatten(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
-    return out

@@ -104,7 +104,7 @@ _HELP: dict[tuple[str, ...], str] = {}
 
 def help_of(words: list[str]) -> tuple[str, list[str]]:
     """Help of the command that ``words`` begin with (groups have two words), and the words after it."""
-    groups = ("recipes", "skills", "runs", "data", "panel", "retriever")
+    groups = ("recipes", "skills", "runs", "data", "panel", "retriever", "sweep")
     depth = 2 if words[:1] and words[0] in groups and len(words) > 1 and words[1][0].isalpha() else 1
     path = tuple(words[:depth])
     if path not in _HELP:

@@ -1,4 +1,4 @@
-"""Intervals and tests against published values, SciPy, brute force and simulated coverage."""
+"""Intervals and tests against published values, SciPy, statsmodels, brute force and simulated coverage."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.proportion import proportion_confint
 
 from sdar_cli.statistics import (
     PairCounts,
+    episodes_for,
     episodes_needed,
     internalised_fraction,
     mcnemar,
     paired_difference,
     paired_difference_from_counts,
     ratio_bootstrap,
-    seed_difference,
     wilson,
 )
 
@@ -40,6 +42,7 @@ def test_wilson_is_scipys(k: int, n: int, level: float) -> None:
     ours = wilson(k, n, level)
     assert (ours.low, ours.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert ours.estimate == k / n
+    assert (ours.low, ours.high) == pytest.approx(proportion_confint(k, n, 1 - level, method="wilson"), abs=1e-12)
 
 
 @given(st.integers(1, 10**6), st.data(), levels)
@@ -103,11 +106,29 @@ def test_mcnemar_is_the_exact_binomial_test() -> None:
         n = only_first + only_second
         expected = stats.binomtest(only_first, n).pvalue if n else 1.0
         assert p == pytest.approx(expected, rel=1e-9)
+        assert p == pytest.approx(statsmodels_mcnemar([[3, only_first], [only_second, 4]], exact=True).pvalue)
 
 
 def test_mcnemar_bears_thousands_of_pairs() -> None:
     assert mcnemar(*rows(0, 5000, 0, 0)) == pytest.approx(0.0, abs=1e-300)
     assert mcnemar(*rows(0, 3000, 3000, 0)) == 1.0
+
+
+@given(pairs)
+def test_mcnemar_forgets_names_and_order(table: list[tuple[bool, bool]]) -> None:
+    first, second = [a for a, _ in table], [b for _, b in table]
+    p = mcnemar(first, second)
+    assert 0 < p <= 1
+    assert p == mcnemar(second, first) == mcnemar(first[::-1], second[::-1])
+    assert p == mcnemar([*first, True, False], [*second, True, False]), "pairs that agree say nothing"
+    assert p == mcnemar([not a for a in first], [not b for b in second])
+
+
+@given(st.integers(0, 200), st.integers(0, 200))
+def test_mcnemar_is_surer_of_more(only_first: int, only_second: int) -> None:
+    more, less = max(only_first, only_second), min(only_first, only_second)
+    p = mcnemar(*rows(1, more, less, 1))
+    assert mcnemar(*rows(1, more + 1, less, 1)) <= p <= mcnemar(*rows(1, more, less + 1, 1)) or less + 1 > more
 
 
 def test_episodes_needed_reaches_its_power() -> None:
@@ -118,6 +139,23 @@ def test_episodes_needed_reaches_its_power() -> None:
     seen = np.mean([mcnemar(*rows(*row)) < 0.05 for row in draws])
     assert 0.72 <= seen <= 0.85
     assert episodes_needed(*rows(5, 3, 3, 5)) is None
+    assert episodes_for(0.14, 0.26) == n
+
+
+def test_episodes_needed_falls_with_the_gap_and_grows_with_power() -> None:
+    needed = [episodes_for(gap, 0.3) for gap in (0.02, 0.05, 0.1, 0.2, 0.3)]
+    assert needed == sorted(needed, reverse=True) and len(set(needed)) == 5
+    powers = [episodes_for(0.1, 0.3, power=power) for power in (0.5, 0.8, 0.9, 0.99)]
+    assert powers == sorted(powers)
+    # Connor's formula, term by term.
+    z, w = stats.norm.ppf(0.975), stats.norm.ppf(0.8)
+    assert episodes_for(-0.1, 0.3) == math.ceil((z * 0.3**0.5 + w * (0.3 - 0.01) ** 0.5) ** 2 / 0.01)
+
+
+@pytest.mark.parametrize(("gap", "share", "power"), [(0.3, 0.2, 0.8), (0.1, 1.1, 0.8), (0.1, 0.3, 1.0), (0.1, 0.3, 0)])
+def test_episodes_needed_refuses_what_cannot_be(gap: float, share: float, power: float) -> None:
+    with pytest.raises(ValueError, match=r"^(no pairs: |a power lies )"):
+        episodes_for(gap, share, power=power)
 
 
 def test_pairing_refuses_unequal_or_empty_rows() -> None:
@@ -191,21 +229,6 @@ def test_clusters_are_drawn_whole_and_widen_the_interval() -> None:
 def test_a_denominator_that_may_vanish_has_no_interval() -> None:
     assert ratio_bootstrap([1.0, 1.0], [1.0, -1.0]) is None
     assert ratio_bootstrap([1.0, 1.0, 1.0], [1.0, 0.0, 0.0]) is None
-
-
-@given(st.lists(st.floats(-1, 1), min_size=2, max_size=20))
-@settings(max_examples=50)
-def test_seed_difference_is_students_interval(values: list[float]) -> None:
-    ours = seed_difference(values)
-    spread = np.std(values, ddof=1) / math.sqrt(len(values))
-    half = stats.t.ppf(0.975, len(values) - 1) * spread
-    assert ours.low == pytest.approx(np.mean(values) - half, abs=1e-9)
-    assert ours.high == pytest.approx(np.mean(values) + half, abs=1e-9)
-
-
-def test_seed_difference_needs_two_seeds() -> None:
-    with pytest.raises(ValueError, match="two seeds"):
-        seed_difference([0.4])
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 95.0, -0.1])

@@ -17,7 +17,8 @@ from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation
 from sdar_cli.rollout.episode import StopReason
 from sdar_cli.tracking.location import sqlite_uri
-from sdar_cli.tracking.tracker import PARAM_LIMIT, Tracker, metric_name
+from sdar_cli.tracking.tracker import Tracker
+from sdar_cli.tracking.wire import PARAM_LIMIT, metric_name
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
 

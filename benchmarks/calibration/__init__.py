@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/calibration.py``: worlds, one module a kind of statistic, the table, the figures."""

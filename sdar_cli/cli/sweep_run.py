@@ -1,0 +1,135 @@
+"""A study's workers on this machine, under a display, to the table at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from sdar_cli.cli.render import note
+from sdar_cli.cli.sweep_display import EVERY, StudyDisplay
+from sdar_cli.cli.sweep_results import print_status
+from sdar_cli.cli.train import INTERRUPTED
+from sdar_cli.errors import RunFailed
+from sdar_cli.tracking.location import runs_option
+
+if TYPE_CHECKING:
+    from sdar_cli.sweep.crew import Crew
+    from sdar_cli.sweep.store import StudyStore
+    from sdar_cli.sweep.view import StudyView
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_here(store: StudyStore, jobs: int, *, storage: str | None, as_json: bool) -> None:
+    """Work on a study with so many runs at a time; prints its table when it is over.
+
+    Raises:
+        RunFailed: runs failed, or the workers did.
+        typer.Exit: 130, when the study was interrupted or paused before its end.
+    """
+    view = store.view()
+    ending = None if view.is_over and _is_published(store, view) else _work(store, jobs, storage)
+    if ending is not None:
+        view = store.view()
+    print_status(view, store.root, as_json=as_json)
+    sys.stdout.flush()
+    where = f"{store.spec.name}{runs_option(store.root)}"
+    if view.is_over:
+        if failed := view.counts.get("failed"):
+            runs = "1 run" if failed == 1 else f"{failed} runs"
+            raise RunFailed(f"{runs} failed: see the table, and run them again with `sdar sweep retry-failed {where}`")
+        return
+    if ending in ("interrupted", "paused"):
+        note(f"the study is {ending}: go on with `sdar sweep resume {where}`")
+        raise typer.Exit(INTERRUPTED)
+    raise RunFailed(f"the workers left before the study was over ({ending}): go on with `sdar sweep resume {where}`")
+
+
+def _work(store: StudyStore, jobs: int, storage: str | None) -> str:
+    """Workers of this machine, until all have left: ``over``, ``interrupted``, ``paused``, or what they complain of."""
+    from sdar_cli.sweep.crew import Crew
+
+    gpus = visible_gpus()
+    jobs = max(1, min(jobs, _to_do(store)))
+    with StudyDisplay(store.root, workers=store.folder / "logs") as display, _asked_to_leave() as asked:
+        crew = Crew.start(
+            store.folder,
+            store.root,
+            jobs,
+            storage=storage,
+            threads=threads_of(jobs),
+            gpus=gpus,
+            gpus_per_run=max(1, len(gpus) // jobs) if gpus and jobs > 1 else None,
+        )
+        with crew:
+            _follow(store, crew, display, asked)
+        display.update(store.view())
+    if crew.ending == "over":
+        return "; ".join(dict.fromkeys(crew.complaints)) or "over"
+    return crew.ending
+
+
+def _is_published(store: StudyStore, view: StudyView) -> bool:
+    """Whether MLflow was shown how all cells ended; a worker that is killed may leave that to the next."""
+    from sdar_cli.sweep.closing import MARKER
+
+    marker = store.folder / MARKER
+    return marker.is_file() and marker.read_text("ascii").strip() == str(len(view.cells))
+
+
+def _to_do(store: StudyStore) -> int:
+    """Runs that are not over, those of cells included that were not drawn yet."""
+    counts = store.view().counts
+    return sum(number for state, number in counts.items() if state not in ("done", "failed", "pruned"))
+
+
+def _follow(store: StudyStore, crew: Crew, display: StudyDisplay, asked: list[int]) -> None:
+    """Show the study until its workers have left; Ctrl-C goes on to them."""
+    passed_on = 0
+    due = 0.0
+    while not crew.is_over():
+        if len(asked) > passed_on:
+            passed_on += 1
+            crew.interrupt()
+            if passed_on == 1:
+                display.message("stopping: running steps are finished and saved first; Ctrl-C again leaves at once")
+        if time.monotonic() >= due:
+            began = time.monotonic()
+            display.update(store.view())
+            due = began + max(EVERY, 20 * (time.monotonic() - began))
+        time.sleep(0.1)
+
+
+def visible_gpus() -> list[str]:
+    """What this process may use: ``CUDA_VISIBLE_DEVICES``, else the devices that the driver lists."""
+    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [word.strip() for word in given.split(",") if word.strip()]
+    folder = Path("/proc/driver/nvidia/gpus")
+    return [str(number) for number in range(len(list(folder.iterdir())))] if folder.is_dir() else []
+
+
+def threads_of(jobs: int) -> int | None:
+    """A run's share of the processors, where several run and nothing else is said."""
+    if jobs == 1 or "OMP_NUM_THREADS" in os.environ:
+        return None
+    return max(1, len(os.sched_getaffinity(0)) // jobs)
+
+
+@contextmanager
+def _asked_to_leave() -> Iterator[list[int]]:
+    """Gathers the signals that ask this process to leave, instead of leaving at once."""
+    asked: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in SIGNALS}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

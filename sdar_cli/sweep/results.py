@@ -1,0 +1,112 @@
+"""What a run's folder says to a study: whether it is over, its result, its evaluations so far."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from sdar_cli.runs.lock import RunLock
+from sdar_cli.tracking.journal import Journal
+
+FolderState = Literal["absent", "unmade", "over", "open", "damaged"]
+"""``unmade``: without run.json, as a kill leaves it that came while the folder was made."""
+OVER = ("finished", "collapsed")
+
+Triple = tuple[int, float, float | None]
+"""Step, success without skills, score without skills × 100."""
+
+
+def folder_state(folder: Path) -> FolderState:
+    if not folder.exists():
+        return "absent"
+    if not (folder / "run.json").exists():
+        return "unmade"
+    state = run_json(folder)
+    if state is None:
+        return "damaged"
+    return "over" if state.get("status") in OVER else "open"
+
+
+def run_json(folder: Path) -> dict[str, Any] | None:
+    """``run.json`` as plain data; None where it is missing or damaged."""
+    try:
+        content = json.loads((folder / "run.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def is_busy(folder: Path) -> bool:
+    """Whether some process works on the run."""
+    return folder.exists() and RunLock(folder).is_held()
+
+
+def checkpoint_step(folder: Path) -> int:
+    """Step of the newest whole checkpoint; 0 where there is none."""
+    steps = [
+        int(path.name[5:])
+        for path in (folder / "checkpoints").glob("step-*")
+        if path.name[5:].isdigit() and (path / "complete").is_file()
+    ]
+    return max(steps, default=0)
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The result of a run that is over (see ``RunView.result``, less ``seconds``); None where it has none."""
+    state = run_json(folder)
+    try:
+        report = json.loads((folder / "evaluations" / "report.json").read_text("utf-8"))
+        trained = report["cells"][-1]
+        without, with_skills = trained["no_skills"], trained["skills"]
+        result = {
+            "success": float(without["success"]["estimate"]),
+            "success_skills": float(with_skills["success"]["estimate"]),
+            "score": float(without["score"]),
+            "score_skills": float(with_skills["score"]),
+        }
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    if state is None or state.get("status") not in OVER:
+        return None
+    return result | {
+        "steps": int(state["step"]),
+        "collapsed": state["status"] == "collapsed",
+        "mlflow_run_id": state.get("mlflow_run_id"),
+        "evaluations": [list(triple) for triple in evaluations(folder)],
+    }
+
+
+def evaluations(folder: Path) -> list[Triple]:
+    """The evaluations without skills of a run so far, by step, the base's (step 0) left out."""
+    found = []
+    for row in Journal(folder / "metrics.jsonl").read():
+        success = row.get("eval/no_skills/success")
+        if success is None or math.isnan(success) or row["step"] <= 0:
+            continue
+        score = row.get("eval/no_skills/score")
+        found.append((int(row["step"]), success, None if score is None or math.isnan(score) else score))
+    return found
+
+
+def failure(folder: Path, log: Path) -> str:
+    """Why a training failed, in one sentence: what it wrote down, else the last error that it printed."""
+    state = run_json(folder)
+    if state is not None and state.get("status") == "failed" and state.get("error"):
+        return one_line(str(state["error"]))
+    try:
+        lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    except OSError:
+        lines = []
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if errors:
+        return one_line(errors[-1])
+    return one_line(lines[-1]) if lines else f"it left without a word (see {log})"
+
+
+def one_line(text: str) -> str:
+    """At most 500 characters, without line ends or control characters."""
+    text = " ".join(text.split())
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= 500 else text[:499] + "…"

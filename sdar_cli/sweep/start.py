@@ -1,0 +1,35 @@
+"""Make a study, or find the one of that name and see that it asks for the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sdar_cli.errors import StudyError
+from sdar_cli.sweep.make import Made
+from sdar_cli.sweep.store import StudyStore
+from sdar_cli.sweep.study_folder import FILE, STUDIES
+
+
+def open_or_create(made: Made, root: Path, storage: str | None = None) -> tuple[StudyStore, bool]:
+    """The study's store, and whether it was made now.
+
+    A new study has its MLflow run before it has anything else, so that every worker finds it in the specification.
+
+    Raises:
+        StudyError: there is a study of that name that asks for something else; the sentence says what differs.
+        SdarError: it cannot be made.
+    """
+    spec = made.spec
+    if (root / STUDIES / spec.name / FILE).is_file():
+        store = StudyStore.open(spec.name, root, storage)
+        if found := spec.differences(store.spec):
+            raise StudyError(
+                f"there is a study {spec.name!r} already, and it is another ({'; '.join(found)}): choose another "
+                f"--name, or go on with it by `sdar sweep resume {spec.name}`"
+            )
+        return store, False
+    from sdar_cli.sweep.publish import open_parent
+
+    uri, parent = open_parent(spec, root)
+    spec = spec.model_copy(update={"tracking_uri": uri, "mlflow_parent": parent})
+    return StudyStore.create(spec, root, storage), True

@@ -1,0 +1,66 @@
+"""Where a study's trials are kept: a journal file of its folder, or a database that machines share."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdar_cli.errors import StudyError
+from sdar_cli.sweep.journal_lock import JournalLock
+from sdar_cli.tracking.location import redact
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+JOURNAL = "journal.log"
+
+
+def open_storage(folder: Path, url: str | None) -> BaseStorage:
+    """Optuna's storage.
+
+    Args:
+        folder: the study's, which holds the journal.
+        url: a database instead, for example ``postgresql://host/sdar``.
+
+    Raises:
+        StudyError: the journal is damaged, or the database cannot be used.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return _journal(folder / JOURNAL) if url is None else _database(url)
+
+
+def _journal(file: Path) -> BaseStorage:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    try:
+        return JournalStorage(JournalFileBackend(str(file), JournalLock(file)))
+    except OSError as error:
+        raise StudyError(f"{file} cannot be read ({error.strerror}): make it readable") from None
+    except (ValueError, KeyError, AssertionError) as error:
+        what = " ".join(str(error).split())[:80] or type(error).__name__
+        raise StudyError(f"{file} is damaged ({what}): restore it from a copy, or remove the study") from None
+
+
+def _database(url: str) -> BaseStorage:
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if not re.match(r"[a-z][a-z0-9+]*://", url):
+        raise StudyError(f"the storage {url!r} is no URL: write for example postgresql://user@host/database")
+    try:
+        # A connection that the server closed meanwhile is opened again instead of failing the call.
+        backend = optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    except (ImportError, ModuleNotFoundError) as error:
+        remedy = "pip install 'sdar[postgres]'" if url.startswith("postgres") else "install its driver"
+        raise StudyError(f"the storage {redact(url)} needs a package that is missing ({error}): {remedy}") from None
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
+        cause = error.__cause__ or error
+        what = " ".join(str(getattr(cause, "orig", cause)).split())[:160]
+        raise StudyError(
+            f"the storage {redact(url)} cannot be used ({what}): start the server, or correct --storage"
+        ) from None
+    return optuna.storages.get_storage(backend)

@@ -1,0 +1,94 @@
+"""``study.json``, and finding the folder that holds it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sdar_cli.errors import StudyError
+from sdar_cli.evaluation.files import write_json
+from sdar_cli.recipe.explain import nearest
+from sdar_cli.tracking.location import redact
+
+if TYPE_CHECKING:
+    from sdar_cli.sweep.spec import StudySpec
+
+FORMAT = 1
+STUDIES = "studies"
+"""Folder of all studies, within the runs folder."""
+FILE = "study.json"
+FOLDERS = ("beats", "recipes", "logs", "figures")
+
+
+def write_study(folder: Path, spec: dict[str, Any], created: float, url: str | None) -> None:
+    """Make what a study's folder holds from the start; a password in the database's URL is not kept."""
+    for name in FOLDERS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    shown = redact(url) if url is not None and urlsplit(url).password is not None else url
+    write_json(folder / FILE, {"format": FORMAT, "created": created, "storage": shown, "spec": spec})
+
+
+def list_studies(root: Path) -> list[Path]:
+    """The folders of the studies under a runs folder, the oldest first; damaged ones are left out."""
+    found = []
+    for file in (root / STUDIES).glob("*/" + FILE):
+        if file.parent.name.startswith("."):
+            continue
+        with suppress(StudyError):
+            found.append((float(read_study(file)["created"]), file.parent.name, file.parent))
+    return [folder for _, _, folder in sorted(found)]
+
+
+def read_study(file: Path) -> dict[str, Any]:
+    """
+    Raises:
+        StudyError: it is missing or damaged.
+    """
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        if content["format"] != FORMAT:
+            raise StudyError(f"{file} is of format {content['format']!r}, not {FORMAT}: use the sdar that made it")
+        _ = content["spec"], float(content["created"]), content["storage"]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise StudyError(f"{file} is damaged or unreadable: restore it, or remove its folder") from None
+    return content
+
+
+def read_spec(content: Any, file: Path) -> StudySpec:
+    """
+    Raises:
+        StudyError: some key is damaged.
+    """
+    from pydantic import ValidationError
+
+    from sdar_cli.sweep.spec import StudySpec
+
+    try:
+        return StudySpec.model_validate(content)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise StudyError(f"{file} is damaged at {key or 'spec'}: restore it, or remove its folder") from None
+
+
+def find_study(reference: str, root: Path) -> Path:
+    """The folder that a study of this name or folder has, or would have."""
+    given = Path(reference).expanduser()
+    if (given / FILE).is_file():
+        return given.absolute()
+    if reference in ("", ".", "..") or "\0" in reference:
+        raise StudyError(f"{reference!r} names no study: give a name, or a folder under {root / STUDIES}")
+    return root.absolute() / STUDIES / given.name
+
+
+def not_found(reference: str, root: Path) -> str:
+    """The sentence that names the nearest."""
+    names = [folder.name for folder in list_studies(root)]
+    meant = nearest(Path(reference).name, names, cutoff=0.4)
+    if meant is not None:
+        return f"there is no study {reference!r} (looked in {root / STUDIES}): did you mean {meant!r}?"
+    if names:
+        return f"there is no study {reference!r} (looked in {root / STUDIES}): the newest is {names[-1]!r}"
+    return f"there is no study in {root}: start one with `sdar sweep`, or name the folder with --runs"

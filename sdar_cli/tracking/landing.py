@@ -1,0 +1,69 @@
+"""Which page of a running MLflow server to open: the last study, or the experiment of the newest run.
+
+It is asked of the server itself, over its REST interface, so that the answer also fits a store that others write to.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from sdar_cli.tracking.views import PREFIX, RUNS, link, study_key
+
+SECONDS = 5.0
+"""Longest wait for an answer."""
+EXPERIMENTS = 200
+
+
+def landing(url: str) -> str:
+    """The page, with the view of the runs that fits; the server's root where it holds nothing of ours, or is away."""
+    try:
+        experiments = _ask(url, "experiments/search", {"max_results": EXPERIMENTS})["experiments"]
+        runs = _ask(
+            url,
+            "runs/search",
+            {
+                "experiment_ids": [one["experiment_id"] for one in experiments],
+                "filter": "tags.`sdar.kind` != 'warm-up'",
+                "order_by": ["attributes.start_time DESC"],
+                "max_results": 1,
+            },
+        )["runs"]
+        return root_of(url) + _page(experiments, runs[0])
+    except (urllib.error.URLError, OSError, ValueError, LookupError, TypeError):
+        return root_of(url)
+
+
+def root_of(url: str) -> str:
+    """The server's address without user, password and trailing slash."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/")))
+
+
+def _page(experiments: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> str:
+    """The newest run is a study's, or a study itself: the study's view; else the view of all runs."""
+    own = run["info"]["experiment_id"]
+    there = next(one for one in experiments if one["experiment_id"] == own)
+    views = {tag["key"].removeprefix(PREFIX) for tag in there.get("tags", []) if tag["key"].startswith(PREFIX)}
+    tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
+    wanted = [RUNS.key]
+    if "sdar.study" in tags:
+        wanted.insert(0, study_key(tags["sdar.study"]))
+    return link(own, next((key for key in wanted if key in views), None))
+
+
+def _ask(url: str, path: str, question: Mapping[str, Any]) -> Any:
+    parts = urlsplit(url)
+    headers = {"Content-Type": "application/json"}
+    if parts.username is not None:
+        word = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {b64encode(word.encode()).decode()}"
+    address = f"{root_of(url)}/api/2.0/mlflow/{path}"
+    request = urllib.request.Request(address, json.dumps(question).encode(), headers, method="POST")
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        return json.load(answer)

@@ -1,0 +1,164 @@
+"""A run's last checkpoint as a version in MLflow's model registry.
+
+The weights are copied where they are small, and pointed to where they are not: nobody asked for a second copy of
+billions of parameters. Either way the version says where the checkpoint lies (tag ``sdar.checkpoint``), and
+``models:/NAME/latest`` is the newest. MLflow keeps that alias to itself, so none is set.
+
+It is the last checkpoint and not the best one, because it is what the run's final evaluation played: the best of
+many evaluations looks better than it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+COPIED_BYTES = 200 * 2**20
+"""Checkpoints up to this size are copied into the registry's artifacts."""
+POINTER = "checkpoint.json"
+"""What a version holds instead of weights that are larger."""
+SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
+NOT_MODEL = ("trainer_state.json", "sdar.json", "warmup.json")
+"""State that a training goes on from, and nobody else reads."""
+ENDS = 2**20
+"""Bytes at either end of a large file that its fingerprint reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What becomes a version of a registered model."""
+
+    name: str
+    """Of the registered model."""
+    checkpoint: Path
+    """A Hugging Face folder, or an adapter's."""
+    step: int
+    recipe_yaml: str
+    description: str
+    """Markdown."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Shown beside the model, and in the list of models; measured at ``step``."""
+
+
+class Registration:
+    """Called until it ends well: a call goes on where the one before it failed, so that nothing is made twice."""
+
+    def __init__(self, client: MlflowClient, run_id: str, experiment_id: str, version: Version) -> None:
+        self._client, self._run_id, self._experiment_id, self._version = client, run_id, experiment_id, version
+        self._model: Any = None
+        self._logged = False
+
+    def __call__(self) -> None:
+        """Raises whatever the store raises."""
+        if self._is_there():
+            return
+        client, version = self._client, self._version
+        if self._model is None:
+            self._model = client.create_logged_model(
+                self._experiment_id,
+                name=logged_name(f"{version.tags.get('sdar.run', 'run')}-step-{version.step}"),
+                source_run_id=self._run_id,
+                tags=dict(version.tags),
+                model_type="transformers",
+            )
+        if not self._logged:
+            self._log_files()
+            self._log_metrics()
+            client.finalize_logged_model(self._model.model_id, "READY")
+            self._logged = True
+        self._make_name()
+        client.create_model_version(
+            version.name,
+            # The folder itself: models:/ID is looked up in the store of MLFLOW_TRACKING_URI, not in this one.
+            source=self._model.artifact_location,
+            run_id=self._run_id,
+            tags=dict(version.tags),
+            description=version.description,
+            model_id=self._model.model_id,
+        )
+
+    def _is_there(self) -> bool:
+        """Whether an earlier process registered this checkpoint, before it was killed."""
+        found = self._client.search_model_versions(f"run_id='{self._run_id}'")
+        return any(one.tags.get("sdar.step") == str(self._version.step) for one in found)
+
+    def _log_files(self) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            stage(self._version.checkpoint, self._version.step, folder)
+            (folder / "recipe.yaml").write_text(self._version.recipe_yaml, encoding="utf-8")
+            self._client.log_model_artifacts(self._model.model_id, str(folder))
+
+    def _log_metrics(self) -> None:
+        from mlflow.entities import LoggedModelOutput, Metric
+
+        now, step, model = int(1000 * time.time()), self._version.step, self._model.model_id
+        self._client.log_outputs(self._run_id, [LoggedModelOutput(model, step)])
+        entries = [
+            Metric(name, value, now, step, model_id=model, run_id=self._run_id)
+            for name, value in self._version.metrics.items()
+        ]
+        if entries:
+            self._client.log_batch(self._run_id, metrics=entries)
+
+    def _make_name(self) -> None:
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+
+        about = f"Last checkpoints of the runs of {self._version.name}: one version a run."
+        try:
+            self._client.create_registered_model(self._version.name, description=about)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+
+
+def stage(checkpoint: Path, step: int, folder: Path) -> None:
+    """Put into ``folder`` what a version holds: all that loads the model, or a pointer beside what is small."""
+    files = model_files(checkpoint)
+    copied = sum(file.stat().st_size for file in files) <= COPIED_BYTES
+    for file in files:
+        if copied or file.suffix != ".safetensors":
+            shutil.copyfile(file, folder / file.name)
+    if not copied:
+        about = {"checkpoint": str(checkpoint), "step": step, "files": {one.name: fingerprint(one) for one in files}}
+        (folder / POINTER).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def model_files(checkpoint: Path) -> list[Path]:
+    """Weights, configuration and tokenizer of a checkpoint, without the state of its training."""
+    found = [file for file in checkpoint.iterdir() if file.is_file() and file.suffix in SUFFIXES]
+    return sorted(file for file in found if file.name not in NOT_MODEL)
+
+
+def fingerprint(file: Path) -> dict[str, Any]:
+    """Size and SHA-256; of a file above 2 MiB the hash of its two ends, since whole weights take minutes to read."""
+    size = file.stat().st_size
+    with file.open("rb") as content:
+        if size <= 2 * ENDS:
+            return {"bytes": size, "sha256": hashlib.sha256(content.read()).hexdigest()}
+        ends = content.read(ENDS)
+        content.seek(-ENDS, 2)
+        return {"bytes": size, "sha256_of_both_mebibytes": hashlib.sha256(ends + content.read()).hexdigest()}
+
+
+def model_name(text: str) -> str:
+    """A name that the registry takes: without ``/`` and ``:``, which its addresses are made of."""
+    return re.sub(r"[/:%\"']", "-", text).strip() or "sdar"
+
+
+def logged_name(name: str) -> str:
+    """A name of a logged model: MLflow refuses ``/ : . % " '``."""
+    return re.sub(r"[/:.%\"']", "-", name)

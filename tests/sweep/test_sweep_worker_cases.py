@@ -1,0 +1,309 @@
+"""What a worker meets: failing, collapsing and half-made runs, orphans, people, signals, thieves."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from study_tools import check_steps, check_whole, guard, outcomes, spec_of, write_behaviour
+from worker_nursery import STANDIN, Nursery, alive, until
+
+from sdar_cli.sweep.processes import RUN, Claimant, trainings_of
+from sdar_cli.sweep.store import StudyStore
+
+ONE = ["distill.coef=0.1,0.2"]
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory):
+    with Nursery(tmp_path_factory.mktemp("nursery")) as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StudyStore:
+    return StudyStore.create(spec_of(words=ONE, seeds="2"), tmp_path)
+
+
+def work(nursery: Nursery, store: StudyStore, **options) -> str | None:
+    return nursery.wait([nursery.start(store.folder, store.root, **options)])[0]
+
+
+def state(store: StudyStore, run: str) -> str | None:
+    file = store.root / run / "run.json"
+    return json.loads(file.read_text())["status"] if file.exists() else None
+
+
+def test_a_study_from_start_to_end(nursery, store):
+    assert work(nursery, store) == "over"
+    check_whole(store)
+    run = store.view().runs[0]
+    assert run.result["seconds"] > 0
+    assert [step for step, *_ in run.result["evaluations"]] == [2, 4, 6, 8]
+    assert (run.result["score"], run.result["success_skills"], run.result["collapsed"]) == (
+        pytest.approx(100 * run.result["success"]),
+        0.9,
+        False,
+    )
+    assert (store.folder / "logs" / f"{run.name}.0.log").exists()
+    assert list(store.folder.glob("shown-*"))
+    assert (store.folder / "published").read_text() == "2\n"
+    assert work(nursery, store) == "over"
+    assert all(len(run.attempts) == 1 for run in store.view().runs)
+
+
+def test_a_failing_run_says_why_and_the_study_goes_on(nursery, store):
+    write_behaviour(store.root, fail={"study-c000-s1": "the GPU ran out of memory: lower rollout.group"})
+    assert work(nursery, store) == "over"
+    view = store.view()
+    assert view.counts == {"done": 3, "failed": 1}
+    assert [cell.state for cell in view.cells] == ["partial", "done"]
+    run = view.cells[0].runs[1]
+    assert (run.state, run.reason) == ("failed", "the GPU ran out of memory: lower rollout.group")
+    assert view.cells[0].mean == view.cells[0].runs[0].result["success"]
+
+
+def test_a_forgiven_run_goes_on_from_its_checkpoint(nursery, store):
+    write_behaviour(store.root, fail={"study-c000-s1": "no memory"})
+    assert work(nursery, store) == "over"
+    write_behaviour(store.root)
+    assert store.forgive() == 1
+    assert work(nursery, store) == "over"
+    run = store.view().cells[0].runs[1]
+    assert (run.state, [attempt.from_step for attempt in run.attempts]) == ("done", [0, 3])
+    assert store.view().cells[0].state == "done"
+    assert store.cells.all()[0].value == store.view().cells[0].mean
+    check_steps(guard(store, run.name))
+
+
+def test_a_training_that_cannot_start_gives_its_last_error(nursery, store):
+    """The reason is printed only, as for a mistake that is found before there is a run."""
+    folder = store.run_folder(0, 0)
+    folder.mkdir()
+    (folder / "run.json").write_text("{")
+    assert work(nursery, store) == "over"
+    view = store.view()
+    assert view.counts == {"done": 3, "failed": 1}
+    assert "run.json is damaged: restore it, or remove the folder" in view.runs[0].reason
+
+
+def test_a_collapsed_run_is_a_result(nursery, store):
+    write_behaviour(store.root, collapse=["study-c001-s0"])
+    assert work(nursery, store) == "over"
+    run = store.view().cells[1].runs[0]
+    assert (run.state, run.result["collapsed"], run.result["steps"]) == ("done", True, 6)
+
+
+def test_a_training_that_is_killed_each_time_has_failed_after_eight(nursery, store):
+    write_behaviour(store.root, die=["study-c000-s0"])
+    assert work(nursery, store) == "over"
+    run = store.view().runs[0]
+    assert run.state == "failed"
+    assert [attempt.state for attempt in run.attempts] == ["lost"] * 8 + ["failed"]
+    assert "ended from outside (SIGKILL)" in run.attempts[0].reason
+    assert run.reason.startswith("it was lost 8 times in a row at step 0: look into")
+    write_behaviour(store.root)
+    assert store.forgive() == 1
+    assert work(nursery, store) == "over"
+    assert store.view().runs[0].state == "done"
+
+
+def test_a_folder_that_a_kill_left_half_made_is_made_anew(nursery, store):
+    folder = store.run_folder(0, 0)
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text("half")
+    assert work(nursery, store) == "over"
+    check_whole(store)
+
+
+def test_a_run_that_finished_and_was_not_told_is_told_and_not_run_again(nursery, store):
+    assert work(nursery, store) == "over"
+    expected = outcomes(store)
+    (store.folder / "journal.log").rename(store.root / "old")
+    again = StudyStore.create(store.spec.model_copy(update={"name": "other"}), store.root)
+    for run in store.spec.grid() and range(2):
+        for seed in store.spec.seeds:
+            os.rename(store.run_folder(run, seed), again.run_folder(run, seed))
+    before = {path.name: (path / "log").read_text() for path in (store.root / "guard").iterdir()}
+    assert work(nursery, again) == "over"
+    assert {key: value[1:] for key, value in outcomes(again).items()} == {k: v[1:] for k, v in expected.items()}
+    assert {path.name: (path / "log").read_text() for path in (store.root / "guard").iterdir()} == before
+
+
+def test_a_run_that_a_person_works_on_is_waited_for(nursery, store):
+    folder = store.run_folder(0, 0)
+    folder.mkdir()
+    with (folder / "run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        pid = nursery.start(store.folder, store.root, patience=0.1)
+        until(lambda: store.view().runs[0].state == "running")
+        time.sleep(0.4)
+        assert state(store, "study-c000-s0") is None
+    assert nursery.wait([pid]) == ["over"]
+    check_whole(store)
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_an_orphan_is_waited_for_and_ended_at_last(nursery, store, tmp_path, stubborn):
+    """Its worker is gone, and it holds the lock: as between the worker's death and the end of the step."""
+    folder = store.run_folder(0, 0)
+    folder.mkdir()
+    seconds = 60 if stubborn else 0.4
+    script = f"""
+import fcntl, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep({seconds})
+"""
+    shell = f"{sys.executable} -c '{script}' {folder / 'run.lock'} & echo $!"
+    environment = os.environ | {RUN: str(folder)}
+    with subprocess.Popen(["sh", "-c", shell], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        orphan = int(process.stdout.readline())
+        assert process.stdout.readline() == "held\n"
+        assert trainings_of(folder) == [orphan]
+        pid = nursery.start(store.folder, store.root, patience=0.5 if stubborn else 30)
+        assert nursery.wait([pid]) == ["over"]
+        assert not alive(orphan)
+    check_whole(store)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_an_interrupted_worker_saves_its_run_and_the_next_goes_on_with_it(nursery, store, number):
+    write_behaviour(store.root, step=0.1)
+    pid = nursery.start(store.folder, store.root)
+    until(lambda: state(store, "study-c000-s0") == "training")
+    os.kill(pid, number)
+    assert nursery.wait([pid]) == ["interrupted"]
+    run = store.view().runs[0]
+    assert (run.state, run.reason) == ("stopped", "its worker was interrupted")
+    assert state(store, run.name) == "interrupted"
+    assert store.view().counts["waiting"] == 3
+    write_behaviour(store.root)
+    assert work(nursery, store) == "over"
+    check_whole(store)
+    assert store.view().runs[0].attempts[1].from_step >= 1
+
+
+def test_a_pause_lets_runs_end_and_a_pause_now_saves_them(nursery, store):
+    write_behaviour(store.root, step=0.1)
+    pid = nursery.start(store.folder, store.root)
+    until(lambda: state(store, "study-c000-s0") == "training")
+    store.pause()
+    assert nursery.wait([pid]) == ["paused"]
+    assert store.view().counts == {"done": 1, "waiting": 3}
+    assert work(nursery, store) == "paused"
+    store.unpause()
+    pid = nursery.start(store.folder, store.root)
+    until(lambda: state(store, "study-c000-s1") == "training")
+    store.pause(now=True)
+    assert nursery.wait([pid]) == ["paused"]
+    assert store.view().counts == {"done": 1, "stopped": 1, "waiting": 2}
+    store.unpause()
+    write_behaviour(store.root)
+    assert work(nursery, store) == "over"
+    check_whole(store)
+
+
+def test_a_worker_that_hung_finds_its_run_taken_and_ends_its_training(nursery, store):
+    """It stands still for longer than the lease, is taken for lost, and wakes up."""
+    write_behaviour(store.root, step=0.15)
+    hung = nursery.start(store.folder, store.root)
+    until(lambda: state(store, "study-c000-s0") == "training")
+    os.kill(hung, signal.SIGSTOP)
+    other = nursery.start(store.folder, store.root, lease=0.5, patience=0.2)
+    until(lambda: len(store.view().runs[0].attempts) == 2)
+    os.kill(hung, signal.SIGCONT)
+    assert nursery.wait([hung, other]) == ["over", "over"]
+    check_whole(store)
+    said = (nursery.scratch / f"{hung}.said").read_text()
+    assert "study-c000-s0: another worker has it now" in said
+
+
+def test_a_cell_that_nobody_told_is_told_by_the_next(nursery, store):
+    assert work(nursery, store) == "over"
+    journal = store.folder / "journal.log"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    told = [line for line in lines if b'"values":[' in line and json.loads(line)["trial_id"] in cell_trials(store)]
+    assert len(told) == 2
+    journal.write_bytes(b"".join(line for line in lines if line not in told))
+    damaged = StudyStore.open("study", store.root)
+    assert [trial.state.name for trial in damaged.cells.all().values()] == ["RUNNING", "RUNNING"]
+    assert work(nursery, damaged) == "over"
+    check_whole(damaged)
+
+
+def cell_trials(store: StudyStore) -> set[int]:
+    return {trial._trial_id for trial in store.cells.all().values()}
+
+
+def test_tpe_draws_each_cell_once(nursery, tmp_path):
+    spec = spec_of("tpe", ["distill.coef=log:0.01..1"], seeds="2", search="tpe", cells=5)
+    store = StudyStore.create(spec, tmp_path)
+    assert store.view().counts == {"waiting": 10}
+    assert nursery.wait([nursery.start(store.folder, tmp_path) for _ in range(3)]) == ["over"] * 3
+    check_whole(store)
+    assert len({cell.params["distill.coef"] for cell in store.view().cells}) == 5
+
+
+def test_environment_of_a_training(tmp_path):
+    from sdar_cli.sweep.worker import Options
+
+    assert Options(threads=2, gpus="0,1").environment == {
+        "OMP_NUM_THREADS": "2",
+        "MKL_NUM_THREADS": "2",
+        "OPENBLAS_NUM_THREADS": "2",
+        "CUDA_VISIBLE_DEVICES": "0,1",
+    }
+    assert Options().environment == {}
+
+
+def test_a_leash_holds_and_is_not_passed_on(tmp_path):
+    """The training's parent dies without a word; its own children are free."""
+    script = """
+import os, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+from sdar_cli.sweep.leash import hold
+hold()
+assert "SDAR_LEASH" not in os.environ
+print("held", flush=True)
+try:
+    import time; time.sleep(60)
+except KeyboardInterrupt:
+    open(sys.argv[2], "w").write("saved")
+"""
+    parent = """
+import os, subprocess, sys, time
+from sdar_cli.sweep.leash import leashed
+subprocess.Popen(sys.argv[1:], env=os.environ | leashed(os.getpid()))
+time.sleep(60)
+"""
+    saved = tmp_path / "saved"
+    child = [sys.executable, "-c", script, str(STANDIN.parents[2]), str(saved)]
+    with subprocess.Popen([sys.executable, "-c", parent, *child], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(signal.SIGKILL)
+    until(lambda: saved.exists() and saved.read_text() == "saved")
+
+
+def test_a_leash_whose_holder_died_before_ends_the_process():
+    environment = os.environ | {"SDAR_LEASH": "1"}
+    command = [sys.executable, "-m", "sdar_cli.cli.main", "--version"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
+
+
+def test_a_claimant_is_told_from_others_of_its_pid():
+    here = Claimant.here()
+    assert not here.is_dead
+    assert Claimant("w", here.host, here.machine, here.pid, here.birth + 1).is_dead
+    assert not Claimant("w", here.host, "another machine", 1, 1).is_dead
+    assert Claimant("w", here.host, here.machine, 2**22 + 1, 1).is_dead
