@@ -36,6 +36,7 @@ lint: $(VENV)/.stamp-dev
 verify: $(VENV)/.stamp-dev
 	$(PROOF)/step.py --repeats 7 --json benchmarks/results/step.json
 	$(PROOF)/kills.py | tee benchmarks/results/kills.txt
+	$(PROOF)/sweep_kills.py | tee benchmarks/results/sweep-kills.txt
 	$(PROOF)/alfworld_engine.py
 	$(PROOF)/alfworld_pool.py --json benchmarks/results/alfworld-pool.json
 	$(PROOF)/webshop_search.py | tee benchmarks/results/webshop-search.txt

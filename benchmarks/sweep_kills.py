@@ -157,7 +157,7 @@ def compare(quiet: StudyStore, killed: StudyStore, kills: int) -> int:
     ]
     print(f"\n{'':<36} {'found':>6} {'wanted':>7}")
     for name, found, wanted in rows:
-        print(f"{name:<36} {found:>6} {'' if wanted is None else wanted:>7}")
+        print(f"{name:<36} {found:>6} {'' if wanted is None else wanted:>7}".rstrip())
     wrong = [name for name, found, wanted in rows if wanted is not None and found != wanted]
     print(f"\n{'all as in the quiet study' if not wrong else 'WRONG: ' + ', '.join(wrong)}")
     return int(bool(wrong))

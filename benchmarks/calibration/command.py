@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from calibration import families, over_tasks, pairs, seeds, shares, worlds
+from calibration import families, internalised, pairs, scores, seeds, shares, worlds
 from calibration.table import Row, read, write
 
 HERE = Path(__file__).resolve().parent.parent
@@ -32,8 +32,10 @@ def parts(quick: bool) -> Iterator[tuple[str, Iterator[Row]]]:
     yield "unpaired seeds", seeds.unpaired(tasks, draws, groups)
     yield "hierarchical bootstrap", seeds.hierarchical((1, 2, 3, 5, 10), 500 if quick else 4000)
     yield "families", families.families(counts, draws)
-    yield "scores", over_tasks.scores(tasks, 2000 if quick else 10_000)
-    yield "internalised fraction", over_tasks.fractions(tasks, 50 if quick else 400)
+    yield "scores", scores.scores(tasks, 2000 if quick else 10_000)
+    yield "internalised fraction", internalised.of_one_run(tasks, 50 if quick else 400)
+    few = tuple(count for count in counts if count in (2, 3, 5, 10))
+    yield "internalised fraction over seeds", internalised.over_seeds(tasks, few, 200 if quick else 1500)
 
 
 def main(about: str | None) -> int:

@@ -59,7 +59,13 @@ def _by_seeds(rows: Sequence[Row]) -> str:
 def _elsewhere(rows: Sequence[Row]) -> str:
     """Everything else over seeds: mean and worst over all tasks."""
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
-    named = ("t mean over seeds", "t over unpaired seeds", "Holm over McNemar", "Holm over paired t")
+    named = (
+        "t mean over seeds",
+        "internalised fraction, seeds",
+        "t over unpaired seeds",
+        "Holm over McNemar",
+        "Holm over paired t",
+    )
     for row in rows:
         if row.statistic in named:
             groups.setdefault((row.statistic, row.measure, row.world, row.seeds), []).append(row)

@@ -117,8 +117,7 @@ def start(
         profile = read_profile(slurm)
     from sdar_cli.sweep.start import open_or_create
 
-    store, is_new = open_or_create(made, root, storage)
-    note(f"study {store.spec.name}" + ("" if is_new else ": it is there already, and goes on"))
+    store = open_or_create(made, root, storage, say=note)
     if profile is not None:
         from sdar_cli.sweep.slurm import script
 
@@ -161,7 +160,7 @@ def _check_words(words: list[str], root: Path, group: typer.Typer) -> None:
                 f"`sdar sweep resume {where}`"
             )
         commands = [command.name for command in group.registered_commands if command.name and not command.hidden]
-        meant = nearest(word, commands) if word == words[0] else None
+        meant = nearest(word, commands, cutoff=0.5) if word == words[0] else None
         hint = f"did you mean `sdar sweep {meant}`?" if meant else "write KEY=VALUE, for example gate.beta=1,5,10"
         raise UserError(f"{word!r} is neither a command of `sdar sweep` nor an axis: {hint}")
 

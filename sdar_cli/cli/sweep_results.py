@@ -60,12 +60,12 @@ def print_status(view: StudyView, root: Path, *, as_json: bool) -> None:
     print()
     folder = view.folder or root / "studies" / spec.name
     if figures(folder):
-        print(f"figures     {folder / 'figures'}")
+        print(f"figures      {folder / 'figures'}")
     if not view.is_over and not running:
-        print(f"go on with  sdar sweep resume {where}")
+        print(f"go on with   sdar sweep resume {where}")
     if any(cell.done for cell in view.cells):
-        print(f"compare     sdar compare --study {where}")
-    print(f"open the UI sdar ui{runs_option(root)}")
+        print(f"compare      sdar compare --study {where}")
+    print(f"open the UI  sdar ui{runs_option(root)}")
 
 
 def figures(folder: Path) -> list[Path]:

@@ -23,8 +23,8 @@ MARKS = {
     "failed": "✗",
 }
 """A run in one letter."""
-COLUMNS_OF_AXES = 3
-"""Axes that have a column each; more of them share one."""
+ROOM = 34
+"""Letters that the other columns leave to the axes in a line of 80: a column each where they fit, else one for all."""
 METRICS = {"success": "success without skills", "score": "score without skills"}
 
 
@@ -37,7 +37,7 @@ def cells_table(view: StudyView, rows: Sequence[Ranked], limit: int | None = Non
         limit: rows shown; None: all.
     """
     axes = [axis.key for axis in view.spec.axes]
-    each = 0 < len(axes) <= COLUMNS_OF_AXES
+    each = 0 < sum(len(key) + 2 for key in axes) <= ROOM
     table = _plain()
     table.add_column("", justify="right", no_wrap=True)
     for heading in axes if each else ["setting"]:

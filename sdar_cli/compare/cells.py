@@ -94,7 +94,7 @@ def groups(entries: Sequence[Entry], options: Options) -> list[Group]:
         return _a_row_a_run(entries)
     axes = {axis.key: axis for axis in (options.study.axes if options.study else ())}
     if options.rows == "cell":
-        keys = list(axes) if axes else differing(entries)
+        keys = list(axes) if axes else _own(differing(entries), entries)
         return _grouped(entries, keys, axes, cell_key)
     for key in options.rows:
         check_key(key)
@@ -141,6 +141,13 @@ def pooled(group: Group) -> list[str]:
     """The keys in which runs of one seed of a row differ: the row is their mean."""
     found = [key for unit in group.units if len(unit.entries) > 1 for key in differing(unit.entries)]
     return list(dict.fromkeys(found))
+
+
+def _own(keys: Sequence[str], entries: Sequence[Entry]) -> list[str]:
+    """Without the keys that differ only in that some methods do not read them, which the method says."""
+    return [
+        key for key in keys if len({same(value) for entry in entries if (value := value_at(entry, key)) != UNREAD}) > 1
+    ]
 
 
 def _a_row_a_run(entries: Sequence[Entry]) -> list[Group]:

@@ -30,9 +30,9 @@ def conditions(entries: Sequence[Entry], *, force: bool) -> tuple[str, ...]:
                 names = values.setdefault(_text(difference.key, difference.second), [])
                 if entry.name not in names:
                     names.append(entry.name)
-    for key, values in found.items():
-        values[next(iter(values))] += [entry.name for entry in entries[1:] if not _named(entry, values)]
-        found[key] = values
+    for values in found.values():
+        alike = [entry.name for entry in entries[1:] if not any(entry.name in names for names in values.values())]
+        values[next(iter(values))] += alike
     phrases = tuple(_phrase(key, values) for key, values in found.items())
     if phrases and not force:
         raise PanelError(
@@ -51,10 +51,6 @@ def _differences(first: Evaluation, other: Evaluation) -> list[Difference]:
                 Difference({"seed": "evaluation.panel_seed", "bank_digest": "bank"}.get(key, key), ours, theirs)
             )
     return found
-
-
-def _named(entry: Entry, values: dict[str, list[str]]) -> bool:
-    return any(entry.name in names for names in values.values())
 
 
 def _phrase(key: str, values: dict[str, list[str]]) -> str:

@@ -97,7 +97,7 @@ class _Store:
         if not _plain(reference) or is_folder(reference):
             return self._resolved(reference)
         if reference != LATEST and (self._root / reference / "run.json").is_file():
-            run = RunFolder.open(self._root / reference)
+            run = RunFolder(self._root.absolute() / reference)
             return Entry(run, run.state)
         found = self._listed(reference)
         return Entry(*found[0]) if len(found) == 1 else self._resolved(reference)

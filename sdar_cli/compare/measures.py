@@ -9,12 +9,18 @@ from sdar_cli.compare.entry import Entry
 from sdar_cli.compare.fraction import ratio_over_seeds
 from sdar_cli.compare.rates import mean, rate, unit_values
 from sdar_cli.compare.report import MEASURES, Measure
+from sdar_cli.compare.run_measures import Of, final_over_tasks, run_measures
+from sdar_cli.evaluation.pairing import same_tasks
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation
 from sdar_cli.evaluation.scores import mean_score
-from sdar_cli.statistics import Interval, internalised_fraction, iqm, paired_difference, seed_difference
-
-Of = Callable[[Entry], float | None]
-"""One run's value; None where it has none."""
+from sdar_cli.statistics import (
+    Interval,
+    internalised_fraction,
+    iqm,
+    paired_difference,
+    seed_difference,
+    share_difference,
+)
 
 
 def measures_of(
@@ -42,10 +48,11 @@ def measures_of(
         found["iqm"] = Measure(iqm(list(values.values())), count=count)
     for name, of_episode in _EPISODES.items():
         _put(found, name, _over_episodes(units, of_episode, level), count)
-    for name, of_run, least in _runs(last, price):
+    for name, of_run, least in run_measures(last, price):
         _put_over_runs(found, name, units, of_run, level, least)
     if len(units) == len(units[0].entries) == 1 and "final" in found:
-        found["final"] = _final_of_tasks(units[0].entries[0], found["final"], last, level)
+        final = final_over_tasks(units[0].entries[0], last, level)
+        found["final"] = found["final"] if final is None else _measure(final, 1)
     return {name: found[name] for name in MEASURES if name in found}
 
 
@@ -77,7 +84,7 @@ def internalised(units: Sequence[Unit], level: float) -> Interval | None:
     if len(entries) == 1:
         only = entries[0]
         base, with_skills = only.base_no_skills, only.base_skills
-        if base is None or with_skills is None or len(base.records) != len(only.no_skills.records):
+        if base is None or with_skills is None or not _paired(only.no_skills, base, with_skills):
             return None
         return internalised_fraction(only.no_skills.won(), base.won(), with_skills.won(), level=level)
     if len(units) < 2:
@@ -85,51 +92,6 @@ def internalised(units: Sequence[Unit], level: float) -> Interval | None:
     gained = [mean([_share(e.no_skills) - _share(e.base_no_skills) for e in unit.entries]) for unit in units]
     offered = [mean([_share(e.base_skills) - _share(e.base_no_skills) for e in unit.entries]) for unit in units]
     return ratio_over_seeds(gained, offered, level, grid=_grid(units))
-
-
-def last_evaluations(entry: Entry, last: int) -> list[float]:
-    """Success without skills of the last evaluations of training, the oldest first; the base is none of them."""
-    return [solved / tasks for step, (solved, tasks) in entry.curve.items() if step > 0][-last:]
-
-
-def _runs(last: int, price: float | None) -> list[tuple[str, Of, float]]:
-    """Name, value of one run, and the least that it can be."""
-
-    def final(entry: Entry) -> float | None:
-        rates = last_evaluations(entry, last)
-        return mean(rates) if len(rates) > 1 else None
-
-    def best(entry: Entry) -> float | None:
-        rates = last_evaluations(entry, 10**9)
-        return max(rates) if len(rates) > 1 else None
-
-    def inflation(entry: Entry) -> float | None:
-        highest, end = best(entry), final(entry)
-        return None if highest is None or end is None else highest - end
-
-    def hours(entry: Entry) -> float | None:
-        return None if entry.device_seconds is None else entry.device_seconds / 3600
-
-    def cost(entry: Entry) -> float | None:
-        taken = hours(entry)
-        return None if taken is None or price is None else taken * price
-
-    def prompt_tokens(entry: Entry) -> float | None:
-        return entry.no_skills.summary.prompt_tokens_per_turn
-
-    def invalid(entry: Entry) -> float | None:
-        return entry.no_skills.summary.invalid_action_rate
-
-    return [
-        ("prompt_tokens", prompt_tokens, 0.0),
-        ("invalid", invalid, 0.0),
-        ("final", final, 0.0),
-        ("best", best, 0.0),
-        ("inflation", inflation, -1.0),
-        ("seconds", lambda entry: entry.seconds, 0.0),
-        ("device_hours", hours, 0.0),
-        ("cost", cost, 0.0),
-    ]
 
 
 _EPISODES: Mapping[str, Callable[[EpisodeRecord], float]] = {
@@ -179,8 +141,10 @@ def _difference(
     if len(values) > 1:
         return _within(seed_difference(values, level, grid=_grid(units)), -1.0, 1.0)
     a, b = pairs[0][0]
-    if len(pairs[0]) > 1 or a is None or b is None or len(a.records) != len(b.records):
+    if len(pairs[0]) > 1 or a is None or b is None:
         return Interval(values[0], -1.0, 1.0, level)
+    if not _paired(a, b):
+        return share_difference(sum(a.won()), len(a.won()), sum(b.won()), len(b.won()), level)
     return paired_difference(a.won(), b.won(), level)
 
 
@@ -193,16 +157,6 @@ def _score_with_skills(units: Sequence[Unit], level: float) -> Interval | None:
         return _times(_within(seed_difference(means, level, grid=_grid(units)), 0.0, 1.0), 100)
     flat = [score for one in scores[0] if one is not None for score in one]
     return _times(mean_score(flat, level), 100)
-
-
-def _final_of_tasks(entry: Entry, found: Measure, last: int, level: float) -> Measure:
-    """With Student's t over tasks of each task's mean, where the evaluations' files are there."""
-    steps = [step for step in entry.curve if step > 0][-last:]
-    evaluations = [one for step in steps if (one := entry.at(step)) is not None]
-    tasks = [[float(won) for won in one.won()] for one in evaluations]
-    if len(tasks) < len(steps) or len({len(one) for one in tasks}) > 1:
-        return found
-    return _measure(mean_score([mean(list(of_task)) for of_task in zip(*tasks, strict=True)], level), 1)
 
 
 def _without(entry: Entry) -> Evaluation | None:
@@ -219,6 +173,10 @@ def _base_without(entry: Entry) -> Evaluation | None:
 
 def _base_with(entry: Entry) -> Evaluation | None:
     return entry.base_skills
+
+
+def _paired(first: Evaluation, *others: Evaluation) -> bool:
+    return all(same_tasks(first, other) for other in others)
 
 
 def _share(evaluation: Evaluation | None) -> float:

@@ -1,6 +1,6 @@
 """A comparison as plain data: what ``sdar compare`` found, and all that its outputs show.
 
-Shares and their differences are shares (0.25), not points; scores are × 100; times are seconds.
+Shares and their differences are shares (0.25), not points; scores of measures and pairs are × 100; times are seconds.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class Report:
     paper: tuple[PaperRow, ...] = ()
     study: str | None = None
     metric: Literal["success", "score"] = "success"
-    """What the pairs by task type and the responses are about."""
+    """What ``by_type``, the pairs by task type and the responses are about; a score is a share in them."""
     tasks_by_type: Mapping[str, int] = field(default_factory=dict)
     last: int = 3
     """How many evaluations ``final`` is the mean of, at most."""

@@ -11,7 +11,7 @@ environment read it) and, for a policy that read no skills,
 A policy that read the skills has no gap: it is about words that were chosen without them. Nor has an episode that
 no skill was retrieved for, or whose environment failed.
 
-Size: 16 tasks of ``quickstart`` take 5 KB a file, 16 episodes of 50 turns with 200 tokens each about 1 MB.
+Size: 16 tasks of ``quickstart`` take 3 KB a file, 16 episodes of 50 turns with 200 tokens each about 0.8 MB.
 """
 
 from __future__ import annotations
@@ -194,6 +194,6 @@ def load_transcript(path: Path) -> Transcript:
             raise ValueError("another format")
     except (OSError, EOFError, ValueError, LookupError, TypeError, RecursionError, zlib.error) as error:
         raise RunError(
-            f"the transcript {path} cannot be read ({type(error).__name__}): remove it, or run `sdar eval` to write another"
+            f"the transcript {path} cannot be read ({type(error).__name__}): remove it, or rewrite it with `sdar eval`"
         ) from None
     return Transcript(lines[0], tuple(lines[1:]))

@@ -104,10 +104,10 @@ def carry_out(removal: Removal, tick: Callable[[], None] = lambda: None) -> int:
     Raises:
         RunError: a run is at work; nothing was removed.
     """
+    freed = removal.bytes
     with ExitStack() as locks:
         for run in removal.runs:
             locks.enter_context(RunLock(run.folder))
-        freed = removal.bytes
         for folder in removal.folders:
             set_aside(folder, removal.root)
             tick()
@@ -117,14 +117,14 @@ def carry_out(removal: Removal, tick: Callable[[], None] = lambda: None) -> int:
 
 def forget(tracked: Sequence[tuple[str, str]]) -> list[str]:
     """Mark MLflow runs deleted, as the UI's own Delete does; returns a sentence for each store that failed."""
-    from sdar_cli.tracking.location import redact
+    from sdar_cli.tracking.location import is_missing, redact
     from sdar_cli.tracking.outbox import one_line
     from sdar_cli.tracking.quiet import import_mlflow
     from sdar_cli.tracking.wire import is_gone
 
     problems: dict[str, str] = {}
     for uri, run_id in tracked:
-        if uri in problems:
+        if uri in problems or is_missing(uri):
             continue
         try:
             import_mlflow().MlflowClient(tracking_uri=uri).delete_run(run_id)

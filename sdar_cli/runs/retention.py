@@ -89,7 +89,7 @@ def old_traces(root: Path, older_than: float, now: float | None = None) -> list[
     Raises:
         RunError: a store cannot be read.
     """
-    from sdar_cli.tracking.location import redact
+    from sdar_cli.tracking.location import is_missing, redact
     from sdar_cli.tracking.outbox import one_line
     from sdar_cli.tracking.quiet import import_mlflow
 
@@ -97,6 +97,8 @@ def old_traces(root: Path, older_than: float, now: float | None = None) -> list[
     used = {(run.tracking_uri, run.experiment) for run in list_all(root) if run.tracking_uri and run.experiment}
     found = []
     for uri, name in sorted(used):
+        if is_missing(uri):
+            continue
         try:
             client = import_mlflow().MlflowClient(tracking_uri=uri)
             experiment = client.get_experiment_by_name(name)

@@ -57,7 +57,7 @@ def mean_over_seeds(values: Sequence[float], level: float = LEVEL, *, grid: floa
     Raises ValueError as it does, and for what is no share.
     """
     for value in values:
-        if not 0 <= value <= 1:
+        if not -SAME <= value <= 1 + SAME:
             raise ValueError(f"a share lies between 0 and 1, not at {value}")
     whole = seed_difference(values, level, grid=grid)
     return Interval(whole.estimate, max(0.0, whole.low), min(1.0, whole.high), level)

@@ -73,9 +73,9 @@ def _panel(axes: Axes, lines: Sequence[Line], scale: Scale, *, legend: bool) -> 
     for (name, cells), colour, marker in zip(lines, colours, itertools.cycle("osD^vP"), strict=False):
         cells = sorted(cells, key=lambda cell: (scale.at(cell.params[scale.axis.key]), cell.index))
         at = [scale.at(cell.params[scale.axis.key]) for cell in cells]
-        joined = "" if name == UNJOINED else "-"
+        joined = "none" if name == UNJOINED else "-"
         means = [cell.mean for cell in cells]
-        axes.plot(at, means, joined, color=colour, marker=marker, markersize=5, linewidth=1.4, label=name, zorder=3)
+        axes.plot(at, means, ls=joined, color=colour, marker=marker, ms=5, lw=1.4, label=name, zorder=3)
         known = [(x, cell.interval) for x, cell in zip(at, cells, strict=True) if cell.interval is not None]
         if known:
             ends = [interval.low for _, interval in known], [interval.high for _, interval in known]

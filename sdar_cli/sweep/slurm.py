@@ -142,7 +142,11 @@ def script(profile: SlurmProfile, study: str, *, root: Path, folder: Path, stora
             "set -eo pipefail",
             f"cd {shlex.quote(str(folder))}",
             *profile.setup,
-            *([f': "${{{STORAGE_VARIABLE}:?set it to the URL of the study\'s database}}"'] if secret else []),
+            *(
+                [f': "${{{STORAGE_VARIABLE}:?set it to the URL of the database that holds the study}}"']
+                if secret
+                else []
+            ),
             "# exec: Slurm signals this shell, and the worker is to get it",
             worker,
             "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sdar_cli.errors import StudyError
@@ -10,10 +11,16 @@ from sdar_cli.sweep.store import StudyStore
 from sdar_cli.sweep.study_folder import FILE, STUDIES
 
 
-def open_or_create(made: Made, root: Path, storage: str | None = None) -> tuple[StudyStore, bool]:
-    """The study's store, and whether it was made now.
+def open_or_create(made: Made, root: Path, storage: str | None, say: Callable[[str], None]) -> StudyStore:
+    """The study's store.
 
     A new study has its MLflow run before it has anything else, so that every worker finds it in the specification.
+
+    Args:
+        made: what was asked for.
+        root: the runs folder.
+        storage: URL of a database that machines share.
+        say: told which study it is, before anything that takes time.
 
     Raises:
         StudyError: there is a study of that name that asks for something else; the sentence says what differs.
@@ -27,9 +34,11 @@ def open_or_create(made: Made, root: Path, storage: str | None = None) -> tuple[
                 f"there is a study {spec.name!r} already, and it is another ({'; '.join(found)}): choose another "
                 f"--name, or go on with it by `sdar sweep resume {spec.name}`"
             )
-        return store, False
+        say(f"study {spec.name}: it is there already, and goes on")
+        return store
+    say(f"study {spec.name}")
     from sdar_cli.sweep.publish import open_parent
 
     uri, parent = open_parent(spec, root)
     spec = spec.model_copy(update={"tracking_uri": uri, "mlflow_parent": parent})
-    return StudyStore.create(spec, root, storage), True
+    return StudyStore.create(spec, root, storage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 JOURNAL = "journal.log"
+_POOL = {"pool_size": 1, "max_overflow": 4, "pool_pre_ping": True}
+"""One connection a worker, as a server allows about a hundred; one that the server closed is opened again."""
 
 
 def open_storage(folder: Path, url: str | None) -> BaseStorage:
@@ -52,8 +55,7 @@ def _database(url: str) -> BaseStorage:
     if not re.match(r"[a-z][a-z0-9+]*://", url):
         raise StudyError(f"the storage {url!r} is no URL: write for example postgresql://user@host/database")
     try:
-        # A connection that the server closed meanwhile is opened again instead of failing the call.
-        backend = optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        backend = optuna.storages.RDBStorage(_with_driver(url), engine_kwargs=_POOL)
     except (ImportError, ModuleNotFoundError) as error:
         remedy = "pip install 'sdar[postgres]'" if url.startswith("postgres") else "install its driver"
         raise StudyError(f"the storage {redact(url)} needs a package that is missing ({error}): {remedy}") from None
@@ -63,4 +65,11 @@ def _database(url: str) -> BaseStorage:
         raise StudyError(
             f"the storage {redact(url)} cannot be used ({what}): start the server, or correct --storage"
         ) from None
-    return optuna.storages.get_storage(backend)
+    storage = optuna.storages.get_storage(backend)
+    weakref.finalize(storage, backend.engine.dispose)
+    return storage
+
+
+def _with_driver(url: str) -> str:
+    """Postgres through psycopg 3, whichever driver SQLAlchemy would take by itself."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)

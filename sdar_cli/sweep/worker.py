@@ -33,6 +33,8 @@ from sdar_cli.sweep.view import StudyView
 Ending = Literal["over", "paused", "interrupted"]
 MOST_LOSSES = 8
 """Attempts in a row that were lost at the same step, after which a run has failed."""
+MOST_IDLE = 5
+"""Polls that a worker with nothing to do waits at most."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -83,6 +85,7 @@ class _Worker:
         self._troubled = False
 
     def run(self) -> Ending:
+        idle = 0
         with self._signals():
             while not self.interrupts:
                 view: StudyView | None = self._patiently(self.closing.settled)
@@ -95,9 +98,12 @@ class _Worker:
                     return "paused"
                 claimed = self._patiently(lambda view=view: self._claim(view))
                 if isinstance(claimed, Entry):
+                    idle = 0
                     self._play(claimed)
                 elif claimed == "nothing":
-                    self._woken.wait(self.options.poll)
+                    # Nothing but the end of others' runs brings something: a hundred who wait are no burden.
+                    idle = min(idle + 1, MOST_IDLE)
+                    self._woken.wait(self.options.poll * idle)
         return "interrupted"
 
     def _claim(self, view: StudyView) -> Entry | Literal["nothing", "lost"]:

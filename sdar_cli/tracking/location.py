@@ -62,6 +62,12 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(path)
 
 
+def is_missing(uri: str) -> bool:
+    """Whether it is a SQLite store whose file is gone; opening it would lay out an empty one."""
+    file = sqlite_file(uri)
+    return file is not None and not file.is_file()
+
+
 def redact(uri: str) -> str:
     """The URI without password, token or user name, for display."""
     try:

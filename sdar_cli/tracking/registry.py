@@ -31,6 +31,8 @@ POINTER = "checkpoint.json"
 SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 NOT_MODEL = ("trainer_state.json", "sdar.json", "warmup.json")
 """State that a training goes on from, and nobody else reads."""
+VERSIONS = "mlflow.modelVersions"
+"""Tag of a logged model by which the lists of runs and models name its version."""
 ENDS = 2**20
 """Bytes at either end of a large file that its fingerprint reads."""
 
@@ -79,7 +81,7 @@ class Registration:
             client.finalize_logged_model(self._model.model_id, "READY")
             self._logged = True
         self._make_name()
-        client.create_model_version(
+        made = client.create_model_version(
             version.name,
             # The folder itself: models:/ID is looked up in the store of MLFLOW_TRACKING_URI, not in this one.
             source=self._model.artifact_location,
@@ -88,6 +90,8 @@ class Registration:
             description=version.description,
             model_id=self._model.model_id,
         )
+        shown = [{"name": version.name, "version": int(made.version)}]
+        client.set_logged_model_tags(self._model.model_id, {VERSIONS: json.dumps(shown)})
 
     def _is_there(self) -> bool:
         """Whether an earlier process registered this checkpoint, before it was killed."""

@@ -50,6 +50,7 @@ class View:
             "datasetsFilter": [],
             "modelVersionFilter": "All Runs",
             "selectedColumns": list(self.columns),
+            "columnWidths": {"attributes.`Run Name`": 300} | dict.fromkeys(map(metric, RESULTS), 160),
             "groupBy": None if self.group_by is None else group,
             "hideEmptyCharts": True,
         }

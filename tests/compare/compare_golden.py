@@ -26,7 +26,8 @@ def report(root: Path) -> Report:
     for method, of_seeds in shares.items():
         for seed, won in enumerate(of_seeds):
             names.append(f"{method}-{seed}")
-            make_run(root, names[-1], seed=seed, method=method, won=won, base_skills=0.85 + seed / 40)
+            shown = {"with_skills": won + 0.2, "base_skills": 0.85 + seed / 40}
+            make_run(root, names[-1], seed=seed, method=method, won=won, **shown)
     return build(by_reference(names, root), Options(rows=("method",), price=2.5))
 
 

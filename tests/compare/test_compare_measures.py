@@ -86,6 +86,7 @@ def test_best_last_and_the_inflation_between(tmp_path: Path) -> None:
     per_task = np.mean([outcomes(share, TASKS, key) for share, key in ((0.8, "a 10"), (0.6, "a 15"), (0.5, "a"))], 0)
     assert (found["final"].low, found["final"].high) == pytest.approx(t_interval(list(per_task)))
     assert compared(tmp_path, "a", last=2).rows[0].measures["final"].value == pytest.approx(0.55)
+    assert compared(tmp_path, "a", last=1).rows[0].measures["inflation"].value == pytest.approx(0.3)
     make_run(tmp_path, "b", every=0)
     assert not {"best", "final", "inflation"} & compared(tmp_path, "b").rows[0].measures.keys()
 

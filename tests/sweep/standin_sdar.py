@@ -35,13 +35,14 @@ def without_mlflow() -> None:
 def main(words: Sequence[str]) -> int:
     without_mlflow()
     from sdar_cli.sweep import crew
+    from sdar_cli.sweep import worker as module
 
-    real = crew.worker
+    real = module.worker
 
     def worker(store, options):
         return real(store, replace(options, command=command, poll=0.1))
 
-    crew.worker = worker
+    crew.worker = module.worker = worker
     if os.environ.pop("STANDIN_WORKER", None):
         return crew.main()
     start = crew.Crew.start

@@ -37,6 +37,8 @@ def main(words: list[str]) -> int:
     else:
         options = dict(zip(words[1::2], words[2::2], strict=True))
         folder = Path(options["--runs"]) / options["--name"]
+        if folder.name in (refused := behaviour(folder).get("refuse", {})):
+            return complain(refused[folder.name])
         try:
             make(folder, Path(options["--recipe"]))
         except FileExistsError:

@@ -6,34 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from scripted_study import run_of
 
-from sdar_cli.recipe.load import load_recipe
-from sdar_cli.runs.store import RunFolder
-from sdar_cli.sweep.cost import TIMES, expected_cost, measure
+from sdar_cli.sweep.cost import expected_cost, measure
 from sdar_cli.sweep.make import Wish, make_spec
-from sdar_cli.tracking.journal import Journal
-
-
-def run_of(
-    root: Path,
-    name: str,
-    step_seconds: list[float],
-    *overrides: str,
-    rest: float = 30.0,
-    status: str = "finished",
-    recipe: str = "quickstart",
-    rewinds: int = 1,
-) -> RunFolder:
-    """A run that took these seconds a step, a fifth of them in each part, and ``rest`` beside them."""
-    run = RunFolder.create(root, load_recipe(recipe, overrides=list(overrides)), name)
-    journal = Journal(run.path / "metrics.jsonl")
-    journal.append(0, {"eval/no_skills/success": 0.1})
-    for _ in range(rewinds):
-        journal.rewind(0)
-    for step, seconds in enumerate(step_seconds, 1):
-        journal.append(step, dict.fromkeys(TIMES, seconds / 5))
-    run.update(status=status, ended=run.state.started + sum(step_seconds) + rest)
-    return run
 
 
 def cost_of(root: Path, *words: str, seeds: str = "3"):

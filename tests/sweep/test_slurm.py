@@ -126,7 +126,7 @@ def test_a_password_does_not_stand_in_the_script(tmp_path: Path) -> None:
     assert "secret" not in text and "--storage" not in text
     with start(tmp_path, text) as process:
         _, error = process.communicate(timeout=30)
-    assert process.returncode != 0 and "set it to the URL of the study's database" in error
+    assert process.returncode != 0 and "set it to the URL of the database that holds the study" in error
 
 
 @pytest.mark.parametrize(

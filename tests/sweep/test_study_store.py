@@ -264,8 +264,8 @@ def test_a_password_is_not_written_down(tmp_path: Path) -> None:
 
 
 def test_a_study_of_2000_runs_takes_a_line_a_write_and_none_to_look_at(tmp_path: Path, monkeypatch) -> None:
-    coefs = ",".join(str(round(0.001 * k, 3)) for k in range(1, 401))
-    store = StudyStore.create(spec_of(words=[f"distill.coef={coefs}"], seeds="5"), tmp_path)
+    coefs = ",".join(str(round(0.01 * k, 2)) for k in range(1, 41))
+    store = StudyStore.create(spec_of(words=[f"distill.coef={coefs}"], seeds="50"), tmp_path)
     journal = store.folder / "journal.log"
     lines = Lines(journal.read_bytes())
     storage = optuna.storages.JournalStorage(lines)
@@ -275,9 +275,9 @@ def test_a_study_of_2000_runs_takes_a_line_a_write_and_none_to_look_at(tmp_path:
     for cell, params in enumerate(store.spec.grid()):
         with pytest.raises(KeyError):
             cells.draw(cell, params)
-        for seed in range(5):
+        for seed in range(50):
             ledger.finish(ledger.claim(cell, seed, Claimant.here()), "done", result=RESULT, value=0.5)
-    assert len(lines.logs) - before == 400 + 3 * 2000
+    assert len(lines.logs) - before == 40 + 3 * 2000
     journal.write_text("".join(json.dumps(log) + "\n" for log in lines.logs))
 
     reader = StudyStore.open("study", tmp_path)

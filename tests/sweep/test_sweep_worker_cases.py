@@ -83,8 +83,14 @@ def test_a_forgiven_run_goes_on_from_its_checkpoint(nursery, store):
     check_steps(guard(store, run.name))
 
 
-def test_a_training_that_cannot_start_gives_its_last_error(nursery, store):
-    """The reason is printed only, as for a mistake that is found before there is a run."""
+def test_a_training_that_makes_no_run_gives_the_last_error_that_it_printed(nursery, store):
+    write_behaviour(store.root, refuse={"study-c000-s0": "the model is not here: give a folder with --model"})
+    assert work(nursery, store) == "over"
+    run = store.view().runs[0]
+    assert (run.state, run.reason) == ("failed", "the model is not here: give a folder with --model")
+
+
+def test_a_damaged_run_has_failed(nursery, store):
     folder = store.run_folder(0, 0)
     folder.mkdir()
     (folder / "run.json").write_text("{")
@@ -126,11 +132,10 @@ def test_a_folder_that_a_kill_left_half_made_is_made_anew(nursery, store):
 def test_a_run_that_finished_and_was_not_told_is_told_and_not_run_again(nursery, store):
     assert work(nursery, store) == "over"
     expected = outcomes(store)
-    (store.folder / "journal.log").rename(store.root / "old")
     again = StudyStore.create(store.spec.model_copy(update={"name": "other"}), store.root)
-    for run in store.spec.grid() and range(2):
+    for cell in range(2):
         for seed in store.spec.seeds:
-            os.rename(store.run_folder(run, seed), again.run_folder(run, seed))
+            os.rename(store.run_folder(cell, seed), again.run_folder(cell, seed))
     before = {path.name: (path / "log").read_text() for path in (store.root / "guard").iterdir()}
     assert work(nursery, again) == "over"
     assert {key: value[1:] for key, value in outcomes(again).items()} == {k: v[1:] for k, v in expected.items()}
@@ -269,14 +274,14 @@ def test_environment_of_a_training(tmp_path):
 def test_a_leash_holds_and_is_not_passed_on(tmp_path):
     """The training's parent dies without a word; its own children are free."""
     script = """
-import os, subprocess, sys
+import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from sdar_cli.sweep.leash import hold
-hold()
-assert "SDAR_LEASH" not in os.environ
-print("held", flush=True)
 try:
-    import time; time.sleep(60)
+    hold()
+    assert "SDAR_LEASH" not in os.environ
+    print("held", flush=True)
+    time.sleep(60)
 except KeyboardInterrupt:
     open(sys.argv[2], "w").write("saved")
 """

@@ -76,7 +76,9 @@ def alive(pid: int) -> bool:
 
 
 def main() -> None:
+    import alembic.command
     import optuna
+    import sqlalchemy.orm
     import yaml
 
     import sdar_cli.recipe.dump
@@ -85,7 +87,7 @@ def main() -> None:
     import sdar_cli.sweep.worker  # noqa: F401
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    _ = optuna.storages.JournalStorage, optuna.study, yaml
+    _ = optuna.storages.JournalStorage, optuna.storages.RDBStorage, optuna.study, yaml, alembic, sqlalchemy
     print("ready", flush=True)
     for line in sys.stdin:
         pid = os.fork()

@@ -29,7 +29,9 @@ def study_spec(name: str, words: Sequence[str], settings: Sequence[Mapping[str, 
     )
 
 
-def study_view(spec: StudySpec, outcome: Outcome, run_ids: Callable[[str], str | None] = lambda name: None) -> StudyView:
+def study_view(
+    spec: StudySpec, outcome: Outcome, run_ids: Callable[[str], str | None] = lambda name: None
+) -> StudyView:
     """A view in which a cell is done when all its runs are; ``run_ids`` gives MLflow's id of a run by its name."""
     cells = []
     for index, params in enumerate(spec.grid()):

@@ -48,7 +48,9 @@ def test_a_parent_is_made_once_whoever_asks(store: str, client, tmp_path: Path) 
     assert other[1] != found[0], "a study of that name in another runs folder is another"
 
 
-def test_a_study_shows_its_cells_and_tells_its_runs_their_setting(store: str, client, tmp_path: Path) -> None:
+def test_a_study_shows_its_cells_and_tells_its_runs_their_setting(
+    store: str, client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = spec_in(store, "shown", tmp_path)
     folder = tmp_path / "studies" / "shown"
     ids = {}
@@ -81,8 +83,9 @@ def test_a_study_shows_its_cells_and_tells_its_runs_their_setting(store: str, cl
     assert run.info.status == "FINISHED" and run.data.tags["sdar.status"] == "finished"
     note = run.data.tags["mlflow.note.content"]
     assert "| rank | cell | gate.temperature |" in note and "sdar compare --study shown" in note
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)  # load_table looks for runs there
     table = client.load_table(run.info.experiment_id, "tables/cells.json", [spec.mlflow_parent])
-    assert list(table["gate.temperature"]) == ["0.1", "5"] and list(table["success"]) == [53.8, 53.8]
+    assert list(table["gate.temperature"]) == [0.1, 5.0] and list(table["success"]) == [53.8, 53.8]
     artifacts = {entry.path for entry in client.list_artifacts(spec.mlflow_parent, "figures")}
     assert "figures/response-gate.temperature.png" in artifacts
 

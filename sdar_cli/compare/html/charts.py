@@ -71,7 +71,7 @@ def _response(report: Report, response: Response) -> Markup:
         points.sort(key=lambda point: point.x)
         lines.append(Line(name, colour(index), tuple(points), band=False, joined=numeric))
     highs = [max([point.high or point.y, *point.others]) for line in lines for point in line.points]
-    return wide_chart(f"{_metric(report)} along {response.key}", lines, x, _shares(highs))
+    return wide_chart(f"{_metric(report)} along {response.key}", lines, x, _shares(highs), own_legend=True)
 
 
 def _response_point(point: ResponsePoint, place: float) -> Point:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.compare.html import charts, tables
+from sdar_cli.compare.html.forest import forests
 from sdar_cli.compare.html.svg import colour
 from sdar_cli.compare.html.viewer import viewer_data
 from sdar_cli.compare.html.visible import visible
@@ -52,7 +53,7 @@ def html(report: Report, transcripts: Mapping[str, Path]) -> str:
             tracks=tables.success_tracks(report),
             tables=tables.tables(report),
             settings=tables.settings_lines(report.rows),
-            forests=tables.forests(report),
+            forests=forests(report),
             types=tables.type_bars(report),
             curves=charts.curves(report),
             responses=charts.responses(report),

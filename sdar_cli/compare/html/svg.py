@@ -19,7 +19,8 @@ from sdar_cli.compare.html.visible import visible
 
 LEFT, RIGHT, TOP, BOTTOM = 50, 12, 10, 40
 COLOURS = 7
-"""Classes ``c0`` to ``c6``; what is beyond them is grey, ``cx``."""
+"""Classes ``c0`` to ``c6``; what is beyond them is grey."""
+GREY = "cx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,39 +69,67 @@ class Axis:
 
 def colour(index: int) -> str:
     """The class of a row."""
-    return f"c{index}" if index < COLOURS else "cx"
+    return f"c{index}" if index < COLOURS else GREY
 
 
-def wide_chart(title: str, lines: Sequence[Line], x: Axis, y: Axis) -> Markup:
+def wide_chart(title: str, lines: Sequence[Line], x: Axis, y: Axis, *, own_legend: bool = False) -> Markup:
     """A chart twice, of which a narrow screen shows the smaller one: its texts keep their size."""
-    return line_chart(title, lines, x, y, WIDE, "roomy") + line_chart(title, lines, x, y, SMALL, "tight")
+    roomy = line_chart(title, lines, x, y, WIDE, "roomy", own_legend)
+    return roomy + line_chart(title, lines, x, y, SMALL, "tight", own_legend)
 
 
-def line_chart(title: str, lines: Sequence[Line], x: Axis, y: Axis, size: Size = SMALL, name: str = "") -> Markup:
-    """A figure that can be focused; empty without a point. ``name``: a further class."""
+def line_chart(
+    title: str,
+    lines: Sequence[Line],
+    x: Axis,
+    y: Axis,
+    size: Size = SMALL,
+    name: str = "",
+    own_legend: bool = False,
+) -> Markup:
+    """A figure that can be focused; empty without a point.
+
+    Args:
+        name: a further class.
+        own_legend: its lines are not the rows, whose legend stands above all charts.
+    """
     lines = [line for line in lines if line.points]
     if not lines:
         return Markup("")
     across = Scale(x.low, x.high, LEFT, size.width - RIGHT, x.log)
     up = Scale(y.low, y.high, size.height - BOTTOM, TOP, y.log)
     parts = [_grid(x, y, across, up, size)]
-    parts += [_line(line, across, up) for line in lines]
+    # Those without a colour of their own lie behind.
+    for index, line in sorted(enumerate(lines), key=lambda one: one[1].colour != GREY):
+        aside = 0.0 if line.band else (index - (len(lines) - 1) / 2) * min(6.0, 30 / len(lines))
+        parts.append(_line(line, across, up, aside))
     spoken = f"{title}; {x.label} across, {y.label} up. Arrow keys read it out."
     return Markup(
         '<figure class="chart {}" tabindex="0" role="group" aria-label="{}" data-readout="{}">'
-        '<figcaption>{}</figcaption><svg viewBox="0 0 {} {}" aria-hidden="true">{}'
+        '<figcaption>{}</figcaption>{}<svg viewBox="0 0 {} {}" aria-hidden="true">{}'
         '<line class="hair" y1="{}" y2="{}" visibility="hidden"/></svg></figure>'
     ).format(
         name,
         visible(spoken),
         json.dumps(_readout(lines, x, across)),
         visible(title),
+        _legend(lines) if own_legend else "",
         size.width,
         size.height,
         Markup("").join(parts),
         TOP,
         size.height - BOTTOM,
     )
+
+
+def _legend(lines: Sequence[Line]) -> Markup:
+    if len(lines) < 2:
+        return Markup("")
+    items = [
+        Markup('<li><i class="swatch {}"></i><span>{}</span></li>').format(line.colour, visible(line.label))
+        for line in lines
+    ]
+    return Markup('<ul class="legend">{}</ul>').format(Markup("").join(items))
 
 
 def _grid(x: Axis, y: Axis, across: Scale, up: Scale, size: Size) -> Markup:
@@ -126,10 +155,17 @@ def _grid(x: Axis, y: Axis, across: Scale, up: Scale, size: Size) -> Markup:
     return Markup("".join(parts))
 
 
-def _line(line: Line, across: Scale, up: Scale) -> Markup:
+def _line(line: Line, scale: Scale, up: Scale, aside: float) -> Markup:
+    """``aside``: pixels by which lines with whiskers stand beside each other."""
     points = line.points
     parts = []
+
+    def across(value: float) -> float:
+        return round(scale(value) + aside, 2)
+
     limited = [point for point in points if point.low is not None and point.high is not None]
+    if line.band and line.colour == GREY and len(points) > 1:
+        limited = []  # the bands of many would cover all
     if line.band and len(limited) > 1:
         over = [f"{across(p.x)},{up(p.high)}" for p in limited]
         under = [f"{across(p.x)},{up(p.low)}" for p in reversed(limited)]
@@ -142,8 +178,8 @@ def _line(line: Line, across: Scale, up: Scale) -> Markup:
             )
     for point in points:
         for number, value in enumerate(point.others):
-            aside = (number - (len(point.others) - 1) / 2) * 3.2
-            parts.append(f'<circle class="seed" cx="{across(point.x) + aside:.2f}" cy="{up(value)}" r="2"/>')
+            place = across(point.x) + (number - (len(point.others) - 1) / 2) * 3.2
+            parts.append(f'<circle class="seed" cx="{place:.2f}" cy="{up(value)}" r="2"/>')
     if line.joined and len(points) > 1:
         parts.append(f'<path class="line" d="M{" L".join(f"{across(p.x)},{up(p.y)}" for p in points)}"/>')
     if len(points) <= 30:

@@ -1,4 +1,4 @@
-"""Rows, pairs and task types as the page's template writes them: texts and positions in percent."""
+"""Rows and task types as the page's template writes them: texts and positions in percent."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from sdar_cli.compare.html.numbers import (
     limits,
     measure_text,
     number,
-    p_value,
     percent,
-    points,
 )
 from sdar_cli.compare.html.svg import colour
-from sdar_cli.compare.report import MEASURES, Measure, Pair, Report, Row, Unit
+from sdar_cli.compare.report import MEASURES, Measure, Report, Row, Unit
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Solved": ("success", "success_skills", "gap", "gain", "internalised", "iqm", "score", "score_skills"),
@@ -52,35 +50,6 @@ class Track:
     label: str
     colour: str
     marks: tuple[Mark, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ForestLine:
-    pair: Pair
-    name: str
-    mark: Mark
-    difference: str
-    limits: str
-    p: str
-    adjusted: str
-    count: str
-    effect: str
-    needed: str
-
-
-@dataclass(frozen=True, slots=True)
-class ForestPart:
-    ticks: tuple[tuple[float, str], ...]
-    """(place in percent, text)."""
-    lines: tuple[ForestLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Forest:
-    measure: str
-    whole: ForestPart | None
-    parts: ForestPart | None
-    """By task type, on a scale of their own."""
 
 
 def cards(report: Report) -> list[dict[str, Any]]:
@@ -124,7 +93,7 @@ def tables(report: Report) -> list[dict[str, Any]]:
                     "label": row.label,
                     "colour": colour(index),
                     "seeds": len(row.seeds),
-                    "cells": [_cell(row.measures.get(name), MEASURES[name].unit) for name in columns],
+                    "cells": [_cell(name, row.measures.get(name)) for name in columns],
                 }
                 for index, row in enumerate(report.rows)
             ]
@@ -132,8 +101,11 @@ def tables(report: Report) -> list[dict[str, Any]]:
     return found
 
 
-def _cell(measure: Measure | None, unit: Unit) -> tuple[str, str]:
-    return ("–", "") if measure is None else (in_unit(measure.value, unit), _limits(measure, unit))
+def _cell(name: str, measure: Measure | None) -> tuple[str, str]:
+    if measure is None:
+        return ("undefined" if name == "internalised" else "–", "")
+    unit = MEASURES[name].unit
+    return in_unit(measure.value, unit), _limits(measure, unit)
 
 
 def _limits(measure: Measure, unit: Unit) -> str:
@@ -186,54 +158,6 @@ def type_bars(report: Report) -> list[dict[str, Any]]:
         if bars:
             found.append({"name": name, "tasks": report.tasks_by_type.get(name), "bars": bars})
     return found
-
-
-def forests(report: Report) -> list[Forest]:
-    """The pairs' differences, a forest a measure."""
-    measures = list(dict.fromkeys(pair.measure for pair in report.pairs))
-    return [_forest(name, [pair for pair in report.pairs if pair.measure == name]) for name in measures]
-
-
-def _forest(measure: str, pairs: Sequence[Pair]) -> Forest:
-    label = MEASURES[measure].label if measure in MEASURES else measure
-    whole = _part([pair for pair in pairs if pair.part is None])
-    return Forest(label, whole, _part([pair for pair in pairs if pair.part is not None]))
-
-
-def _part(pairs: Sequence[Pair]) -> ForestPart | None:
-    if not pairs:
-        return None
-    most = 100 * max(max(abs(pair.difference.low), abs(pair.difference.high)) for pair in pairs)
-    reach = next((end for end in (4, 10, 20, 40, 60, 80) if most <= end), 100)
-    half = reach // 2
-    ticks = tuple((_place(value, reach), number(value, 0, sign=True)) for value in (-half, 0, half))
-    return ForestPart(ticks, tuple(_forest_line(pair, reach) for pair in pairs))
-
-
-def _forest_line(pair: Pair, reach: int) -> ForestLine:
-    difference = pair.difference
-    name = f"{pair.first} − {pair.second}"
-    between = limits(difference.low, difference.high, "points")
-    at, low, high = (_place(100 * value, reach) for value in (difference.estimate, difference.low, difference.high))
-    kind = "none" if 0 in difference else "above" if difference.estimate > 0 else "below"
-    unit = "tasks" if pair.about == "checkpoints" else "seeds"
-    return ForestLine(
-        pair,
-        name,
-        Mark(at, low, high, kind, f"{name}: {points(difference.estimate)} {between} points"),
-        points(difference.estimate),
-        between,
-        p_value(pair.p_value),
-        p_value(pair.p_adjusted),
-        f"{pair.count} {unit}",
-        "" if pair.effect is None else f"{pair.effect_name} {number(pair.effect, 2, sign=True)}".strip(),
-        "–" if pair.needed is None else f"{number(pair.needed, 0)} {unit}",
-    )
-
-
-def _place(value: float, reach: float) -> float:
-    """Percent of a track from −reach to +reach."""
-    return round(max(0.0, min(100.0, 50 + 50 * value / reach)), 2)
 
 
 def paper_lines(report: Report) -> list[dict[str, Any]]:

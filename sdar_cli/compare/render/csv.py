@@ -96,5 +96,7 @@ def _written(columns: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """A line of the file is a line of the table: no cell holds a line's end."""
+    """No cell holds a line's end, so that a line of the file is a line of the table; twelve digits."""
+    if isinstance(value, float):
+        return f"{value:.12g}"
     return one_line(value) if isinstance(value, str) else "" if value is None else value

@@ -1,4 +1,4 @@
-"""Statistics over the tasks of one run: graded scores, and the internalised fraction, by simulation."""
+"""Graded scores: Student's t over the tasks of one run, by simulation."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.special import stdtrit
-from scipy.stats import norm
 
 from calibration import worlds
 from calibration.table import Row, row
-from sdar_cli.statistics import internalised_fraction
 from sdar_cli.statistics.seeds import mean_and_error
 
 SCORES = ((0.5, 0.1), (0.1, 0.5), (0.3, 0.3), (0.7, 0.05), (0.05, 0.7))
 """Shares of tasks that score nothing and everything; the others score Beta(2, 2)."""
 TOGETHER = (0.0, 0.5)
 """Share of tasks on which two runs score the same."""
-FRACTIONS = (0.1, 0.5, 0.9)
-BASES = ((0.1, 0.9), (0.2, 0.6))
-"""Success of the base without and with skills."""
-LATENT = 0.5
-"""Correlation of a task's outcomes over the three evaluations, of normal variables behind them."""
 
 
 def scores(tasks: Sequence[int], draws: int) -> Iterator[Row]:
@@ -54,25 +47,3 @@ def _scores(source: np.random.Generator, shape: tuple[int, int], nothing: float,
 def _covered(values_RN: np.ndarray, truth: float) -> float:
     mean, error = mean_and_error(values_RN)
     return float((np.abs(mean - truth) <= stdtrit(values_RN.shape[-1] - 1, 0.975) * error).mean())
-
-
-def fractions(tasks: Sequence[int], draws: int) -> Iterator[Row]:
-    """The internalised fraction's bootstrap, where it is defined."""
-    for n in tasks:
-        cells = {}
-        for i, (without, with_) in enumerate(BASES):
-            for j, fraction in enumerate(FRACTIONS):
-                source = worlds.generator(7, n, i, j)
-                rates = np.array([without + fraction * (with_ - without), without, with_])
-                hits = defined = 0
-                for _ in range(draws):
-                    task = source.standard_normal((1, n))
-                    latent = np.sqrt(LATENT) * task + np.sqrt(1 - LATENT) * source.standard_normal((3, n))
-                    outcomes = latent < norm.ppf(rates)[:, None]
-                    interval = internalised_fraction(*outcomes, resamples=1000)
-                    if interval is not None:
-                        defined += 1
-                        hits += fraction in interval
-                cells[without, with_, fraction] = hits / defined
-        names = "without with fraction"
-        yield row("internalised fraction", "coverage", 1, n, "where defined", draws, cells, names)

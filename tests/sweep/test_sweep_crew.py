@@ -1,0 +1,156 @@
+"""Several workers under one: GPUs dealt, Ctrl-C passed on, killed ones replaced, their last words kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from study_tools import spec_of
+from worker_nursery import alive, until
+
+from sdar_cli.sweep.crew import MOST_RESTARTS, Crew, deal
+from sdar_cli.sweep.store import StudyStore
+
+PROGRAM = """
+import json, os, signal, sys, time
+task = json.loads(os.environ["SDAR_SWEEP_WORKER"])
+class Stop(BaseException): pass
+def stop(*_): raise Stop
+signal.signal(signal.SIGTERM, stop)
+print(task["gpus"], task["threads"], flush=True)
+try:
+    {}
+except Stop:
+    sys.exit(130)
+"""
+
+
+def start(tmp_path: Path, body: str, jobs: int = 2, **options) -> Crew:
+    (tmp_path / "study").mkdir(exist_ok=True)
+    return Crew.start(
+        tmp_path / "study", tmp_path, jobs, program=[sys.executable, "-c", PROGRAM.format(body)], **options
+    )
+
+
+def lines(log: Path) -> list[str]:
+    return log.read_text().splitlines(keepends=True)
+
+
+def words(tmp_path: Path) -> list[str]:
+    return sorted(line for log in (tmp_path / "study" / "logs").glob("worker-*.log") for line in lines(log))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "per_run", "jobs", "expected"),
+    [
+        ((), None, 2, [None, None]),
+        (("0", "1"), None, 2, [None, None]),
+        (("0", "1", "2"), 1, 4, ["0", "1", "2", "0"]),
+        (("0", "1", "2", "3"), 2, 3, ["0,1", "2,3", "0,1"]),
+        (("4", "7"), 8, 1, ["4,7"]),
+        ((), 1, 1, [None]),
+    ],
+)
+def test_gpus_are_dealt_in_turn(gpus, per_run, jobs, expected) -> None:
+    assert deal(gpus, per_run, jobs) == expected
+
+
+def test_a_crew_is_over_when_all_have_left(tmp_path: Path) -> None:
+    with start(tmp_path, "pass", 3, threads=2, gpus=("0", "1"), gpus_per_run=1) as crew:
+        until(crew.is_over)
+    assert (crew.ending, crew.complaints) == ("over", [])
+    assert words(tmp_path) == ["0 2\n", "0 2\n", "1 2\n"]
+
+
+def test_ctrl_c_is_passed_on_and_waited_for(tmp_path: Path) -> None:
+    with start(tmp_path, "time.sleep(60)") as crew:
+        until(lambda: len(words(tmp_path)) == 2)
+        assert not crew.is_over()
+        crew.interrupt()
+        until(crew.is_over)
+    assert (crew.ending, crew.pids) == ("interrupted", [])
+
+
+def test_leaving_the_block_leaves_no_worker(tmp_path: Path) -> None:
+    with start(tmp_path, "time.sleep(60)") as crew:
+        until(lambda: len(words(tmp_path)) == 2)
+        pids = crew.pids
+        assert len(pids) == 2
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    with start(tmp_path, "time.sleep(60)") as crew:
+        until(lambda: len(words(tmp_path)) == 2)
+        os.kill(crew.pids[0], signal.SIGKILL)
+        until(lambda: not crew.is_over() and len(words(tmp_path)) == 3)
+        assert len(crew.pids) == 2
+
+
+def test_one_that_is_killed_each_time_is_given_up(tmp_path: Path) -> None:
+    with start(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)", 1) as crew:
+        until(crew.is_over)
+    assert len(words(tmp_path)) == 1 + MOST_RESTARTS
+    assert len(crew.complaints) == 1
+
+
+def test_the_last_words_of_a_failing_worker_are_kept(tmp_path: Path) -> None:
+    body = "print('error: no disk', file=sys.stderr); sys.exit(2)"
+    with start(tmp_path, body, 1) as crew:
+        until(crew.is_over)
+    assert crew.complaints == ["no disk"]
+
+
+def test_paused_workers_end_a_crew_as_paused(tmp_path: Path) -> None:
+    with start(tmp_path, "sys.exit(3)") as crew:
+        until(crew.is_over)
+    assert crew.ending == "paused"
+
+
+def test_a_real_worker_process_finds_its_study(tmp_path: Path) -> None:
+    """Paused before it starts, so that nothing is trained."""
+    store = StudyStore.create(spec_of(words=["distill.coef=0.1,0.2"], seeds="1"), tmp_path)
+    store.pause()
+    with Crew.start(store.folder, tmp_path, 1) as crew:
+        until(crew.is_over, 60)
+    assert (crew.ending, crew.complaints) == ("paused", [])
+    (store.folder / "study.json").write_text("{")
+    with Crew.start(store.folder, tmp_path, 1) as crew:
+        until(crew.is_over, 60)
+    assert crew.complaints == [f"{store.folder}/study.json is damaged or unreadable: restore it, or remove its folder"]
+
+
+def test_workers_do_not_outlive_their_crew(tmp_path: Path) -> None:
+    """The crew is killed; its workers stop as if it had passed on Ctrl-C."""
+    store = StudyStore.create(spec_of(words=["distill.coef=0.1,0.2"], seeds="1"), tmp_path)
+    script = f"""
+import sys, time
+from pathlib import Path
+from sdar_cli.sweep.crew import Crew
+program = [sys.executable, "-c", {HELD!r}]
+crew = Crew.start(Path({str(store.folder)!r}), Path({str(tmp_path)!r}), 2, program=program)
+print(*crew.pids, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        until(lambda: words_of(store).count("held\n") == 2)
+        process.send_signal(signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in pids))
+
+
+HELD = """
+import time
+from sdar_cli.sweep.leash import hold
+hold()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def words_of(store: StudyStore) -> list[str]:
+    return [line for log in (store.folder / "logs").glob("worker-*.log") for line in lines(log)]

@@ -1,0 +1,78 @@
+"""Where ``sdar ui`` leads, asked of a server that answers as MLflow's does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from sdar_cli.tracking.landing import landing
+
+VIEW = "mlflow.sharedViewState."
+
+
+class Answers(BaseHTTPRequestHandler):
+    """``answers`` by the last word of the path; ``seen`` is what came."""
+
+    answers: dict[str, Any] = {}
+    seen: list[tuple[str, Any, str | None]] = []
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.seen.append((self.path, asked, self.headers["Authorization"]))
+        content = json.dumps(self.answers[self.path.split("/")[-2]]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Answers.seen = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{http.server_address[1]}"
+        http.shutdown()
+
+
+def holds(views: list[str], tags: dict[str, str]) -> None:
+    own = [{"key": VIEW + key, "value": "…"} for key in views]
+    given = [{"key": key, "value": value} for key, value in tags.items()]
+    Answers.answers = {
+        "experiments": {"experiments": [{"experiment_id": "0"}, {"experiment_id": "7", "tags": own}]},
+        "runs": {"runs": [{"info": {"experiment_id": "7"}, "data": {"tags": given}}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("views", "tags", "key"),
+    [
+        (["sdar-runs"], {"sdar.kind": "training"}, "sdar-runs"),
+        (["sdar-runs", "sdar-study-a"], {"sdar.study": "a"}, "sdar-study-a"),
+        (["sdar-runs"], {"sdar.study": "a"}, "sdar-runs"),
+        ([], {}, None),
+    ],
+)
+def test_the_newest_run_says_which_page(server: str, views: list[str], tags: dict[str, str], key: str | None) -> None:
+    holds(views, tags)
+    end = "" if key is None else f"&viewStateShareKey={key}"
+    expected = f"http://{server}/#/experiments/7/runs?workflowType=machine_learning{end}"
+    assert landing(f"http://me:h%40sh@{server}/") == expected
+    (path, _, first), (_, asked, _) = Answers.seen
+    assert path == "/api/2.0/mlflow/experiments/search" and first == "Basic bWU6aEBzaA=="
+    assert asked["experiment_ids"] == ["0", "7"] and "!= 'warm-up'" in asked["filter"]
+
+
+def test_an_empty_server_and_one_that_is_away_are_opened_at_their_root(server: str) -> None:
+    Answers.answers = {"experiments": {"experiments": []}, "runs": {}}
+    assert landing(f"http://{server}") == f"http://{server}"
+    Answers.answers = {}
+    assert landing("http://me:hush@127.0.0.1:9/") == "http://127.0.0.1:9"
