@@ -21,7 +21,7 @@ def parts(quick: bool) -> Iterator[tuple[str, Iterator[Row]]]:
     if quick:
         tasks, counts, draws, groups = (32,), (2, 3, 10), 20_000, ((2, 2), (2, 10))
     else:
-        tasks, counts, draws, groups = worlds.TASKS, worlds.SEEDS, 40_000, seeds.UNPAIRED
+        tasks, counts, draws, groups = worlds.TASKS, worlds.SEEDS, 30_000, seeds.UNPAIRED
     yield "one share", shares.single(tasks)
     yield "two independent shares", shares.two(tasks)
     yield "two paired shares", pairs.differences(tasks)

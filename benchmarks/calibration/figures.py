@@ -51,6 +51,7 @@ def _pairs(rows: Sequence[Row]) -> plt.Figure:
     for name, colour in tests:
         _line(right, [r for r in rows if r.statistic == name], "tasks", colour, name, "most")
     _nominal(left, right)
+    left.set_ylabel("coverage, %")
     left.set_ylim(92, 98)
     for axes in (left, right):
         axes.set_xscale("log", base=2)
@@ -62,12 +63,12 @@ def _pairs(rows: Sequence[Row]) -> plt.Figure:
 
 def _seeds(rows: Sequence[Row]) -> plt.Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
-    floor, plain = "t over paired seeds", "t over paired seeds, no floor"
+    ours, plain = "t over paired seeds", "t over paired seeds, plain"
     for n, colour in COLOURS.items():
-        for name, style in ((floor, "-"), (plain, ":")):
+        for name, style in ((ours, "-"), (plain, ":")):
             covered = [r for r in rows if (r.statistic, r.tasks, r.world) == (name, n, "phi up to 0.5")]
             found = [r for r in rows if (r.statistic, r.tasks, r.world) == (name, n, "all")]
-            label = f"{'t' if name == floor else 't without the floor'}, {n} tasks"
+            label = f"{'t' if name == ours else 't, uncorrected'}, {n} tasks"
             left.plot(*_series(covered, "seeds", "mean"), color=colour, linestyle=style, label=label)
             right.plot(*_series(found, "seeds", "worst"), color=colour, linestyle=style)
     bootstrap = [r for r in rows if r.statistic == "hierarchical bootstrap" and r.seeds != "1"]

@@ -71,7 +71,7 @@ def _elsewhere(rows: Sequence[Row]) -> str:
             groups.setdefault((row.statistic, row.measure, row.world, row.seeds), []).append(row)
     body = []
     for (statistic, measure, world, seeds), group in sorted(groups.items(), key=lambda item: _order(item[0], named)):
-        if measure == "coverage" and seeds not in ("2", "3", "5", "10"):
+        if "+" not in seeds and seeds not in ("1", "2", "3", "5", "10"):
             continue
         worst = (min if measure == "coverage" else max)(row.worst for row in group)
         mean = sum(row.mean for row in group) / len(group)

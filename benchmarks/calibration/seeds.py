@@ -1,4 +1,4 @@
-"""Means and differences over seeds: Student's t with and without the floor, unpaired t, the hierarchical bootstrap."""
+"""Means and differences over seeds: Student's t corrected and plain, unpaired t, the hierarchical bootstrap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.special import stdtr, stdtrit
 from calibration import worlds
 from calibration.table import Row, row
 from calibration.worlds import Lattice
-from sdar_cli.statistics.seeds import mean_and_error
+from sdar_cli.statistics.seeds import standard_error
 from sdar_cli.statistics.unpaired import two_forms
 
 CELL = "rate1 rate2 spread phi"
@@ -18,52 +18,66 @@ UNPAIRED = ((2, 2), (3, 3), (5, 5), (10, 10), (2, 3), (2, 5), (2, 10), (3, 10), 
 BOOTSTRAP_TASKS, BOOTSTRAP_SPREAD, BOOTSTRAP_RATE = 128, 0.1, 0.5
 
 
-def covered(values_RS: np.ndarray, truth: float, grid: float | None) -> np.ndarray:
-    """Whether each row's interval of 95 % holds the truth; values in steps of 1/tasks, so that the grid is 1."""
-    mean, error = mean_and_error(values_RS, grid)
+def covered(mean_R: np.ndarray, variance_R: np.ndarray, seeds: int, truth: float, grid: float | None) -> np.ndarray:
+    """Whether the interval of 95 % holds the truth; in steps of 1/tasks, so that the grid is 1."""
+    half = stdtrit(seeds - 1, 0.975) * standard_error(variance_R, seeds, grid)
     # The limits are part of the interval, and floating point must not decide.
-    return np.abs(mean - truth) <= stdtrit(values_RS.shape[-1] - 1, 0.975) * error * (1 + 1e-9) + 1e-9
+    return np.abs(mean_R - truth) <= half * (1 + 1e-9) + 1e-9
 
 
-NO_FLOOR = 4
-"""Up to how many seeds the interval without the floor is looked at too; more seldom all agree."""
+PLAIN = 4
+"""Up to how many seeds t without the correction is looked at too."""
 
 Rates = tuple[int, float, float | None]
-"""Seeds, coverage with the floor, coverage without."""
+"""Seeds, coverage with the correction, coverage without."""
 
 
 def rates(lattice: Lattice, seeds: Sequence[int], draws: int, key: tuple[int, ...]) -> Iterator[Rates]:
-    """Two seeds exactly, more by simulation."""
+    """Exact for two seeds, and for any number where the lattice is narrow; else simulated."""
+    for count, mean, variance, weight in _samples(lattice, seeds, draws, key):
+        with_, plain = (
+            float(weight @ covered(mean, variance, count, lattice.truth, grid)) if grid or count <= PLAIN else None
+            for grid in (1.0, None)
+        )
+        yield count, with_, plain
+
+
+def _samples(
+    lattice: Lattice, seeds: Sequence[int], draws: int, key: tuple[int, ...]
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """For each number of seeds: means, variances and weights, each of shape (R,)."""
+    if lattice.narrow:
+        for count, total, squares, weight in lattice.sums(max(seeds)):
+            if count in seeds:
+                yield count, total / count, np.maximum(squares - total**2 / count, 0.0) / (count - 1), weight
+        return
     if 2 in seeds:
-        a, b = np.meshgrid(lattice.values, lattice.values, indexing="ij")
-        both = np.stack([a.ravel(), b.ravel()], axis=-1)
-        weight = np.outer(lattice.probabilities, lattice.probabilities).ravel()
-        yield 2, *(float(weight @ covered(both, lattice.truth, grid)) for grid in (1.0, None))
+        a, b = (side.ravel() for side in np.meshgrid(lattice.values, lattice.values))
+        yield 2, (a + b) / 2, (a - b) ** 2 / 2, np.outer(lattice.probabilities, lattice.probabilities).ravel()
     drawn = lattice.draw(worlds.generator(*key), (draws, max(seeds)))
     for count in seeds:
         if count > 2:
-            without = float(covered(drawn[:, :count], lattice.truth, None).mean()) if count <= NO_FLOOR else None
-            yield count, float(covered(drawn[:, :count], lattice.truth, 1.0).mean()), without
+            part = drawn[:, :count]
+            yield count, part.mean(axis=1), part.var(axis=1, ddof=1), np.full(draws, 1 / draws)
 
 
 def paired(tasks: Sequence[int], seeds: Sequence[int], draws: int) -> Iterator[Row]:
-    """Differences paired by seed."""
+    """Differences paired by seed; five times the draws where there is none, since it is the worst that counts there."""
     for n in tasks:
-        found: dict[tuple[int, bool], dict[tuple[float, ...], float]] = {}
+        found: dict[tuple[int, str], dict[tuple[float, ...], float]] = {}
         for i, (rate1, rate2) in enumerate(worlds.pairs_of_rates()):
             for j, (spread, phi) in enumerate(worlds.product(worlds.SPREADS, worlds.PHIS)):
                 lattice = worlds.difference(n, rate1, rate2, spread, spread, phi)
-                for count, with_floor, without in rates(lattice, seeds, draws, (1, n, i, j)):
-                    found.setdefault((count, True), {})[rate1, rate2, spread, phi] = with_floor
-                    if without is not None:
-                        found.setdefault((count, False), {})[rate1, rate2, spread, phi] = without
-        for (count, floor), cells in found.items():
-            name = "t over paired seeds" if floor else "t over paired seeds, no floor"
-            how = "exact" if count == 2 else draws
-            yield from _rows(name, count, n, how, cells)
+                studies = 5 * draws if rate1 == rate2 else draws
+                for count, with_, plain in rates(lattice, seeds, studies, (1, n, i, j)):
+                    found.setdefault((count, "t over paired seeds"), {})[rate1, rate2, spread, phi] = with_
+                    if plain is not None:
+                        found.setdefault((count, "t over paired seeds, plain"), {})[rate1, rate2, spread, phi] = plain
+        for (count, name), cells in found.items():
+            yield from _rows(name, count, n, "exact" if count == 2 else f"exact or {draws}", cells)
 
 
-def _rows(name: str, count: int, n: int, how: int | str, cells: dict[tuple[float, ...], float]) -> Iterator[Row]:
+def _rows(name: str, count: int, n: int, how: str, cells: dict[tuple[float, ...], float]) -> Iterator[Row]:
     free = {cell: rate for cell, rate in cells.items() if not any(worlds.piled(rate, cell[2]) for rate in cell[:2])}
     piled = {cell: rate for cell, rate in cells.items() if cell not in free}
     null = {cell: 1 - rate for cell, rate in cells.items() if cell[0] == cell[1]}
@@ -82,10 +96,10 @@ def unequal(tasks: Sequence[int], seeds: Sequence[int], draws: int) -> Iterator[
         for i, (rate, spread, phi) in enumerate(worlds.product(worlds.RATES, worlds.SPREADS[1:], worlds.PHIS)):
             if not worlds.piled(rate, spread):
                 lattice = worlds.difference(n, rate, rate, 0.0, spread, phi)
-                for count, with_floor, _ in rates(lattice, seeds, draws, (2, n, i)):
-                    found.setdefault(count, {})[rate, spread, phi] = 1 - with_floor
+                for count, with_, _ in rates(lattice, seeds, draws, (2, n, i)):
+                    found.setdefault(count, {})[rate, spread, phi] = 1 - with_
         for count, cells in found.items():
-            how = "exact" if count == 2 else draws
+            how = "exact" if count == 2 else f"exact or {draws}"
             yield row("t over paired seeds", "false positives", count, n, "one spread 0", how, cells, "rate spread phi")
 
 
@@ -95,12 +109,12 @@ def means(tasks: Sequence[int], seeds: Sequence[int], draws: int) -> Iterator[Ro
         found: dict[tuple[int, str], dict[tuple[float, ...], float]] = {}
         for i, (rate, spread, settled) in enumerate(worlds.product(worlds.RATES, worlds.SPREADS, worlds.SETTLED)):
             lattice = worlds.successes(n, rate, spread, settled)
-            for count, with_floor, _ in rates(lattice, seeds, draws, (3, n, i)):
+            for count, with_, _ in rates(lattice, seeds, draws, (3, n, i)):
                 world = "all others" if settled < max(worlds.SETTLED) else "settled 0.9"
                 world = "seeds pile up at 0" if worlds.piled(rate, spread) else world
-                found.setdefault((count, world), {})[rate, spread, settled] = with_floor
+                found.setdefault((count, world), {})[rate, spread, settled] = with_
         for (count, world), cells in found.items():
-            how = "exact" if count == 2 else draws
+            how = "exact" if count == 2 else f"exact or {draws}"
             yield row("t mean over seeds", "coverage", count, n, world, how, cells, "rate spread settled")
 
 

@@ -19,13 +19,15 @@ from scipy.special import roots_jacobi
 from scipy.stats import binom
 
 TASKS = (32, 64, 128, 256, 500)
-SEEDS = (2, 3, 4, 5, 6, 8, 10)
+SEEDS = tuple(range(2, 11))
 RATES = (0.05, 0.1, 0.2, 0.35, 0.5)
 """Rates above ½ mirror those below."""
 SPREADS = (0.0, 0.02, 0.05, 0.1)
 PHIS = (0.0, 0.5, 0.9)
 SETTLED = (0.0, 0.5, 0.9)
 """Share of a panel's tasks whose outcome never varies."""
+NARROW = 10
+"""Steps from 0 up to which distributions are enumerated for any number of seeds."""
 GAPS = (0.1, 0.3)
 """True differences between two methods, for coverage where there is one."""
 
@@ -42,8 +44,27 @@ class Lattice:
     @classmethod
     def of(cls, values: np.ndarray, probabilities: np.ndarray, truth: float) -> Lattice:
         probabilities = np.clip(probabilities, 0.0, None)
-        seen = probabilities > 1e-13
+        seen = probabilities > 1e-9
         return cls(values[seen].astype(float), probabilities[seen] / probabilities[seen].sum(), truth)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether sums over seeds can be enumerated."""
+        return float(np.abs(self.values).max()) <= NARROW
+
+    def sums(self, most: int) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """For 1 … ``most`` seeds: their sums, sums of squares and joint probabilities, each of shape (K,)."""
+        far = int(np.abs(self.values).max())
+        centre = far * most
+        joint = np.zeros((2 * centre + 1, far * far * most + 1))
+        joint[centre, 0] = 1.0
+        for seeds in range(1, most + 1):
+            before, joint = joint, np.zeros_like(joint)
+            for value, probability in zip(self.values.astype(int), self.probabilities, strict=True):
+                square = value * value
+                joint[:, square:] += probability * np.roll(before, value, axis=0)[:, : joint.shape[1] - square]
+            at = np.nonzero(joint > 1e-15)
+            yield seeds, at[0] - float(centre), at[1].astype(float), joint[at]
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         cumulative = np.cumsum(self.probabilities)

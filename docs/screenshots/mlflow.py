@@ -1,17 +1,15 @@
 """Pictures of MLflow's pages for docs/mlflow.md, taken from a real `sdar ui` with a headless Chromium.
 
-    python docs/screenshots/mlflow.py --runs runs --study gate-study
+    python docs/screenshots/mlflow.py --runs RUNS --study STUDY
 
-It needs the `browser` extra and a Chromium on the PATH. Without --study, the newest study of the runs folder is
-taken. A picture is PNG with a palette, 1,400 pixels wide and at most 250 KB.
+writes ``mlflow-*.png`` beside this file. Without ``--study`` it takes the newest study.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import shutil
+import re
 import socket
 import subprocess
 import sys
@@ -22,13 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from browser import FOLDER, browser, new_page, save
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-HERE = Path(__file__).parent
-SIZE = {"width": 1400, "height": 860}
-LARGEST = 250_000
-"""Bytes of a picture."""
+SIZE = (1600, 900)
+"""CSS pixels."""
 DEADLINE = 120_000
 """Milliseconds for a page to show what it has."""
 STORED = {
@@ -37,7 +35,8 @@ STORED = {
     "mlflow.workflowType_v1": '"machine_learning"',
 }
 """What MLflow's pages keep in the browser: the assistant's panel closed, the view of trainings chosen."""
-UNSEEN = "[data-component-id='mlflow.assistant.fab'] { visibility: hidden !important; }"
+TRACE = re.compile("^tr-[0-9a-f]{4}")
+"""How the id of a trace begins, which opens it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,39 +53,26 @@ class Subject:
     """Name of the study's response curve."""
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="runs folder")
-    parser.add_argument("--study", help="a study's name; else the newest")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder for the pictures")
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Take the documentation's pictures of MLflow's pages.")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="the folder of runs")
+    parser.add_argument("--study", metavar="NAME", help="a study; else the newest")
+    parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help="where the pictures go")
     options = parser.parse_args()
-    browser = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    if browser is None:
-        print("there is no chromium on the PATH", file=sys.stderr)
-        return 2
     options.out.mkdir(parents=True, exist_ok=True)
-    with serving(options.runs) as landing:
+    with serving(options.runs) as landing, browser() as launched:
         address = landing.partition("/#")[0]
         subject = find(address, options.study)
-        from playwright.sync_api import sync_playwright
-
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-            page = chromium.new_page(viewport=SIZE)
-            page.set_default_timeout(DEADLINE)
-            for name, value in STORED.items():
-                page.add_init_script(f"localStorage.setItem({json.dumps(name)}, {json.dumps(value)})")
-            for name, (path, ready) in pages(subject).items():
-                page.goto("about:blank")
-                page.goto(f"{address}/#/{path}")
-                ready(page)
-                page.add_style_tag(content=UNSEEN)
-                settle(page)
-                print(save(page.screenshot(), options.out / f"mlflow-{name}.png"))
-            chromium.close()
-    return 0
+        page = new_page(launched, *SIZE)
+        page.set_default_timeout(DEADLINE)
+        for name, value in STORED.items():
+            page.add_init_script(f"localStorage.setItem({json.dumps(name)}, {json.dumps(value)})")
+        for name, (path, ready) in pages(subject).items():
+            page.goto("about:blank")
+            page.goto(f"{address}/#/{path}")
+            ready(page)
+            settle(page)
+            sys.stdout.write(f"{save(page, f'mlflow-{name}', options.out)}\n")
 
 
 def pages(subject: Subject) -> dict[str, tuple[str, Callable[[Page], Any]]]:
@@ -103,20 +89,22 @@ def pages(subject: Subject) -> dict[str, tuple[str, Callable[[Page], Any]]]:
         page.get_by_role("link", name=f"{subject.study}-c000").first.wait_for()
 
     def text(*words: str) -> Callable[[Page], None]:
-        return lambda page: [page.get_by_text(word).first.wait_for() for word in words][0]
+        def ready(page: Page) -> None:
+            for word in words:
+                page.get_by_text(word).first.wait_for()
+
+        return ready
 
     def picture(page: Page) -> None:
         page.wait_for_function("[...document.images].some(image => image.naturalWidth > 500)")
 
-    def trace(page: Page) -> None:
-        page.locator("table a, [role=table] a, [role=row] a").first.wait_for()
+    def traces(page: Page) -> None:
+        page.get_by_text(TRACE).first.wait_for()
 
-    def turns(page: Page) -> None:
-        trace(page)
-        page.locator("[role=row], tr").nth(1).get_by_role("button").or_(
-            page.locator("tr a, [role=row] a")
-        ).first.click()
-        page.get_by_text("turn 0").first.wait_for()
+    def trace(page: Page) -> None:
+        page.get_by_text(TRACE).first.click()
+        page.get_by_text("turn 0").first.click()
+        page.get_by_text("action").first.wait_for()
 
     return {
         "runs": (f"{view}sdar-runs", below),
@@ -126,8 +114,8 @@ def pages(subject: Subject) -> dict[str, tuple[str, Callable[[Page], Any]]]:
         "cells": (f"{parent}/artifacts/tables/cells.json", text("View as table")),
         "run": (child, text("Parent run", "Registered models")),
         "plots": (f"{child}/artifacts/plots/success.png", picture),
-        "traces": (f"{child}/traces", trace),
-        "trace": (f"{child}/traces", turns),
+        "traces": (f"{child}/traces", traces),
+        "trace": (f"{child}/traces", trace),
         "tasks": (f"{child}/artifacts/tables/tasks.json", text("View as table")),
         "model": (f"models/{subject.model}/versions/{subject.version}", text("Source Run", "Description")),
     }
@@ -190,7 +178,7 @@ def serving(runs: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "sdar_cli.cli.main", "ui", "--runs", str(runs), "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             assert server.stdout is not None
             landing = server.stdout.readline().strip()
@@ -203,8 +191,8 @@ def serving(runs: Path) -> Iterator[str]:
 
 def settle(page: Page) -> None:
     """Wait until two pictures in a row are alike: MLflow's pages fade things in."""
-    last, deadline = b"", 20
-    for _ in range(deadline):
+    last = b""
+    for _ in range(20):
         now = page.screenshot()
         if now == last:
             return
@@ -212,19 +200,5 @@ def settle(page: Page) -> None:
         page.wait_for_timeout(300)
 
 
-def save(content: bytes, path: Path) -> str:
-    """With a palette, since a page has few colours."""
-    from PIL import Image
-
-    picture = Image.open(io.BytesIO(content)).convert("RGB")
-    for colours in (256, 128, 64):
-        packed = io.BytesIO()
-        picture.quantize(colours, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
-        if packed.tell() <= LARGEST:
-            break
-    path.write_bytes(packed.getvalue())
-    return f"{path} ({packed.tell() // 1000} KB)"
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
 from sdar_cli.compare.cells import Unit
 from sdar_cli.compare.rates import Measured, by_task, grid_of, mean, unit_values
 from sdar_cli.evaluation.scores import score_difference
@@ -24,11 +22,13 @@ from sdar_cli.statistics import (
     paired_t,
     probability_of_improvement,
     seed_difference,
+    seeds_for,
     seeds_needed,
     share_difference,
     unpaired_difference,
     unpaired_t,
 )
+from sdar_cli.statistics.seeds import standard_deviation
 
 UNPAIRED = "unpaired t over seeds"
 
@@ -75,7 +75,9 @@ def find(
 def _unpaired(first: Sequence[float], second: Sequence[float], level: float, grid: float | None) -> Finding:
     """Two means of two values or more each, by the larger p-value of Welch's and the pooled t-test."""
     difference = mean(first) - mean(second)
-    spread = math.sqrt((float(np.var(first, ddof=1)) + float(np.var(second, ddof=1))) / 2)
+    spread = math.hypot(standard_deviation(first), standard_deviation(second)) / math.sqrt(2)
+    # So many pairs have the same standard error with half the degrees of freedom: one value more than is needed.
+    both = math.hypot(standard_deviation(first, grid), standard_deviation(second, grid))
     return Finding(
         difference=_possible(unpaired_difference(first, second, level, grid=grid)),
         p_value=unpaired_t(first, second, grid=grid).p_value,
@@ -85,7 +87,7 @@ def _unpaired(first: Sequence[float], second: Sequence[float], level: float, gri
         effect=difference / spread if spread else None,
         effect_name="Cohen's d",
         improvement=probability_of_improvement(first, second),
-        needed=_each_needed(difference, spread, level),
+        needed=seeds_for(difference, both, level),
         seeds=((), ()),
     )
 
@@ -103,7 +105,7 @@ def _paired_by_seed(
         effect=cohens_dz(differences),
         effect_name="Cohen's d_z",
         improvement=probability_of_improvement(first, second),
-        needed=seeds_needed(differences, level),
+        needed=seeds_needed(differences, level, grid=grid),
         seeds=(seeds, seeds),
     )
 
@@ -165,14 +167,10 @@ def _of_shares(a: dict[str, float], b: dict[str, float], level: float) -> Findin
 
 def _shares_needed(first: float, second: float, level: float) -> int | None:
     """Tasks on each side, unpaired, for 80 % power, by Cohen's h (1988, eq. 6.4.1); None without a difference."""
-    return _each_needed(cohens_h(first, second), 1.0, level)
-
-
-def _each_needed(difference: float, spread: float, level: float) -> int | None:
-    """Values on each side for 80 % power, in the normal approximation; None without a difference."""
-    if difference == 0:
+    effect = cohens_h(first, second)
+    if effect == 0:
         return None
-    return max(2, math.ceil(2 * ((normal_quantile(level) + normal_quantile(0.6)) * spread / difference) ** 2))
+    return max(2, math.ceil(2 * ((normal_quantile(level) + normal_quantile(0.6)) / effect) ** 2))
 
 
 def _of_tasks(unit: Unit, measure: Measured, part: str | None) -> dict[str, float]:

@@ -25,10 +25,12 @@ TIMES = ("time/generation", "time/environment", "time/teacher", "time/scoring", 
 class Entry:
     folder: RunFolder
     state: RunState
+    shown: str = ""
+    """What tells it from a run of the same name in another folder; empty: its name does."""
 
     @property
     def name(self) -> str:
-        return self.folder.name
+        return self.shown or self.folder.name
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:

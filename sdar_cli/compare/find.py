@@ -30,7 +30,7 @@ def by_reference(references: Sequence[str], root: Path) -> list[Entry]:
     for reference in references:
         entry = store.find(reference)
         found.setdefault(entry.folder.path.resolve(), entry)
-    return list(found.values())
+    return _told_apart(list(found.values()))
 
 
 def of_study(reference: str, root: Path) -> tuple[Study, list[Entry]]:
@@ -69,6 +69,18 @@ def of_group(group: str, root: Path) -> list[Entry]:
     meant = nearest(group, groups)
     hint = f"did you mean {meant!r}?" if meant else "give runs one with tracking.group=NAME"
     raise RunError(f"no run in {root} is of the group {group!r}: {hint}")
+
+
+def _told_apart(entries: Sequence[Entry]) -> list[Entry]:
+    """Runs of one name are shown with as much of their paths as it takes."""
+    shown = [entry.folder.name for entry in entries]
+    paths = [entry.folder.path.resolve() for entry in entries]
+    for length in range(2, max((len(path.parts) for path in paths), default=0) + 1):
+        shown = [
+            "/".join(path.parts[-length:]) if shown.count(name) > 1 else name
+            for name, path in zip(shown, paths, strict=True)
+        ]
+    return [replace(entry, shown=name) for entry, name in zip(entries, shown, strict=True)]
 
 
 def _read(file: Path) -> tuple[Study, int]:

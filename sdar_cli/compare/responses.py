@@ -43,8 +43,9 @@ def _response(axis: Axis, cells: Sequence[Group], options: Options) -> Response:
         if interval is None or values is None or cell.settings[axis.key] == UNREAD:
             continue
         others = {key: value for key, value in cell.settings.items() if key != axis.key}
+        label = label_of(others) or (f"{', '.join(others)} not read" if others else "")
         x = _as_typed(axis, cell.settings[axis.key])
-        points.append(ResponsePoint(x, label_of(others), interval, tuple(values.values())))
+        points.append(ResponsePoint(x, label, interval, tuple(values.values())))
     numbers = [point.x for point in points if isinstance(point.x, int | float) and not isinstance(point.x, bool)]
     numeric = len(numbers) == len(points)
     return Response(axis.key, _is_log(axis, numbers) if numeric else False, numeric, tuple(points))

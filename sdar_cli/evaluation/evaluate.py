@@ -216,7 +216,7 @@ def _play(
         scorer = TokenScorer.of_model(recipe, model, tokenizer.pad_token_id)
         bank, suffix = evaluator.workshop.bank, _suffix(run, evaluator.panel)
         for evaluation, episodes in played:
-            transcribe_evaluation(run, evaluation, episodes, witness, scorer, tokenizer, bank, suffix)
+            transcribe_evaluation(run, evaluation, episodes, witness, scorer, tokenizer, bank, display, suffix)
     return played
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from sdar_cli.errors import RecipeError
@@ -55,8 +56,15 @@ def _preset(method: str, presets: Path) -> list[Layer]:
     path = presets / f"{method}.yaml"
     if method not in OBJECTIVES or not path.is_file():
         return []
+    written = path.stat()
+    return [_read_preset(path, written.st_mtime_ns, written.st_size)]
+
+
+@lru_cache(maxsize=64)
+def _read_preset(path: Path, written: int, size: int) -> Layer:
+    """A study of 2,000 cells asks for a preset thousands of times; one that was edited meanwhile is read anew."""
     document = read_file(path)
-    return [Layer(document.value or {}, f"methods/{path.name}", document.lines)]
+    return Layer(document.value or {}, f"methods/{path.name}", document.lines)
 
 
 def _check(sections: object, layer: Layer) -> None:

@@ -339,6 +339,9 @@ class Tracking(Section):
     """Shown with the run in MLflow."""
     tags: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w./-]{0,99}$")], str] = {}
     """Tags of the MLflow run, beside those under ``sdar.`` that it always has."""
+    registered_model: str | None = None
+    """The model in MLflow's registry that the last checkpoint becomes a version of; null: named like the experiment;
+    "": none."""
     parent: str | None = None
     """An MLflow run id below which the run is shown; a sweep sets it."""
 

@@ -1,9 +1,9 @@
 """Means over seeds, and differences paired by seed: Student's t (1908, Biometrika 6:1).
 
 What is asked is about the method: seeds are a sample of all seeds, the panel stays as it is. A run's success rate is a
-multiple of 1/tasks, ``grid``, and so is the difference of two. Where all of few seeds agree by rounding, their standard
+multiple of 1/tasks, ``grid``, and so is the difference of two. Where few seeds agree by rounding, their standard
 deviation is 0, and t would take them for exact: two seeds of 32 to 128 tasks would then find a difference between equal
-methods in up to 11 % of studies. So the standard deviation never counts for less than ``LEAST_SPREAD``·grid.
+methods in up to 11 % of studies. So (``ROUNDING``·grid)² is added to the variance.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import numpy as np
 
 from sdar_cli.statistics.interval import LEVEL, Interval, normal_quantile
 
-LEAST_SPREAD = 1 / 6
-"""In grid steps; two seeds that agree get an interval of 1.5 steps either way. At 0.112 to 0.222 two seeds err in up to
-5.1 % of studies (at less they find differences of one step, in up to 11 %), and 1/6 brings mean coverage nearest to
-95 %, by the enumeration of ``benchmarks/calibration.py``. Under 36 seeds it matters only where all agree."""
+ROUNDING = 1 / 6
+"""Standard deviation that rounding may hide, in grid steps: two seeds that agree get 1.5 steps either way.
+
+Under 0.112 two seeds find differences of a single step, and err in up to 11 % of studies; over 0.222 they miss those of
+two. In between, 1/6 brings mean coverage nearest to 95 %, and keeps any number of seeds from erring in more than 5.5 %
+of studies, by the enumeration of ``benchmarks/calibration.py``. Where seeds differ by several steps it is nothing."""
 
 SAME = 1e-9
 """Values nearer than this are equal: no panel is so large, and arithmetic on shares errs by less."""
@@ -38,7 +40,7 @@ class Test:
 
 
 def seed_difference(differences: Sequence[float], level: float = LEVEL, *, grid: float | None = None) -> Interval:
-    """Mean of differences paired by seed: mean ± t(S − 1; (1 + level)/2)·s/√S over S seeds.
+    """Mean of differences paired by seed: mean ± t(S − 1; (1 + level)/2)·``standard_error``, S seeds.
 
     ``grid`` is 1/tasks; without it, values that agree have an interval of width 0. Raises ValueError for fewer than
     two seeds, values that are not finite, or a grid outside (0, 1].
@@ -64,7 +66,7 @@ def mean_over_seeds(values: Sequence[float], level: float = LEVEL, *, grid: floa
 
 
 def paired_t(differences: Sequence[float], *, grid: float | None = None) -> Test:
-    """Whether the mean of differences paired by seed is 0: t = mean/(s/√S), S − 1 degrees of freedom.
+    """Whether the mean of differences paired by seed is 0: t = mean/``standard_error``, S − 1 degrees of freedom.
 
     p < 1 − level exactly where ``seed_difference`` of that level excludes 0. Raises ValueError as it does.
     """
@@ -79,17 +81,20 @@ def paired_t(differences: Sequence[float], *, grid: float | None = None) -> Test
 
 
 def mean_and_error(values_RS: np.ndarray, grid: float | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the last axis, seeds, and its standard error max(s, LEAST_SPREAD·grid)/√S; any leading axes."""
+    """Mean over the last axis, seeds, and its ``standard_error``; any leading axes."""
     mean_R = values_RS.mean(axis=-1)
-    # Of a range within SAME, the standard deviation is an error of arithmetic.
-    spread_R = np.where(np.ptp(values_RS, axis=-1) <= SAME, 0.0, values_RS.std(axis=-1, ddof=1))
-    least = 0.0 if grid is None else LEAST_SPREAD * grid
-    error_R = np.maximum(spread_R, least) / math.sqrt(values_RS.shape[-1])
-    return np.where(np.abs(mean_R) <= SAME, 0.0, mean_R), error_R
+    # Of a range within SAME, the variance is an error of arithmetic.
+    variance_R = np.where(np.ptp(values_RS, axis=-1) <= SAME, 0.0, values_RS.var(axis=-1, ddof=1))
+    return np.where(np.abs(mean_R) <= SAME, 0.0, mean_R), standard_error(variance_R, values_RS.shape[-1], grid)
+
+
+def standard_error(variance_R: np.ndarray, seeds: int, grid: float | None = None) -> np.ndarray:
+    """√((s² + (ROUNDING·grid)²)/S) for the variance s² over S seeds."""
+    return np.sqrt((variance_R + (0.0 if grid is None else (ROUNDING * grid) ** 2)) / seeds)
 
 
 def standard_deviation(differences: Sequence[float], grid: float | None = None) -> float:
-    """Standard deviation over seeds, that of ``mean_and_error``. Raises ValueError as ``seed_difference`` does."""
+    """Standard deviation over seeds, as in ``standard_error``. Raises ValueError as ``seed_difference`` does."""
     return float(mean_and_error(checked(differences, grid), grid)[1]) * math.sqrt(len(differences))
 
 

@@ -68,7 +68,7 @@ def summary(spec: StudySpec) -> str:
 
 def child_tags(cell: CellView, run: RunView) -> dict[str, str]:
     """Tags of a cell's run, by which the runs page groups; a cell's mean is a share."""
-    tags = {"sdar.cell": f"{cell.index:03d}", "sdar.setting": setting(cell)}
+    tags = {"sdar.cell": f"{cell.index:03d}", "sdar.setting": cell.label}
     if cell.state == "done" and cell.mean is not None:
         tags["sdar.cell_mean"] = f"{cell.mean:.4f}"
     return tags
@@ -77,11 +77,6 @@ def child_tags(cell: CellView, run: RunView) -> dict[str, str]:
 def child_params(cell: CellView) -> dict[str, str]:
     """The setting as typed: the recipe stores ``gate.temperature`` as ``gate.beta``, and MLflow has that already."""
     return {re.sub(r"[^\w./ :-]", "_", key): as_yaml(value) for key, value in cell.params.items()}
-
-
-def setting(cell: CellView) -> str:
-    """``gate.temperature=0.1``; a study without axes has one setting."""
-    return cell.label or "the recipe's own"
 
 
 def _row(one: Ranked, keys: list[str], spec: StudySpec) -> list[Any]:

@@ -127,11 +127,13 @@ class StudySpec(BaseModel):
         """
         layers = without_unread(*self.run_layers(params))
         layers.append(layer_of("seed", seed, f"the study {self.name}"))
-        layers.append(Layer({"tracking": self._tracking(layers, cell)}, f"the study {self.name}", typed=True))
+        layers.append(Layer({"tracking": self._tracking(layers, params, cell)}, f"the study {self.name}", typed=True))
         return resolve(layers, self.recipe)
 
-    def _tracking(self, layers: Sequence[Layer], cell: int | None) -> dict[str, Any]:
-        tags = {"sdar.study": self.name} | ({} if cell is None else {"sdar.cell": f"{cell:03d}"})
+    def _tracking(self, layers: Sequence[Layer], params: Mapping[str, Any], cell: int | None) -> dict[str, Any]:
+        tags = {"sdar.study": self.name, "sdar.setting": self.label(params)}
+        if cell is not None:
+            tags["sdar.cell"] = f"{cell:03d}"
         values: dict[str, Any] = {"tags": tags}
         if not any(layer.sets("tracking.group") for layer in layers):
             values["group"] = self.name

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 PREFIX = "mlflow.sharedViewState."
 """Of the experiment's tag that holds a view."""
-RESULTS = ("eval/no_skills/success", "eval/skills/success")
+WIDTHS = {"attributes.`Run Name`": 280, "runDateAndNestInfo": 150, "duration": 90}
+"""Of the columns that are always there, in pixels; MLflow cuts the names of runs and groups in its own width."""
+METRIC, OTHER = 165, 105
+METRICS = ("metrics.`eval/no_skills/success`", "metrics.`eval/skills/success`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,14 @@ class View:
             "datasetsFilter": [],
             "modelVersionFilter": "All Runs",
             "selectedColumns": list(self.columns),
-            "columnWidths": {"attributes.`Run Name`": 300} | dict.fromkeys(map(metric, RESULTS), 160),
+            "columnOrder": [*WIDTHS, *self.columns],
+            "columnWidths": WIDTHS | {name: METRIC if name in METRICS else OTHER for name in self.columns},
             "groupBy": None if self.group_by is None else group,
             "hideEmptyCharts": True,
         }
         now = int(1000 * time.time())
         envelope = {"name": self.name, "state": json.dumps(state), "createdAt": now, "updatedAt": now}
         return PREFIX + self.key, json.dumps(envelope)
-
-
-def metric(name: str) -> str:
-    return f"metrics.`{name}`"
 
 
 def tag(name: str) -> str:
@@ -74,7 +74,7 @@ def param(name: str) -> str:
 RUNS = View(
     "sdar-runs",
     "Runs",
-    (*map(metric, RESULTS), *map(tag, ("sdar.method", "sdar.seed", "sdar.group", "sdar.status"))),
+    (*METRICS, *map(tag, ("sdar.method", "sdar.seed", "sdar.group", "sdar.status"))),
     "tags.`sdar.kind` != 'warm-up'",
 )
 """Trainings, evaluations and studies, these with their runs below them; warm-ups left out."""
@@ -85,7 +85,7 @@ def study(name: str, axes: Sequence[str]) -> View:
     return View(
         study_key(name),
         f"Study {name}",
-        (*map(metric, RESULTS), *map(param, axes), tag("sdar.seed"), tag("sdar.status")),
+        (*METRICS, *map(param, axes), tag("sdar.seed"), tag("sdar.status")),
         f"tags.`sdar.study` = '{name}'",
         "sdar.setting",
     )

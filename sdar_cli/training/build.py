@@ -95,7 +95,7 @@ class Built:
             played = evaluator.play_model(model, self.tokenizer, mode, **about)
         if witness is not None:
             scorer = TokenScorer.of_trainer(self.trainer)
-            transcribe_evaluation(self.run, *played, witness, scorer, self.tokenizer, self.workshop.bank)
+            transcribe_evaluation(self.run, *played, witness, scorer, self.tokenizer, self.workshop.bank, listener)
         return played
 
     def _save_failure(self, error: NotFinite) -> NoReturn:

@@ -92,8 +92,8 @@ def _register(run: RunFolder, recipe: Recipe, tracker: Tracker, report: Internal
     from sdar_cli.tracking.labels import of_training
     from sdar_cli.tracking.registry import Version, model_name
 
-    checkpoint = run.latest_checkpoint()
-    if checkpoint is None:
+    checkpoint, name = run.latest_checkpoint(), recipe.tracking.registered_model
+    if checkpoint is None or name == "":
         return
     about = of_training(
         recipe, run.path, panel=report.trained_without.panel, bank=report.bank, commit=run.state.git_commit
@@ -103,13 +103,13 @@ def _register(run: RunFolder, recipe: Recipe, tracker: Tracker, report: Internal
     cells = {"no_skills": report.trained_without, "skills": report.trained_with}
     tracker.register(
         Version(
-            name=model_name(recipe.tracking.experiment or recipe.name),
+            name=model_name(name or recipe.tracking.experiment or recipe.name),
             checkpoint=checkpoint.path,
             step=checkpoint.step,
             recipe_yaml=dump(recipe),
             description=f"Step {checkpoint.step} of `{run.name}`.\n\n{note}",
             tags=tags,
-            metrics={f"eval/{mode}/success": cell.summary.success.estimate for mode, cell in cells.items()},
+            metrics={f"final/{mode}/success": cell.summary.success.estimate for mode, cell in cells.items()},
         )
     )
 

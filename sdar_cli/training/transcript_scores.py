@@ -6,6 +6,7 @@ Nothing of a training changes by it: no random number is drawn, no mode, adapter
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -34,10 +35,15 @@ if TYPE_CHECKING:
     from sdar_cli.rollout.episode import Episode
     from sdar_cli.runs.store import RunFolder
     from sdar_cli.skills.bank import SkillBank
+    from sdar_cli.training.events import Listener
     from sdar_cli.training.trainer import SDARTrainer
 
 Forward = Callable[["Tensor", "Tensor", int], tuple["Tensor", "Tensor"]]
 """(ids, attention mask, T) → log-probs and entropies of the last T tokens, at the training's temperature."""
+Advance = Callable[[int, int], None]
+"""(sequences that were scored, all of them)."""
+PATIENCE = 2.0
+"""Seconds of scoring after which a user is shown its progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +97,18 @@ class TokenScorer:
             "gate": {"kind": settings.gate, "beta": settings.beta, "normalise": settings.normalise},
         }
 
-    def score(self, episodes: Sequence[Episode]) -> dict[tuple[int, int], tuple[list[float], list[float]]]:
+    def score(
+        self, episodes: Sequence[Episode], advance: Advance = lambda done, total: None
+    ) -> dict[tuple[int, int], tuple[list[float], list[float]]]:
         """(place of the episode, turn) → gap and gate of every response token.
 
         An episode whose environment failed, or that has no prompt with skills, is left out.
         """
         rows = make_rows(episodes, self.recipe.rollout.context)
         rows = [row for row in rows if row.teacher_prompt_ids is not None]
-        student = self._pass(rows, teacher=False)
-        teacher = self._pass(rows, teacher=True)
+        total = 2 * len(rows)
+        student = self._pass(rows, lambda done: advance(done, total), teacher=False)
+        teacher = self._pass(rows, lambda done: advance(len(rows) + done, total), teacher=True)
         logps = {"old_logps": [own[0] for own in student], "teacher_logps": [theirs[0] for theirs in teacher]}
         settings = self._settings()
         moments = gap_moments(rows, logps) if settings.normalise == "zscore" else (0.0, 1.0)
@@ -117,7 +126,9 @@ class TokenScorer:
         return Settings.at(self.recipe, self.recipe.train.steps)
 
     @torch.no_grad()
-    def _pass(self, rows: Sequence[Row], *, teacher: bool) -> list[tuple[Tensor, Tensor]]:
+    def _pass(
+        self, rows: Sequence[Row], advance: Callable[[int], None], *, teacher: bool
+    ) -> list[tuple[Tensor, Tensor]]:
         """Log-probs and entropies (T_i,) a row."""
         out: dict[int, tuple[Tensor, Tensor]] = {}
         with self.as_it_is():
@@ -129,6 +140,7 @@ class TokenScorer:
                 logps, entropies = self.forward(ids, mask, batch["completion_ids"].size(1))
                 for index, row, *values in zip(indices, own, logps, entropies, strict=True):
                     out[index] = tuple(value[: len(row.completion_ids)].float().cpu() for value in values)
+                advance(len(out))
         return [out[index] for index in range(len(rows))]
 
 
@@ -140,20 +152,43 @@ def transcribe_evaluation(
     scorer: TokenScorer,
     tokenizer: PreTrainedTokenizerBase,
     bank: SkillBank,
+    listener: Listener,
     suffix: str = "",
 ) -> None:
-    """Score the watched episodes and keep them in the run's folder, beside the evaluation of the same name."""
+    """Score the watched episodes and keep them in the run's folder, beside the evaluation of the same name.
+
+    Where disk, folder or memory do not allow it, the listener is told so: no evaluation is lost for its transcript.
+    """
     watched = witness.watched(episodes)
-    save_transcript(
-        transcript_file(run.path, evaluation.name + suffix),
-        evaluation,
-        watched,
-        witness.first,
-        decode=lambda ids: tokenizer.decode(ids, skip_special_tokens=True),
-        scores=scorer.score(watched),
-        bank=bank,
-        about=scorer.about(),
-    )
+    file = transcript_file(run.path, evaluation.name + suffix)
+    try:
+        save_transcript(
+            file,
+            evaluation,
+            watched,
+            witness.first,
+            decode=lambda ids: tokenizer.decode(ids, skip_special_tokens=True),
+            scores=scorer.score(watched, _shown_after_a_while(listener)),
+            bank=bank,
+            about=scorer.about(),
+        )
+    except (OSError, torch.OutOfMemoryError) as error:
+        why = getattr(error, "strerror", None) or "out of memory"
+        listener.message(f"no transcript was written to {file} ({why}): make room, then run `sdar eval {run.name}`")
+
+
+def _shown_after_a_while(listener: Listener) -> Advance:
+    began, shown = time.monotonic(), False
+
+    def advance(done: int, total: int) -> None:
+        nonlocal shown
+        if not shown and time.monotonic() - began >= PATIENCE:
+            listener.phase("scoring the transcript", total)
+            shown = True
+        if shown:
+            listener.advance(done, total)
+
+    return advance
 
 
 def _signals(

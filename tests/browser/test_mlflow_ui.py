@@ -70,7 +70,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
             assert server.stdout is not None
             landing = server.stdout.readline().strip()
             assert landing.startswith(f"http://127.0.0.1:{port}/#/"), landing
-            with watched_page(1500, 900) as watched:
+            with watched_page(1800, 900) as watched:
                 failed: list[str] = []
                 watched.page.on("response", lambda got: failed.append(got.url) if got.status >= 400 else None)
                 watched.page.set_default_timeout(DEADLINE)
@@ -151,6 +151,32 @@ def test_the_registered_checkpoint_leads_back_to_its_run(ui: Ui) -> None:
     for text in ("Version 1", "gap (with − without)", "sdar.step"):
         see(page, text)
     page.get_by_role("link", name=f"{STUDY}-c000-s1").first.wait_for()
+
+
+def test_a_training_that_writes_through_the_server_registers_its_checkpoint_too(
+    ui: Ui, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    from sdar_cli.tracking.registry import Version
+    from sdar_cli.tracking.tables import Table
+    from sdar_cli.tracking.tracker import Tracker
+
+    server = ui.landing.partition("/#")[0]
+    checkpoint = tmp_path / "step-3"
+    checkpoint.mkdir()
+    (checkpoint / "config.json").write_text("{}")
+    (checkpoint / "model.safetensors").write_bytes(b"far away")
+    said: list[str] = []
+    tracker = Tracker.start(server, "remote", "far", "name: far\n", {}, {"sdar.kind": "warm-up"}, say=said.append)
+    tracker.table(Table("tasks", ("task", "solved"), [("t0", True)]))
+    tracker.register(Version("remote", checkpoint, 3, "name: far\n", "From afar.", {"sdar.step": "3"}, {"a": 0.5}))
+    tracker.finish()
+    assert said == []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    folder = Path(mlflow.artifacts.download_artifacts("models:/remote/latest", dst_path=str(tmp_path / "got")))
+    assert (folder / "model.safetensors").read_bytes() == b"far away"
 
 
 def test_nothing_leaves_this_machine(ui: Ui) -> None:

@@ -1,4 +1,4 @@
-"""Student's t over seeds: SciPy's where seeds differ, and what the floor does where they agree."""
+"""Student's t over seeds: SciPy's without a grid, and what rounding to one adds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sdar_cli.statistics import mean_over_seeds, paired_t, seed_difference
-from sdar_cli.statistics.seeds import LEAST_SPREAD, mean_and_error
+from sdar_cli.statistics.seeds import ROUNDING, mean_and_error
 
 GRIDS = st.sampled_from([1 / 32, 1 / 64, 1 / 100, 1 / 128, 1 / 500])
 steps = st.lists(st.integers(-40, 40), min_size=2, max_size=10)
@@ -23,15 +23,14 @@ def differing(values: list[int]) -> bool:
 
 
 @given(steps.filter(differing), GRIDS, levels)
-def test_seeds_that_differ_have_scipys_interval_and_p_value(values: list[int], grid: float, level: float) -> None:
+def test_without_a_grid_it_is_scipys_interval_and_p_value(values: list[int], grid: float, level: float) -> None:
     differences = [value * grid for value in values]
     theirs = stats.ttest_1samp(differences, 0.0)
     expected = theirs.confidence_interval(level)
-    for step in (None, grid):
-        ours = seed_difference(differences, level, grid=step)
-        assert (ours.low, ours.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-        assert paired_t(differences, grid=step).p_value == pytest.approx(theirs.pvalue, abs=1e-9)
-        assert paired_t(differences, grid=step).df == len(values) - 1
+    ours, test = seed_difference(differences, level), paired_t(differences)
+    assert (ours.low, ours.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert test.p_value == pytest.approx(theirs.pvalue, abs=1e-9)
+    assert test.df == len(values) - 1
 
 
 @given(steps, steps, GRIDS)
@@ -40,8 +39,18 @@ def test_paired_t_is_scipys_on_both_sides(first: list[int], second: list[int], g
     if not differing([a - b for a, b in pairs]):
         return
     theirs = stats.ttest_rel([a * grid for a, _ in pairs], [b * grid for _, b in pairs])
-    ours = paired_t([(a - b) * grid for a, b in pairs], grid=grid)
+    ours = paired_t([(a - b) * grid for a, b in pairs])
     assert (ours.statistic, ours.p_value) == pytest.approx((theirs.statistic, theirs.pvalue), rel=1e-6, abs=1e-12)
+
+
+@given(steps, GRIDS, levels)
+def test_a_grid_adds_a_sixth_of_a_step_to_the_spread(values: list[int], grid: float, level: float) -> None:
+    differences = [value * grid for value in values]
+    ours, plain = seed_difference(differences, level, grid=grid), seed_difference(differences, level)
+    assert ours.estimate == plain.estimate
+    error = math.sqrt((np.var(values, ddof=1) + 1 / 36) / len(values)) * grid
+    assert ours.high - ours.estimate == pytest.approx(stats.t.ppf((1 + level) / 2, len(values) - 1) * error)
+    assert paired_t(differences, grid=grid).p_value >= paired_t(differences).p_value
 
 
 @given(steps, GRIDS)
@@ -106,7 +115,7 @@ def test_rows_at_once_are_rows_one_by_one() -> None:
     means, errors = mean_and_error(values_RS, 1 / 32)
     for values, mean, error in zip(values_RS, means, errors, strict=True):
         assert mean == pytest.approx(values.mean(), abs=1e-12)
-        assert error == pytest.approx(max(values.std(ddof=1), LEAST_SPREAD / 32) / math.sqrt(3))
+        assert error == pytest.approx(math.sqrt((values.var(ddof=1) + (ROUNDING / 32) ** 2) / 3))
         assert seed_difference(values, grid=1 / 32).high == pytest.approx(mean + stats.t.ppf(0.975, 2) * error)
 
 

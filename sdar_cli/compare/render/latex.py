@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sdar_cli.compare.render import numbers
-from sdar_cli.compare.render.tables import Grid, grids
+from sdar_cli.compare.render.tables import SETTINGS, Grid, grids
 from sdar_cli.compare.report import Report
 
 LETTERS = {
@@ -33,9 +33,8 @@ def latex(report: Report) -> str:
     """Every table in a ``table`` environment of its own; the caption says conditions, intervals, what was forced."""
     lines = ["% \\usepackage{booktabs} and, before TeX Live 2018, \\usepackage[utf8]{inputenc}"]
     lines += [f"% {numbers.one_line(note)}" for note in report.notes]
-    for number, grid in enumerate(grids(report)):
-        if grid.title.startswith("Settings that differ"):
-            continue
+    parts = [part for grid in grids(report) if grid.title != SETTINGS for part in grid.parts()]
+    for number, grid in enumerate(parts):
         lines += ["", *_table(grid, report, number)]
     return "\n".join(lines) + "\n"
 

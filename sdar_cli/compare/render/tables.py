@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdar_cli.compare.cells import UNREAD
 from sdar_cli.compare.cells import text as value_text
@@ -11,6 +11,7 @@ from sdar_cli.compare.render import numbers
 from sdar_cli.compare.report import Pair, Report, Row
 
 SUCCESS = "Success, % of tasks"
+SETTINGS = "Settings that differ"
 MEASURED = {
     "success": "without skills",
     "success_skills": "with skills",
@@ -38,18 +39,11 @@ HEADINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Headings and rows of text; the first column names the row, the others are numbers."""
+def grids(report: Report, *, most_by_type: int | None = None) -> list[Grid]:
+    """All tables of a report, in the order of reading.
 
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-
-def grids(report: Report) -> list[Grid]:
-    """All tables of a report, in the order of reading."""
+    Of more pairs by task type than ``most_by_type`` only those are shown that Holm's correction leaves.
+    """
     found = [
         _measures(report, SUCCESS, ("success", "success_skills", "gap")),
         _settings(report),
@@ -57,13 +51,14 @@ def grids(report: Report) -> list[Grid]:
         _measures(report, "Native score (× 100)", ("score", "score_skills")),
         _measures(report, "Best and last evaluations", ("best", "final", "inflation"), "best"),
         *_pairs(report),
+        *_responses(report),
         *_types(report),
-        *_type_pairs(report),
+        *_type_pairs(report, most_by_type),
         _paper(report),
         _measures(report, "Episodes", ("turns", "response_tokens", "prompt_tokens", "invalid"), bare=True),
         _measures(report, "Cost", ("seconds", "device_hours", "cost"), bare=True),
     ]
-    return [grid for grid in found if grid is not None and grid.rows]
+    return [grid for grid in found if grid is not None and (grid.rows or grid.note)]
 
 
 def _measures(
@@ -93,40 +88,23 @@ def _settings(report: Report) -> Grid | None:
     for row in report.rows:
         read = {key: value for key, value in row.settings.items() if value != UNREAD}
         rows.append((row.label, "\n".join(f"{key}={value_text(value)}" for key, value in read.items())))
-    return Grid("Settings that differ", ("", "settings"), tuple(rows))
+    return Grid(SETTINGS, ("", "settings"), tuple(rows))
 
 
-def _pairs(report: Report) -> list[Grid]:
-    """A table for each measure and test."""
-    found: dict[tuple[str, str], list[Pair]] = {}
-    for pair in report.pairs:
-        if pair.part is None:
-            found.setdefault((pair.measure, pair.test), []).append(pair)
-    return [
-        _of_pairs(report, f"Differences {MEASURED[measure]}: {test}", pairs) for (measure, test), pairs in found.items()
-    ]
-
-
-def _of_pairs(report: Report, title: str, pairs: Sequence[Pair], *, part: bool = False) -> Grid:
-    methods = any(pair.improvement is not None for pair in pairs)
-    counts = sorted({pair.count for pair in pairs})
-    what = numbers.counted(pairs[0])
-    size = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    effect = pairs[0].effect_name.removeprefix("Cohen's ") or "effect"
-    headings = ["first − second", "difference", "p", "p (Holm)", effect]
-    rows = []
-    for pair in pairs:
-        name = f"{pair.part}: {numbers.pair_name(pair)}" if part else numbers.pair_name(pair)
-        row = [name, numbers.difference(pair), numbers.p_value(pair.p_value), numbers.p_value(pair.p_adjusted)]
-        row += [numbers.effect(pair), *([numbers.improvement(pair)] if methods else []), numbers.needed(pair)]
-        rows.append(tuple(row))
-    headings += [*(["P(better)"] if methods else []), "needed"]
-    note = f"{size} {what}; needed: {what} that show such a difference in 80 % of studies"
-    if pairs[0].effect_name:
-        note += f"; {effect}: {pairs[0].effect_name}"
-    if methods:
-        note += "; P(better): that a seed of the first exceeds one of the second"
-    return Grid(numbers.marked(title, report), tuple(headings), tuple(rows), note)
+def _responses(report: Report) -> list[Grid]:
+    """An axis' values down, the settings of the other axes across, where the rows do not tell them apart."""
+    found = []
+    for response in report.responses:
+        if response.key in report.by:
+            continue
+        lines = list(dict.fromkeys(point.row for point in response.points))
+        rates = {(value_text(point.x), point.row): numbers.rate(point.rate) for point in response.points}
+        values = dict.fromkeys(value for value, _ in rates)
+        rows = tuple((value, *(rates.get((value, line), numbers.MISSING) for line in lines)) for value in values)
+        headings = (response.key, *(line or MEASURED["success"] for line in lines))
+        title = f"{_metric(report)}, without skills, along {response.key}"
+        found.append(Grid(numbers.marked(title, report), headings, rows, lead=1))
+    return found
 
 
 def _types(report: Report) -> list[Grid]:
@@ -138,17 +116,13 @@ def _types(report: Report) -> list[Grid]:
         cells = [row.by_type.get(name) for row in report.rows]
         shown = [numbers.MISSING if one is None else numbers.rate(one) for one in cells]
         rows.append((name, str(report.tasks_by_type.get(name, numbers.MISSING)), *shown))
-    what = "Score (× 100)" if report.metric == "score" else SUCCESS
     headings = ("task type", "tasks", *(row.label for row in report.rows))
-    return [Grid(numbers.marked(f"{what}, without skills, by task type", report), headings, tuple(rows))]
+    title = f"{_metric(report)}, without skills, by task type"
+    return [Grid(numbers.marked(title, report), headings, tuple(rows), lead=2)]
 
 
-def _type_pairs(report: Report) -> list[Grid]:
-    found: dict[str, list[Pair]] = {}
-    for pair in report.pairs:
-        if pair.part is not None:
-            found.setdefault(pair.test, []).append(pair)
-    return [_of_pairs(report, f"Differences by task type: {test}", pairs, part=True) for test, pairs in found.items()]
+def _metric(report: Report) -> str:
+    return "Score (× 100)" if report.metric == "score" else SUCCESS
 
 
 def _paper(report: Report) -> Grid | None:
