@@ -35,6 +35,7 @@ lint: $(VENV)/.stamp-dev
 
 verify: $(VENV)/.stamp-dev
 	$(PROOF)/step.py --repeats 7 --json benchmarks/results/step.json
+	$(PROOF)/calibration.py
 	$(PROOF)/kills.py | tee benchmarks/results/kills.txt
 	$(PROOF)/sweep_kills.py | tee benchmarks/results/sweep-kills.txt
 	$(PROOF)/alfworld_engine.py

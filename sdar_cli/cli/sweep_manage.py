@@ -52,12 +52,18 @@ def worker(
     """
     from sdar_cli.cli.train import INTERRUPTED
     from sdar_cli.sweep.leash import hold
+    from sdar_cli.sweep.shares import gpu_of, visible_gpus
     from sdar_cli.sweep.worker import Options
     from sdar_cli.sweep.worker import worker as work
 
     hold()
     store = _open(study, runs, storage)
-    ending = work(store, Options(say=note))
+    if (gpu := gpu_of(0)) is not None:
+        note(
+            f"a run uses one GPU: this worker's use {gpu} of {len(visible_gpus())}; all of them work under "
+            f"`sdar sweep resume {_reference(store)} --jobs {len(visible_gpus())}`"
+        )
+    ending = work(store, Options(gpu=gpu, say=note))
     if ending == "paused":
         note(f"the study {store.spec.name} is paused: `sdar sweep resume {_reference(store)}` goes on")
     if ending == "interrupted":

@@ -16,7 +16,7 @@ FIGURES = ("*.png", "*.svg", "*.html")
 
 
 def study_state(view: StudyView) -> str:
-    """``done``, ``paused``, ``running``, ``waiting``, or ``done but for 2 that failed``."""
+    """``over``, ``paused``, ``running``, ``waiting``, or ``over, 2 failed``."""
     counts = view.counts
     if view.is_over:
         failed = counts.get("failed", 0)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -57,19 +55,9 @@ def _work(store: StudyStore, jobs: int, storage: str | None) -> str:
     """Workers of this machine, until all have left: ``over``, ``interrupted``, ``paused``, or what they complain of."""
     from sdar_cli.sweep.crew import Crew
 
-    gpus = visible_gpus()
     jobs = max(1, min(jobs, _to_do(store)))
     with StudyDisplay(store.root, workers=store.folder / "logs") as display, _asked_to_leave() as asked:
-        crew = Crew.start(
-            store.folder,
-            store.root,
-            jobs,
-            storage=storage,
-            threads=threads_of(jobs),
-            gpus=gpus,
-            gpus_per_run=max(1, len(gpus) // jobs) if gpus and jobs > 1 else None,
-        )
-        with crew:
+        with Crew.start(store.folder, store.root, jobs, storage=storage) as crew:
             _follow(store, crew, display, asked)
         display.update(store.view())
     if crew.ending == "over":
@@ -106,21 +94,6 @@ def _follow(store: StudyStore, crew: Crew, display: StudyDisplay, asked: list[in
             display.update(store.view())
             due = began + max(EVERY, 20 * (time.monotonic() - began))
         time.sleep(0.1)
-
-
-def visible_gpus() -> list[str]:
-    """What this process may use: ``CUDA_VISIBLE_DEVICES``, else the devices that the driver lists."""
-    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [word.strip() for word in given.split(",") if word.strip()]
-    folder = Path("/proc/driver/nvidia/gpus")
-    return [str(number) for number in range(len(list(folder.iterdir())))] if folder.is_dir() else []
-
-
-def threads_of(jobs: int) -> int | None:
-    """A run's share of the processors, where several run and nothing else is said."""
-    if jobs == 1 or "OMP_NUM_THREADS" in os.environ:
-        return None
-    return max(1, len(os.sched_getaffinity(0)) // jobs)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 What they say goes to ``logs/worker-N.log`` of the study.
 
-with Crew.start(store.folder, root, jobs=4, threads=1) as crew:
+with Crew.start(store.folder, root, jobs=4) as crew:
     while not crew.is_over():
         ...                                  # look at store.view()
         time.sleep(0.5)
@@ -24,6 +24,7 @@ from typing import Any, Self
 
 from sdar_cli.sweep.heartbeat import LEASE
 from sdar_cli.sweep.leash import hold, leashed
+from sdar_cli.sweep.shares import gpu_of, threads_of
 from sdar_cli.sweep.worker import Ending, Options, worker
 
 TASK = "SDAR_SWEEP_WORKER"
@@ -43,7 +44,7 @@ class Task:
     root: str
     storage: str | None = None
     threads: int | None = None
-    gpus: str | None = None
+    gpu: str | None = None
     lease: float = LEASE
 
 
@@ -65,27 +66,21 @@ class Crew:
         jobs: int,
         *,
         storage: str | None = None,
-        threads: int | None = None,
-        gpus: Sequence[str] = (),
-        gpus_per_run: int | None = None,
         lease: float = LEASE,
         program: Sequence[str] | None = None,
     ) -> Self:
-        """Start ``jobs`` workers.
+        """Start ``jobs`` workers, which share this machine (shares.py).
 
         Args:
             folder: the study's.
             root: the runs folder.
             jobs: how many workers.
             storage: URL of the study's database, where its folder does not say it.
-            threads: of each training's linear algebra.
-            gpus: this machine's, dealt to the workers in turn.
-            gpus_per_run: how many each gets; None: all see all.
             lease: seconds without a sign of life after which a worker counts as lost.
             program: what is run; None: this module.
         """
-        dealt = deal(gpus, gpus_per_run, jobs)
-        tasks = [Task(str(folder), str(root), storage, threads, mine, lease) for mine in dealt]
+        threads = threads_of(jobs)
+        tasks = [Task(str(folder), str(root), storage, threads, gpu_of(job), lease) for job in range(jobs)]
         return cls(tasks, program or [sys.executable, "-P", "-m", "sdar_cli.sweep.crew"])
 
     def is_over(self) -> bool:
@@ -159,15 +154,6 @@ class Crew:
         return last.removeprefix("error: ")
 
 
-def deal(gpus: Sequence[str], per_run: int | None, jobs: int) -> list[str | None]:
-    """``CUDA_VISIBLE_DEVICES`` of each worker, in turn; None: whatever is visible."""
-    if per_run is None or not gpus:
-        return [None] * jobs
-    return [
-        ",".join(gpus[(job * per_run + k) % len(gpus)] for k in range(min(per_run, len(gpus)))) for job in range(jobs)
-    ]
-
-
 def main() -> int:
     """A worker process of a crew."""
     hold()
@@ -179,7 +165,7 @@ def main() -> int:
     task = Task(**content)
     try:
         store = StudyStore.open(task.folder, Path(task.root), task.storage, lease=task.lease)
-        ending = worker(store, Options(threads=task.threads, gpus=task.gpus, say=_say))
+        ending = worker(store, Options(threads=task.threads, gpu=task.gpu, say=_say))
     except KeyboardInterrupt:
         return INTERRUPTED
     except SdarError as error:

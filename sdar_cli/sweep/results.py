@@ -38,6 +38,19 @@ def run_json(folder: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def trains(folder: Path, recipe: Path) -> bool:
+    """Whether a run's folder holds what a recipe asks for; where it is tracked does not count.
+
+    Raises:
+        RecipeError: one of the two cannot be read.
+    """
+    from sdar_cli.recipe.load import load_recipe
+
+    files = (folder / "recipe.yaml", recipe)
+    there, wanted = (load_recipe(str(file), check_environment=False).recipe for file in files)
+    return there.model_dump(exclude={"tracking"}) == wanted.model_dump(exclude={"tracking"})
+
+
 def is_busy(folder: Path) -> bool:
     """Whether some process works on the run."""
     return folder.exists() and RunLock(folder).is_held()

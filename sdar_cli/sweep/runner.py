@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from sdar_cli.sweep.leash import leashed
 from sdar_cli.sweep.processes import RUN, end_orphans
-from sdar_cli.sweep.results import failure, folder_state, is_busy, one_line, read_result
+from sdar_cli.sweep.results import failure, folder_state, is_busy, one_line, read_result, trains
 
 Order = Literal["interrupted", "paused", "pruned", "taken"]
 """Why a run is to end early; ``taken``: it belongs to another worker now."""
@@ -79,15 +79,18 @@ class Runner:
         """Take the run to its end, or as far as orders allow. Call it from the main thread (leash.py)."""
         if (order := self._wait_for_others(job)) is not None:
             return _STOPPED[order]
+        recipe = job.write_recipe()
         state = folder_state(job.folder)
-        if state == "over":
-            return _over(job)
         if state == "damaged":
             return Outcome("failed", f"{job.folder / 'run.json'} is damaged: restore it, or remove the folder")
+        if state in ("over", "open") and not trains(job.folder, recipe):
+            # Left by an earlier study of this name, say.
+            return Outcome("failed", f"{job.folder} holds a run of other settings: remove it, or move it away")
+        if state == "over":
+            return _over(job)
         if state == "unmade":
             shutil.rmtree(job.folder)
-        recipe = None if state == "open" else job.write_recipe()
-        return self._train(job, self.command(job, recipe))
+        return self._train(job, self.command(job, None if state == "open" else recipe))
 
     def _wait_for_others(self, job: Job) -> Order | None:
         """Until nobody works on the folder: trainings left behind are ended at last, a person's own never."""

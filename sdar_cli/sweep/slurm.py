@@ -16,13 +16,13 @@ import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from sdar_cli.errors import UserError
 from sdar_cli.recipe.explain import schema_keys, sentences
 from sdar_cli.recipe.yaml_reader import read_file
+from sdar_cli.sweep.storage import has_secret
 
 STORAGE_VARIABLE = "SDAR_SWEEP_STORAGE"
 """Environment variable of a storage URL that no script should hold."""
@@ -131,7 +131,7 @@ def script(profile: SlurmProfile, study: str, *, root: Path, folder: Path, stora
     lines = [f"#SBATCH --{name}={value}" for name, value in options.items() if value is not None]
     lines += [f"#SBATCH {option}" for option in profile.sbatch]
     worker = f"exec sdar sweep worker {shlex.quote(study)} --runs {shlex.quote(str(root))}"
-    secret = storage is not None and urlsplit(storage).password is not None
+    secret = storage is not None and has_secret(storage)
     if storage is not None and not secret:
         worker += f" --storage {shlex.quote(storage)}"
     return "\n".join(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sdar_cli.errors import StudyError
@@ -26,6 +28,11 @@ def open_or_create(made: Made, root: Path, storage: str | None, say: Callable[[s
         StudyError: there is a study of that name that asks for something else; the sentence says what differs.
         SdarError: it cannot be made.
     """
+    with _one_at_a_time(root):
+        return _open_or_create(made, root, storage, say)
+
+
+def _open_or_create(made: Made, root: Path, storage: str | None, say: Callable[[str], None]) -> StudyStore:
     spec = made.spec
     if (root / STUDIES / spec.name / FILE).is_file():
         store = StudyStore.open(spec.name, root, storage)
@@ -42,3 +49,17 @@ def open_or_create(made: Made, root: Path, storage: str | None, say: Callable[[s
     uri, parent = open_parent(spec, root)
     spec = spec.model_copy(update={"tracking_uri": uri, "mlflow_parent": parent})
     return StudyStore.create(spec, root, storage)
+
+
+@contextmanager
+def _one_at_a_time(root: Path) -> Iterator[None]:
+    """Of two who ask for the same study at once, the second finds that of the first."""
+    studies = root / STUDIES
+    try:
+        studies.mkdir(parents=True, exist_ok=True)
+        lock = (studies / ".lock").open("a")
+    except OSError as error:
+        raise StudyError(f"{studies} cannot be written ({error.strerror}): give another folder with --runs") from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

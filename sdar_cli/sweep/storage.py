@@ -9,14 +9,34 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.errors import StudyError
 from sdar_cli.sweep.journal_lock import JournalLock
-from sdar_cli.tracking.location import redact
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 JOURNAL = "journal.log"
+_NO_URL = (
+    "the storage is no URL of a database: write for example postgresql://user@host/database, and %40, %3A and %2F "
+    "for @, : and / in a password"
+)
+"""Without what was typed, as nothing says which part of it is the password."""
 _POOL = {"pool_size": 1, "max_overflow": 4, "pool_pre_ping": True}
 """One connection a worker, as a server allows about a hundred; one that the server closed is opened again."""
+
+
+_USER = re.compile(r"\A([^:/@]+://(?!/)|(?![^:/@]+://))(.*)@", re.DOTALL)
+"""Scheme, and what stands before the last ``@``: also of a URL that was typed wrongly."""
+_SECRET = re.compile(r"(?i)([?&][^=&]*(?:token|password|secret|key|passfile)[^=&]*)=[^&]+")
+
+
+def shown(url: str) -> str:
+    """A database's URL as messages have it: without user and password."""
+    return _SECRET.sub(r"\1=***", _USER.sub(r"\1***@", url))
+
+
+def has_secret(url: str) -> bool:
+    """Whether a database's URL must not be written down."""
+    user = _USER.match(url)
+    return (user is not None and ":" in user[2]) or _SECRET.search(url) is not None
 
 
 def open_storage(folder: Path, url: str | None) -> BaseStorage:
@@ -50,20 +70,23 @@ def _journal(file: Path) -> BaseStorage:
 
 def _database(url: str) -> BaseStorage:
     import optuna
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-    if not re.match(r"[a-z][a-z0-9+]*://", url):
-        raise StudyError(f"the storage {url!r} is no URL: write for example postgresql://user@host/database")
+    user = _USER.match(url)
+    if not re.match(r"[a-z][a-z0-9+]*://", url) or (user is not None and "@" in user[2]):
+        raise StudyError(_NO_URL)
     try:
         backend = optuna.storages.RDBStorage(_with_driver(url), engine_kwargs=_POOL)
-    except (ImportError, ModuleNotFoundError) as error:
+    except (ValueError, ArgumentError):
+        raise StudyError(_NO_URL) from None
+    except ImportError as error:
         remedy = "pip install 'sdar[postgres]'" if url.startswith("postgres") else "install its driver"
-        raise StudyError(f"the storage {redact(url)} needs a package that is missing ({error}): {remedy}") from None
+        raise StudyError(f"the storage {shown(url)} needs a package that is missing ({error}): {remedy}") from None
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
         cause = error.__cause__ or error
         what = " ".join(str(getattr(cause, "orig", cause)).split())[:160]
         raise StudyError(
-            f"the storage {redact(url)} cannot be used ({what}): start the server, or correct --storage"
+            f"the storage {shown(url)} cannot be used ({what}): start the server, or correct --storage"
         ) from None
     storage = optuna.storages.get_storage(backend)
     weakref.finalize(storage, backend.engine.dispose)

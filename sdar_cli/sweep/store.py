@@ -25,7 +25,7 @@ from sdar_cli.errors import StudyError
 from sdar_cli.sweep.cell_trials import CellTrials
 from sdar_cli.sweep.claims import Entry, Ledger, by_run, standing
 from sdar_cli.sweep.heartbeat import LEASE, FileBeats, Observer, StoredBeats
-from sdar_cli.sweep.storage import open_storage
+from sdar_cli.sweep.storage import open_storage, shown
 from sdar_cli.sweep.study_folder import (
     FILE,
     STUDIES,
@@ -37,7 +37,6 @@ from sdar_cli.sweep.study_folder import (
     write_study,
 )
 from sdar_cli.sweep.view import CellState, CellView, RunView, StudyView
-from sdar_cli.tracking.location import redact
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -126,7 +125,7 @@ class StudyStore:
         try:
             return cls(folder, folder.parent.parent, spec, float(content["created"]), opened, lease)
         except KeyError:
-            where = redact(url) if url else folder / "journal.log"
+            where = shown(url) if url else folder / "journal.log"
             raise StudyError(f"{where} does not hold the study {spec.name!r}: restore it, or remove {folder}") from None
 
     @property
@@ -154,14 +153,9 @@ class StudyStore:
 
     def forgive(self) -> int:
         """Let failed runs run again, from their checkpoints where they have one; returns how many."""
-        forgiven = self.forgiven
-        failed = [
-            entries[-1].attempt.number
-            for entries in by_run(self.ledger.entries()).values()
-            if standing(entries, forgiven) == "failed"
-        ]
+        failed = {run.attempts[-1].number for run in self.view().runs if run.state == "failed"}
         if failed:
-            self._storage.set_study_user_attr(self._runs_id, "forgiven", sorted({*forgiven, *failed}))
+            self._storage.set_study_user_attr(self._runs_id, "forgiven", sorted(self.forgiven | failed))
         return len(failed)
 
     def view(self) -> StudyView:
@@ -234,7 +228,7 @@ def _make_studies(opened: BaseStorage, spec: StudySpec, created: float, url: str
         cells = opened.create_new_study([StudyDirection.MAXIMIZE], spec.name)
         opened.create_new_study([StudyDirection.MAXIMIZE], f"{spec.name}.runs")
     except DuplicatedStudyError:
-        where = "its journal" if url is None else redact(url)
+        where = "its journal" if url is None else shown(url)
         raise StudyError(
             f"there is a study {spec.name!r} in {where} already: choose another --name, or work on it with "
             f"`sdar sweep worker {spec.name} --storage ...`"
@@ -255,7 +249,7 @@ def _fetch(folder: Path, url: str) -> None:
         spec, created = json.loads(attributes["spec"]), attributes["created"]
     except KeyError:
         raise StudyError(
-            f"there is no study {folder.name!r} in {redact(url)}: make it with `sdar sweep --name {folder.name} "
+            f"there is no study {folder.name!r} in {shown(url)}: make it with `sdar sweep --name {folder.name} "
             "--storage ...`, or correct the name"
         ) from None
     write_study(folder, spec, created, url)
@@ -263,7 +257,7 @@ def _fetch(folder: Path, url: str) -> None:
 
 def _url(content: Mapping[str, Any], name: str) -> str | None:
     url = content["storage"]
-    if url is not None and "://***@" in url:
+    if url is not None and "***" in url:
         raise StudyError(f"the study {name!r} is in {url}, whose password is not kept: give the URL with --storage")
     return url
 

@@ -6,12 +6,11 @@ import json
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from sdar_cli.errors import StudyError
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.recipe.explain import nearest
-from sdar_cli.tracking.location import redact
+from sdar_cli.sweep.storage import has_secret, shown
 
 if TYPE_CHECKING:
     from sdar_cli.sweep.spec import StudySpec
@@ -27,8 +26,8 @@ def write_study(folder: Path, spec: dict[str, Any], created: float, url: str | N
     """Make what a study's folder holds from the start; a password in the database's URL is not kept."""
     for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    shown = redact(url) if url is not None and urlsplit(url).password is not None else url
-    write_json(folder / FILE, {"format": FORMAT, "created": created, "storage": shown, "spec": spec})
+    kept = shown(url) if url is not None and has_secret(url) else url
+    write_json(folder / FILE, {"format": FORMAT, "created": created, "storage": kept, "spec": spec})
 
 
 def list_studies(root: Path) -> list[Path]:
@@ -51,7 +50,9 @@ def read_study(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text("utf-8"))
         if content["format"] != FORMAT:
             raise StudyError(f"{file} is of format {content['format']!r}, not {FORMAT}: use the sdar that made it")
-        _ = content["spec"], float(content["created"]), content["storage"]
+        _ = content["spec"], float(content["created"])
+        if not isinstance(content["storage"], str | None):
+            raise TypeError
     except (OSError, ValueError, LookupError, TypeError):
         raise StudyError(f"{file} is damaged or unreadable: restore it, or remove its folder") from None
     return content

@@ -47,8 +47,8 @@ class Options:
     """Called when a cell has ended; None: ``sdar_cli.sweep.publish.publish``."""
     threads: int | None = None
     """Of each training's linear algebra; None: as the environment says."""
-    gpus: str | None = None
-    """``CUDA_VISIBLE_DEVICES`` of its trainings."""
+    gpu: str | None = None
+    """``CUDA_VISIBLE_DEVICES`` of its trainings, each of which uses one; None: as the environment says."""
     poll: float = 1.0
     """Between two looks at the study."""
     patience: float = 120.0
@@ -60,7 +60,7 @@ class Options:
     def environment(self) -> dict[str, str]:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         values = {} if self.threads is None else dict.fromkeys(names, str(self.threads))
-        return values if self.gpus is None else values | {"CUDA_VISIBLE_DEVICES": self.gpus}
+        return values if self.gpu is None else values | {"CUDA_VISIBLE_DEVICES": self.gpu}
 
 
 def worker(store: StudyStore, options: Options | None = None) -> Ending:

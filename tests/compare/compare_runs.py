@@ -16,11 +16,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation
 from sdar_cli.evaluation.transcripts import head_of
 from sdar_cli.recipe.load import ResolvedRecipe, load_recipe
 from sdar_cli.runs.state import RunState, RunStatus
 from sdar_cli.runs.store import RunFolder
+from sdar_cli.statistics.seeds import ROUNDING
 
 Outcomes = float | Sequence[bool]
 """A share of the tasks, chosen by the run's name, or an outcome a task."""
@@ -144,6 +147,21 @@ def evaluation(
         "split": "test",
     }
     return Evaluation(**(values | changes))
+
+
+def over_seeds(values: Sequence[float], grid: float | None = 1 / TASKS) -> tuple[float, float, float]:
+    """Ends of Student's 95 % interval of a mean over seeds, and p, from scipy's t; ``grid``: the step of a value."""
+    from scipy import stats
+
+    error = math.sqrt(rounded_variance(values, grid) / len(values))
+    center, freedom = float(np.mean(values)), len(values) - 1
+    low, high = stats.t.interval(0.95, freedom, center, error)
+    return float(low), float(high), 2 * float(stats.t.sf(abs(center) / error, freedom))
+
+
+def rounded_variance(values: Sequence[float], grid: float | None = 1 / TASKS) -> float:
+    """Of values over seeds, with what rounding to the grid may hide."""
+    return float(np.var(values, ddof=1)) + (0.0 if grid is None else (ROUNDING * grid) ** 2)
 
 
 def outcomes(share: Outcomes, tasks: int, key: str) -> list[bool]:

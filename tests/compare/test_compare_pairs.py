@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compare_runs import TASKS, make_run, outcomes
+from compare_runs import TASKS, make_run, outcomes, over_seeds, rounded_variance
 
 from sdar_cli.compare.build import build
 from sdar_cli.compare.find import by_reference
@@ -51,20 +51,15 @@ def test_one_seed_each_is_about_checkpoints(tmp_path: Path) -> None:
 
 
 def test_shared_seeds_are_paired(tmp_path: Path) -> None:
-    from scipy import stats
-
     first, second = {0: 0.6, 1: 0.7, 2: 0.85, 3: 0.6}, {0: 0.5, 1: 0.65, 2: 0.6, 3: 0.65}
     names = seeds(tmp_path, "sdar", first) + seeds(tmp_path, "grpo", second)
     report = compared(tmp_path, names, rows=("method",))
     (pair,) = whole(report)
-    test = stats.ttest_rel(list(first.values()), list(second.values()))
-    interval = test.confidence_interval()
-    assert pair.p_value == pytest.approx(test.pvalue)
-    assert (pair.difference.low, pair.difference.high) == pytest.approx((interval.low, interval.high))
-    assert (pair.test, pair.about, pair.count) == ("paired t over seeds", "methods", 4)
     differences = [a - b for a, b in zip(first.values(), second.values(), strict=True)]
+    assert (pair.difference.low, pair.difference.high, pair.p_value) == pytest.approx(over_seeds(differences))
+    assert (pair.test, pair.about, pair.count) == ("paired t over seeds", "methods", 4)
     assert pair.effect == pytest.approx(np.mean(differences) / np.std(differences, ddof=1))
-    assert pair.needed == seeds_needed(differences)
+    assert pair.needed == seeds_needed(differences, grid=1 / TASKS)
     exceed = [(a > b) + (a == b) / 2 for a in first.values() for b in second.values()]
     assert pair.improvement == pytest.approx(np.mean(exceed))
     assert not [note for note in report.notes if "checkpoints" in note]
@@ -80,16 +75,26 @@ def test_only_shared_seeds_count_and_a_note_says_so(tmp_path: Path) -> None:
 
 def test_seeds_that_are_not_shared_are_not_paired(tmp_path: Path) -> None:
     from scipy import stats
+    from statsmodels.stats.power import TTestIndPower
 
     first, second = {0: 0.6, 1: 0.7, 2: 0.8}, {3: 0.4, 4: 0.55, 5: 0.5}
     names = seeds(tmp_path, "sdar", first) + seeds(tmp_path, "grpo", second)
     report = compared(tmp_path, names, rows=("method",))
     (pair,) = whole(report)
-    test = stats.ttest_ind(list(first.values()), list(second.values()), equal_var=False)
-    interval = test.confidence_interval()
+    groups = [list(first.values()), list(second.values())]
+    difference = float(np.mean(groups[0]) - np.mean(groups[1]))
+    summary = [(np.mean(group), np.sqrt(rounded_variance(group)), len(group)) for group in groups]
+    test = stats.ttest_ind_from_stats(*summary[0], *summary[1], equal_var=False)
     assert pair.p_value == pytest.approx(test.pvalue) and pair.about == "methods"
-    assert (pair.difference.low, pair.difference.high) == pytest.approx((interval.low, interval.high))
-    assert pair.test == "unpaired t over seeds" and pair.needed is not None and pair.needed >= 2
+    errors = [rounded_variance(group) / 3 for group in groups]
+    freedom = sum(errors) ** 2 / sum(error**2 / 2 for error in errors)
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(sum(errors))
+    assert (pair.difference.low, pair.difference.high) == pytest.approx((difference - half, difference + half))
+    assert pair.test == "unpaired t over seeds" and pair.effect_name == "Cohen's d"
+    assert pair.effect == pytest.approx(difference / np.sqrt(np.mean([np.var(group, ddof=1) for group in groups])))
+    effect = difference / np.sqrt(np.mean([rounded_variance(group) for group in groups]))
+    exact = next(n for n in range(2, 99) if TTestIndPower().power(effect, n, 0.05) >= 0.8)
+    assert pair.needed in (exact, exact + 1)
     assert [note for note in report.notes if "fewer than two seeds are shared" in note]
 
 
@@ -104,7 +109,11 @@ def test_one_seed_against_several_falls_back_on_checkpoints(tmp_path: Path) -> N
 def test_two_seeds_that_agree_by_rounding_have_an_interval(tmp_path: Path) -> None:
     names = seeds(tmp_path, "sdar", {0: 0.6, 1: 0.7}) + seeds(tmp_path, "grpo", {0: 0.5, 1: 0.6})
     (pair,) = whole(compared(tmp_path, names, rows=("method",)))
+    assert (pair.difference.low, pair.difference.high, pair.p_value) == pytest.approx(over_seeds([0.1, 0.1]))
     assert pair.difference.high - pair.difference.low > 0.02 and 0 < pair.p_value < 1
+    names = seeds(tmp_path, "rlsd", {0: 0.625, 1: 0.725}, with_skills=0.5)
+    (near,) = whole(compared(tmp_path, [*names, "sdar0", "sdar1"], rows=("method",)))
+    assert near.p_value > 0.05 and near.needed is not None and near.needed > 2
 
 
 def test_holm_over_pairs_and_over_types(tmp_path: Path) -> None:

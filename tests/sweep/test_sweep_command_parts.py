@@ -11,8 +11,9 @@ from scripted_study import claim, done, folder
 from study_tools import spec_of
 
 from sdar_cli.cli.sweep_display import News
-from sdar_cli.cli.sweep_run import threads_of, visible_gpus
+from sdar_cli.sweep import shares
 from sdar_cli.sweep.playing import TAIL, playing, seconds_left, tail_metrics
+from sdar_cli.sweep.shares import gpu_of, threads_of, visible_gpus
 from sdar_cli.sweep.store import StudyStore
 
 
@@ -82,8 +83,23 @@ def test_processors_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_gpus_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-ab")
     assert visible_gpus() == ["2", "GPU-ab"]
+    assert [gpu_of(place) for place in range(3)] == ["2", "GPU-ab", "2"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert gpu_of(0) is None
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,-1,0")
+    assert visible_gpus() == ["1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == [] and gpu_of(1) is None
+
+
+def test_the_gpus_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A container sees the device nodes that were lent to it, under any number; CUDA counts them from 0."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(shares, "DEVICES", tmp_path)
     assert visible_gpus() == []
+    for name in ("nvidia3", "nvidia5", "nvidiactl", "nvidia-uvm", "nvidia0x"):
+        (tmp_path / name).touch()
+    assert visible_gpus() == ["0", "1"]
 
 
 def test_looking_takes_no_more_than_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

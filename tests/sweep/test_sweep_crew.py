@@ -12,7 +12,7 @@ import pytest
 from study_tools import spec_of
 from worker_nursery import alive, until
 
-from sdar_cli.sweep.crew import MOST_RESTARTS, Crew, deal
+from sdar_cli.sweep.crew import MOST_RESTARTS, Crew
 from sdar_cli.sweep.store import StudyStore
 
 PROGRAM = """
@@ -21,7 +21,7 @@ task = json.loads(os.environ["SDAR_SWEEP_WORKER"])
 class Stop(BaseException): pass
 def stop(*_): raise Stop
 signal.signal(signal.SIGTERM, stop)
-print(task["gpus"], task["threads"], flush=True)
+print(task["gpu"], task["threads"], flush=True)
 try:
     {}
 except Stop:
@@ -44,26 +44,18 @@ def words(tmp_path: Path) -> list[str]:
     return sorted(line for log in (tmp_path / "study" / "logs").glob("worker-*.log") for line in lines(log))
 
 
-@pytest.mark.parametrize(
-    ("gpus", "per_run", "jobs", "expected"),
-    [
-        ((), None, 2, [None, None]),
-        (("0", "1"), None, 2, [None, None]),
-        (("0", "1", "2"), 1, 4, ["0", "1", "2", "0"]),
-        (("0", "1", "2", "3"), 2, 3, ["0,1", "2,3", "0,1"]),
-        (("4", "7"), 8, 1, ["4,7"]),
-        ((), 1, 1, [None]),
-    ],
-)
-def test_gpus_are_dealt_in_turn(gpus, per_run, jobs, expected) -> None:
-    assert deal(gpus, per_run, jobs) == expected
-
-
-def test_a_crew_is_over_when_all_have_left(tmp_path: Path) -> None:
-    with start(tmp_path, "pass", 3, threads=2, gpus=("0", "1"), gpus_per_run=1) as crew:
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_each_worker_gets_one_gpu_and_its_share_of_the_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    """A training refuses to choose among several GPUs, also where it is the only one."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
+    with start(tmp_path, "pass", jobs) as crew:
         until(crew.is_over)
     assert (crew.ending, crew.complaints) == ("over", [])
-    assert words(tmp_path) == ["0 2\n", "0 2\n", "1 2\n"]
+    assert words(tmp_path) == {1: ["4 None\n"], 3: ["4 2\n", "4 2\n", "6 2\n"]}[jobs]
 
 
 def test_ctrl_c_is_passed_on_and_waited_for(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,27 @@ def test_a_run_that_finished_and_was_not_told_is_told_and_not_run_again(nursery,
     assert {path.name: (path / "log").read_text() for path in (store.root / "guard").iterdir()} == before
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_folder_of_other_settings_is_no_result_of_this_study(nursery, store, finished):
+    """As a study of the same name leaves it that was removed by hand: neither adopted nor resumed."""
+    write_behaviour(store.root, fail={} if finished else {"study-c001-s0": "no memory"})
+    assert work(nursery, store) == "over"
+    shutil.rmtree(store.folder)
+    write_behaviour(store.root)
+    again = StudyStore.create(spec_of(words=["distill.coef=0.1,0.3"], seeds="2"), store.root)
+    before = (store.root / "study-c001-s0" / "run.json").read_bytes()
+    assert work(nursery, again) == "over"
+    assert [run.state for run in again.view().runs] == ["done", "done", "failed", "failed"]
+    folder = again.run_folder(1, 0)
+    assert again.view().runs[2].reason == f"{folder} holds a run of other settings: remove it, or move it away"
+    assert (folder / "run.json").read_bytes() == before
+    for seed in again.spec.seeds:
+        shutil.rmtree(again.run_folder(1, seed))
+    assert again.forgive() == 2
+    assert work(nursery, again) == "over"
+    assert again.view().counts == {"done": 4}
+
+
 def test_a_run_that_a_person_works_on_is_waited_for(nursery, store):
     folder = store.run_folder(0, 0)
     folder.mkdir()
@@ -262,11 +284,11 @@ def test_tpe_draws_each_cell_once(nursery, tmp_path):
 def test_environment_of_a_training(tmp_path):
     from sdar_cli.sweep.worker import Options
 
-    assert Options(threads=2, gpus="0,1").environment == {
+    assert Options(threads=2, gpu="1").environment == {
         "OMP_NUM_THREADS": "2",
         "MKL_NUM_THREADS": "2",
         "OPENBLAS_NUM_THREADS": "2",
-        "CUDA_VISIBLE_DEVICES": "0,1",
+        "CUDA_VISIBLE_DEVICES": "1",
     }
     assert Options().environment == {}
 

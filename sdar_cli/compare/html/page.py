@@ -20,6 +20,7 @@ from sdar_cli.compare.html.forest import forests
 from sdar_cli.compare.html.svg import colour
 from sdar_cli.compare.html.viewer import viewer_data
 from sdar_cli.compare.html.visible import visible
+from sdar_cli.compare.render.numbers import BREAKS
 from sdar_cli.compare.report import Report
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
 def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    templates = Environment(
         loader=PackageLoader("sdar_cli.compare", "html"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -100,6 +101,15 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
+    templates.filters["breakable"] = _breakable
+    return templates
+
+
+def _breakable(label: str) -> Any:
+    """A label that goes on in the next line where a reader would break it."""
+    from markupsafe import Markup, escape
+
+    return Markup("<wbr>").join(escape(visible(part)) for part in BREAKS.split(label))
 
 
 def _shown(value: Any) -> Any:

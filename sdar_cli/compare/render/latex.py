@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from sdar_cli.compare.render import numbers
-from sdar_cli.compare.render.tables import SETTINGS, Grid, grids
+from sdar_cli.compare.render.grid import Grid
+from sdar_cli.compare.render.tables import SETTINGS, grids
 from sdar_cli.compare.report import Report
 
 LETTERS = {
@@ -20,13 +23,16 @@ LETTERS = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"{\char34}",
     "−": "$-$",
     "–": "--",
     "×": r"$\times$",
     "[": "{[}",
     "]": "{]}",
 }
+_UNSET = "«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ"
+SET = frozenset(map(chr, range(0xA1, 0x180))) - frozenset(_UNSET) | frozenset("‘’“”…—")
+"""Letters beyond ASCII that pdfLaTeX sets with its own fonts; any other stops it."""
 
 
 def latex(report: Report) -> str:
@@ -40,8 +46,14 @@ def latex(report: Report) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX sets as it is, on one line."""
-    return "".join(LETTERS.get(letter, letter) for letter in numbers.one_line(text))
+    """Text that any LaTeX sets as it is, on one line; a letter that it has not by its number, ``[U+1F9CA]``."""
+    return "".join(_letter(letter) for letter in unicodedata.normalize("NFC", numbers.one_line(text)))
+
+
+def _letter(letter: str) -> str:
+    if letter in LETTERS:
+        return LETTERS[letter]
+    return letter if letter.isascii() or letter in SET else f"{{[}}U+{ord(letter):04X}{{]}}"
 
 
 def _table(grid: Grid, report: Report, number: int) -> list[str]:
@@ -52,7 +64,7 @@ def _table(grid: Grid, report: Report, number: int) -> list[str]:
         caption = f"{numbers.forced_line(report)}. {caption}"
     return [
         r"\begin{table}",
-        r"  \centering",
+        r"  \centering\small\setlength{\tabcolsep}{4pt}\setlength{\belowcaptionskip}{6pt}",
         f"  \\caption{{{escape(caption)}}}",
         f"  \\label{{tab:sdar-{number}}}",
         f"  \\begin{{tabular}}{{l{'r' * (len(grid.headings) - 1)}}}",

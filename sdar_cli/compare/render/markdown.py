@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from sdar_cli.compare.render import numbers
-from sdar_cli.compare.render.tables import Grid, grids
+from sdar_cli.compare.render.grid import Grid
+from sdar_cli.compare.render.tables import grids
 from sdar_cli.compare.report import Report
 
 

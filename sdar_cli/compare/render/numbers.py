@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Literal
 
 from sdar_cli.compare.report import MEASURES, Measure, Pair, Report
@@ -10,6 +11,8 @@ from sdar_cli.statistics import Interval
 
 UNDEFINED = "undefined"
 MISSING = "–"
+BREAKS = re.compile(r"(?<=[ ,=_/-])|(?<=\.)(?=\D)")
+"""Where a label may go on in the next line: not inside a word or a number."""
 Of = Literal["share", "points", "score"]
 
 

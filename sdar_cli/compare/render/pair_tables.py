@@ -15,26 +15,38 @@ MEASURED = {
 }
 
 
-def _pairs(report: Report) -> list[Grid]:
-    """A table for each measure and test."""
+def pair_tables(report: Report, key: str) -> list[Grid]:
+    """A table for each measure and test; ``key``: the setting that the rows' labels are values of, if any."""
     found: dict[tuple[str, str], list[Pair]] = {}
     for pair in report.pairs:
         if pair.part is None:
             found.setdefault((pair.measure, pair.test), []).append(pair)
     return [
-        _of_pairs(report, f"Differences {MEASURED[measure]}: {test}", pairs) for (measure, test), pairs in found.items()
+        _of_pairs(report, key, f"Differences {MEASURED[measure]}: {test}", pairs)
+        for (measure, test), pairs in found.items()
     ]
 
 
-def _of_pairs(report: Report, title: str, pairs: Sequence[Pair]) -> Grid:
+def type_pair_tables(report: Report, key: str, most: int | None) -> list[Grid]:
+    """A table for each test; of more pairs than ``most`` those that Holm's correction leaves.
+
+    A pair that is the only one stands in the title.
+    """
+    found: dict[str, list[Pair]] = {}
+    for pair in report.pairs:
+        if pair.part is not None:
+            found.setdefault(pair.test, []).append(pair)
+    return [_of_type_pairs(report, key, test, pairs, most) for test, pairs in found.items()]
+
+
+def _of_pairs(report: Report, key: str, title: str, pairs: Sequence[Pair]) -> Grid:
     methods = any(pair.improvement is not None for pair in pairs)
     effect = pairs[0].effect_name.removeprefix("Cohen's ") or "effect"
-    headings = ["first − second", "difference", "p", "p (Holm)", effect]
+    headings = [_heading(key), "difference", "p", "p (Holm)", effect, *(["P(better)"] if methods else []), "needed"]
     rows = []
     for pair in pairs:
-        row = [numbers.pair_name(pair), *_tested(pair), numbers.effect(pair)]
-        rows.append((*row, *([numbers.improvement(pair)] if methods else []), numbers.needed(pair)))
-    headings += [*(["P(better)"] if methods else []), "needed"]
+        improvement = [numbers.improvement(pair)] if methods else []
+        rows.append((numbers.pair_name(pair), *_tested(pair), numbers.effect(pair), *improvement, numbers.needed(pair)))
     note = _sizes(pairs)
     if pairs[0].effect_name:
         note += f"; {effect}: {pairs[0].effect_name}"
@@ -43,8 +55,32 @@ def _of_pairs(report: Report, title: str, pairs: Sequence[Pair]) -> Grid:
     return Grid(numbers.marked(title, report), tuple(headings), tuple(rows), note)
 
 
+def _of_type_pairs(report: Report, key: str, test: str, pairs: Sequence[Pair], most: int | None) -> Grid:
+    names = {numbers.pair_name(pair) for pair in pairs}
+    title = "Differences by task type"
+    if len(names) == 1:
+        title += f", {f'{key} ' if key else ''}{names.pop()}"
+        rows = [(str(pair.part), *_tested(pair), numbers.needed(pair)) for pair in pairs]
+        return Grid(numbers.marked(f"{title}: {test}", report), ("task type", *_TESTED), tuple(rows), _sizes(pairs))
+    shown, note = pairs, _sizes(pairs)
+    if most is not None and len(pairs) > most:
+        shown = [pair for pair in pairs if pair.p_adjusted < 1 - report.level]
+        left = f"{len(pairs) - len(shown)} of {len(pairs)} pairs, with p (Holm) of {1 - report.level:.2g} or more"
+        note += f"; {left}, are left out here"
+    rows = [(f"{pair.part}: {numbers.pair_name(pair)}", *_tested(pair), numbers.needed(pair)) for pair in shown]
+    headings = (f"type: {_heading(key)}", *_TESTED)
+    return Grid(numbers.marked(f"{title}: {test}", report), headings, tuple(rows), note)
+
+
+_TESTED = ("difference", "p", "p (Holm)", "needed")
+
+
 def _tested(pair: Pair) -> tuple[str, str, str]:
     return numbers.difference(pair), numbers.p_value(pair.p_value), numbers.p_value(pair.p_adjusted)
+
+
+def _heading(key: str) -> str:
+    return f"{key}, first − second" if key else "first − second"
 
 
 def _sizes(pairs: Sequence[Pair]) -> str:
@@ -52,27 +88,3 @@ def _sizes(pairs: Sequence[Pair]) -> str:
     what = numbers.counted(pairs[0])
     size = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"{size} {what}; needed: {what} that show such a difference in 80 % of studies"
-
-
-def _type_pairs(report: Report, most: int | None) -> list[Grid]:
-    """By test; a pair that is the only one stands in the title."""
-    tests: dict[str, list[Pair]] = {}
-    for pair in report.pairs:
-        if pair.part is not None:
-            tests.setdefault(pair.test, []).append(pair)
-    found = []
-    for test, pairs in tests.items():
-        only = numbers.pair_name(pairs[0]) if len({numbers.pair_name(pair) for pair in pairs}) == 1 else None
-        shown, note = pairs, _sizes(pairs)
-        if most is not None and len(pairs) > most:
-            shown = [pair for pair in pairs if pair.p_adjusted < 1 - report.level]
-            note += (
-                f"; {len(pairs) - len(shown)} of {len(pairs)} pairs, with p (Holm) of {1 - report.level:.2g} or more, "
-            )
-            note += "are left out here"
-        names = [f"{pair.part}" if only else f"{pair.part}: {numbers.pair_name(pair)}" for pair in shown]
-        rows = [(name, *_tested(pair), numbers.needed(pair)) for name, pair in zip(names, shown, strict=True)]
-        headings = ("task type" if only else "type: first − second", "difference", "p", "p (Holm)", "needed")
-        title = f"Differences by task type{f', {only}' if only else ''}: {test}"
-        found.append(Grid(numbers.marked(title, report), headings, tuple(rows), note))
-    return found

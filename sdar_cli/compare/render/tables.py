@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sdar_cli.compare.cells import UNREAD
 from sdar_cli.compare.cells import text as value_text
 from sdar_cli.compare.render import numbers
-from sdar_cli.compare.report import Pair, Report, Row
+from sdar_cli.compare.render.grid import Grid
+from sdar_cli.compare.render.pair_tables import MEASURED, pair_tables, type_pair_tables
+from sdar_cli.compare.report import Report, Row
 
 SUCCESS = "Success, % of tasks"
 SETTINGS = "Settings that differ"
-MEASURED = {
-    "success": "without skills",
-    "success_skills": "with skills",
-    "score": "score, without skills",
-}
 HEADINGS = {
     "success": "without skills",
     "success_skills": "with skills",
@@ -44,25 +41,40 @@ def grids(report: Report, *, most_by_type: int | None = None) -> list[Grid]:
 
     Of more pairs by task type than ``most_by_type`` only those are shown that Holm's correction leaves.
     """
+    report, key = _shortened(report)
     found = [
-        _measures(report, SUCCESS, ("success", "success_skills", "gap")),
+        _measures(report, key, SUCCESS, ("success", "success_skills", "gap")),
         _settings(report),
-        _measures(report, "What moved into the weights", ("gain", "internalised", "iqm")),
-        _measures(report, "Native score (× 100)", ("score", "score_skills")),
-        _measures(report, "Best and last evaluations", ("best", "final", "inflation"), "best"),
-        *_pairs(report),
+        _measures(report, key, "What moved into the weights", ("gain", "internalised", "iqm")),
+        _measures(report, key, "Native score (× 100)", ("score", "score_skills")),
+        _measures(report, key, "Best and last evaluations", ("best", "final", "inflation"), "best"),
+        *pair_tables(report, key),
         *_responses(report),
-        *_types(report),
-        *_type_pairs(report, most_by_type),
-        _paper(report),
-        _measures(report, "Episodes", ("turns", "response_tokens", "prompt_tokens", "invalid"), bare=True),
-        _measures(report, "Cost", ("seconds", "device_hours", "cost"), bare=True),
+        *_types(report, key),
+        *type_pair_tables(report, key, most_by_type),
+        _paper(report, key),
+        _measures(report, key, "Episodes", ("turns", "response_tokens", "prompt_tokens", "invalid"), bare=True),
+        _measures(report, key, "Cost", ("seconds", "device_hours", "cost"), bare=True),
     ]
     return [grid for grid in found if grid is not None and (grid.rows or grid.note)]
 
 
+def _shortened(report: Report) -> tuple[Report, str]:
+    """Where all labels are values of one key: the report with the values alone as labels, and the key."""
+    start = f"{report.by[0]}=" if len(report.by) == 1 else ""
+    if not start or not all(row.label.startswith(start) for row in report.rows):
+        return report, ""
+    rows = [replace(row, label=row.label.removeprefix(start)) for row in report.rows]
+    pairs = [
+        replace(pair, first=pair.first.removeprefix(start), second=pair.second.removeprefix(start))
+        for pair in report.pairs
+    ]
+    paper = [replace(line, row=line.row.removeprefix(start)) for line in report.paper]
+    return replace(report, rows=tuple(rows), pairs=tuple(pairs), paper=tuple(paper)), report.by[0]
+
+
 def _measures(
-    report: Report, title: str, names: Sequence[str], essential: str | None = None, *, bare: bool = False
+    report: Report, key: str, title: str, names: Sequence[str], essential: str | None = None, *, bare: bool = False
 ) -> Grid | None:
     """``bare``: values without intervals. None where no row has any of them, or the essential one."""
     present = [name for name in names if any(name in row.measures for row in report.rows)]
@@ -70,8 +82,8 @@ def _measures(
         present.insert(1, "internalised")
     if not present or (essential is not None and essential not in present):
         return None
-    headings = ["", *(["seeds"] if title == SUCCESS else []), *(HEADINGS[name] for name in present)]
-    headings = [heading.format(last=report.last) for heading in headings]
+    headings = [HEADINGS[name].format(last=report.last) for name in present]
+    headings = [key, *(["seeds"] if title == SUCCESS else []), *headings]
     rows = []
     for row in report.rows:
         seeds = [_seeds(row)] if title == SUCCESS else []
@@ -107,7 +119,7 @@ def _responses(report: Report) -> list[Grid]:
     return found
 
 
-def _types(report: Report) -> list[Grid]:
+def _types(report: Report, key: str) -> list[Grid]:
     """Success by task type: a line a type, a column a row."""
     if len(report.types) < 2:
         return []
@@ -117,7 +129,7 @@ def _types(report: Report) -> list[Grid]:
         shown = [numbers.MISSING if one is None else numbers.rate(one) for one in cells]
         rows.append((name, str(report.tasks_by_type.get(name, numbers.MISSING)), *shown))
     headings = ("task type", "tasks", *(row.label for row in report.rows))
-    title = f"{_metric(report)}, without skills, by task type"
+    title = f"{_metric(report)}, without skills, by task type{f' and {key}' if key else ''}"
     return [Grid(numbers.marked(title, report), headings, tuple(rows), lead=2)]
 
 
@@ -125,7 +137,7 @@ def _metric(report: Report) -> str:
     return "Score (× 100)" if report.metric == "score" else SUCCESS
 
 
-def _paper(report: Report) -> Grid | None:
+def _paper(report: Report, key: str) -> Grid | None:
     if not report.paper:
         return None
     rows = []
@@ -135,7 +147,7 @@ def _paper(report: Report) -> Grid | None:
         published = f"{100 * one.published:.1f}"
         covered = "yes" if one.covered else "no"
         rows.append((one.row, f"{one.method}, {model}", what, published, numbers.rate(one.ours), covered))
-    headings = ("", "published", "measure", "paper", "ours", "covered")
+    headings = (key, "published", "measure", "paper", "ours", "covered")
     note = "shares in %, scores × 100; covered: our interval holds the paper's number"
     return Grid(numbers.marked("Beside the paper's table 1", report), headings, tuple(rows), note)
 

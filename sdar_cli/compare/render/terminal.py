@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Literal
 
 from sdar_cli.compare.render import numbers
-from sdar_cli.compare.render.tables import Grid, grids
+from sdar_cli.compare.render.grid import Grid
+from sdar_cli.compare.render.tables import grids
 from sdar_cli.compare.report import Report
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ LEAST = 10
 """Characters that the first column keeps."""
 MANY = 12
 """Pairs by task type from which only those that are left after Holm's correction are shown."""
-_BREAKS = re.compile(r"(?<=[ ,=_/-])|(?<=\.)(?=\D)")
-"""Where a label may go on in the next line: not inside a word or a number."""
 
 
 def render(report: Report, console: Console) -> None:
@@ -60,8 +58,9 @@ def _table(grid: Grid, width: int) -> Table:
     fits = room >= LEAST and grid.headings != ("", "settings")
     for place, heading in enumerate(grid.headings):
         justify: Literal["left", "right"] = "left" if place == 0 or grid.headings[1] == "settings" else "right"
+        named = numbers.one_line(heading)
         table.add_column(
-            Text(numbers.one_line(heading)),
+            Text(_wrapped(named, room) if fits and place == 0 else named),
             justify=justify,
             overflow="fold",
             no_wrap=fits and place > 0 and not grid.lead,
@@ -77,7 +76,7 @@ def _wrapped(label: str, room: int) -> str:
     from rich.cells import cell_len
 
     lines = [""]
-    for word in _BREAKS.split(label):
+    for word in numbers.BREAKS.split(label):
         if lines[-1] and cell_len(lines[-1] + word.rstrip()) > room:
             lines.append("")
         lines[-1] += word
