@@ -21,7 +21,6 @@ from sdar_cli.tracking.location import runs_option
 if TYPE_CHECKING:
     from sdar_cli.sweep.crew import Crew
     from sdar_cli.sweep.store import StudyStore
-    from sdar_cli.sweep.view import StudyView
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -33,8 +32,10 @@ def run_here(store: StudyStore, jobs: int, *, storage: str | None, as_json: bool
         RunFailed: runs failed, or the workers did.
         typer.Exit: 130, when the study was interrupted or paused before its end.
     """
+    from sdar_cli.sweep.closing import is_published
+
     view = store.view()
-    ending = None if view.is_over and _is_published(store, view) else _work(store, jobs, storage)
+    ending = None if view.is_over and is_published(view, store.folder) else _work(store, jobs, storage)
     if ending is not None:
         view = store.view()
     print_status(view, store.root, as_json=as_json)
@@ -63,14 +64,6 @@ def _work(store: StudyStore, jobs: int, storage: str | None) -> str:
     if crew.ending == "over":
         return "; ".join(dict.fromkeys(crew.complaints)) or "over"
     return crew.ending
-
-
-def _is_published(store: StudyStore, view: StudyView) -> bool:
-    """Whether MLflow was shown how all cells ended; a worker that is killed may leave that to the next."""
-    from sdar_cli.sweep.closing import MARKER
-
-    marker = store.folder / MARKER
-    return marker.is_file() and marker.read_text("ascii").strip() == str(len(view.cells))
 
 
 def _to_do(store: StudyStore) -> int:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import RunError
-from sdar_cli.evaluation.conditions import episode_options
-from sdar_cli.evaluation.evaluator import Evaluator, sampling_record
+from sdar_cli.evaluation.evaluator import Evaluator
 from sdar_cli.evaluation.panel import Panel, options_digest
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation, Mode
+from sdar_cli.evaluation.run_conditions import file_suffix, kept_base
 from sdar_cli.evaluation.single import SingleReport
 from sdar_cli.evaluation.transcripts import Witness
 from sdar_cli.recipe.load import ResolvedRecipe
@@ -84,17 +84,18 @@ def evaluate_run(
         workshop.prepare(display)
         chosen = _panel(workshop, run)
         evaluator = Evaluator(workshop, chosen)
+        suffix = file_suffix(run, evaluator)
         cells: dict[tuple[str, Mode], Evaluation] = {}
         fresh: list[tuple[Evaluation, list[Episode]]] = []
         if run is not None and trained.label != "base":
-            cells |= _kept_base(run, evaluator, modes)
+            cells |= kept_base(run, evaluator, modes, suffix)
             missing = [mode for mode in modes if ("base", mode) not in cells]
             if missing:
-                fresh += _play(evaluator, _base(run), missing, run, display)
-        fresh += _play(evaluator, trained, modes, run, display)
+                fresh += _play(evaluator, _base(run), missing, run, suffix, display)
+        fresh += _play(evaluator, trained, modes, run, suffix, display)
     cells |= {(evaluation.label, evaluation.mode): evaluation for evaluation, _ in fresh}
     report = _report(cells, trained.label, modes)
-    uri = _record(target, run, workshop, chosen, fresh, report, root)
+    uri = _record(target, run, suffix, workshop, fresh, report, root)
     return EvalResult(target.name, trained.checkpoint, report, uri)
 
 
@@ -158,31 +159,13 @@ def _base(run: RunFolder) -> Weights:
     return Weights("base", recipe.model.path, "base", 0)
 
 
-def _kept_base(run: RunFolder, evaluator: Evaluator, modes: Sequence[Mode]) -> Mapping[tuple[str, Mode], Evaluation]:
-    """Evaluations of the base that the run has, where panel, sampling, skills, seed and environment are those of
-    now; one that does not say what its environment was is of no use where there is something to say."""
-    recipe, environment = evaluator.workshop.recipe, evaluator.workshop.environment
-    now = episode_options(environment), dict(environment.facts())
-    found = {}
-    for mode in modes:
-        file = run.evaluations().get(f"base-{mode}")
-        if file is None:
-            continue
-        kept = Evaluation.load(file)
-        same = (
-            kept.panel == evaluator.panel.digest
-            and dict(kept.sampling) == sampling_record(recipe)
-            and kept.seed == recipe.evaluation.panel_seed
-            and kept.bank_digest == evaluator.workshop.bank.digest
-            and (dict(kept.options), dict(kept.facts)) == now
-        )
-        if same:
-            found["base", mode] = kept
-    return found
-
-
 def _play(
-    evaluator: Evaluator, weights: Weights, modes: Sequence[Mode], run: RunFolder | None, display: Listener
+    evaluator: Evaluator,
+    weights: Weights,
+    modes: Sequence[Mode],
+    run: RunFolder | None,
+    suffix: str,
+    display: Listener,
 ) -> list[tuple[Evaluation, list[Episode]]]:
     import torch
 
@@ -214,29 +197,25 @@ def _play(
         played.append(result)
     if witness is not None:
         scorer = TokenScorer.of_model(recipe, model, tokenizer.pad_token_id)
-        bank, suffix = evaluator.workshop.bank, _suffix(run, evaluator.panel)
+        bank = evaluator.workshop.bank
         for evaluation, episodes in played:
             transcribe_evaluation(run, evaluation, episodes, witness, scorer, tokenizer, bank, display, suffix)
     return played
 
 
-def _suffix(run: RunFolder | None, panel: Panel) -> str:
-    """What the names of a run's files get where they are about another panel than its own."""
-    return "" if run is not None and Panel.load(run.panel_file).digest == panel.digest else f"-{panel.digest[:8]}"
-
-
 def _record(
     target: RunFolder | ModelFolder,
     run: RunFolder | None,
+    suffix: str,
     workshop: Workshop,
-    panel: Panel,
     fresh: Sequence[tuple[Evaluation, Sequence[Episode]]],
     report: InternalisationReport | SingleReport,
     root: Path,
 ) -> str:
     """Write what was measured to the run's folder and to MLflow; a bare model gets an MLflow run of its own.
 
-    What was measured on another panel than the run's is kept in files alone, with the panel's hash in their names.
+    What was measured on another panel than the run's, or under other conditions, is kept in files alone, with a hash in
+    their names.
     """
     from sdar_cli.recipe.dump import dump
     from sdar_cli.tracking.location import tracking_uri
@@ -245,7 +224,6 @@ def _record(
     recipe = workshop.recipe
     state = run.state if run is not None else None
     uri = (state and state.tracking_uri) or tracking_uri(recipe, root)
-    suffix = _suffix(run, panel)
     tracker = Tracker.start(
         uri=uri,
         experiment=(state and state.experiment) or recipe.tracking.experiment or recipe.name,
@@ -263,7 +241,7 @@ def _record(
                 run.save_evaluation(name, evaluation.to_json())
             if run is None or not suffix:
                 tracker.evaluation(evaluation)
-            else:  # the run's curves, and the files without suffix, are those of its own panel
+            else:  # the run's curves, and the files without suffix, are those of its own panel and conditions
                 tracker.artifact_text(f"evaluations/{name}.json", json.dumps(evaluation.to_json(), indent=1))
             traces = recipe.tracking.traces
             tracker.episodes(evaluation.step or 0, episodes, evaluation.mode, limit=traces)

@@ -56,8 +56,7 @@ class Closing:
 
     def publish_last(self, view: StudyView) -> None:
         """Publish what a worker left that died while it published."""
-        marker = self._store.folder / MARKER
-        if not marker.exists() or int(marker.read_text("ascii").strip() or 0) < len(view.cells):
+        if not is_published(view, self._store.folder):
             self._publish(view)
 
     def _report(self, cell: CellView, playing: Mapping[int, Sequence[Triple]]) -> bool:
@@ -85,6 +84,14 @@ class Closing:
             return
         over = sum(cell.is_over for cell in view.cells)
         write_bytes(self._store.folder / MARKER, f"{over}\n".encode())
+
+
+def is_published(view: StudyView, folder: Path) -> bool:
+    """Whether MLflow was shown how all cells ended; a worker that is killed may leave that to the next."""
+    try:
+        return int((folder / MARKER).read_text("ascii")) >= len(view.cells)
+    except (OSError, ValueError):
+        return False
 
 
 def _publish_to_mlflow() -> Publish:

@@ -11,6 +11,7 @@ from sdar_cli.errors import StudyError
 from sdar_cli.sweep.make import Made
 from sdar_cli.sweep.store import StudyStore
 from sdar_cli.sweep.study_folder import FILE, STUDIES
+from sdar_cli.tracking.location import runs_option
 
 
 def open_or_create(made: Made, root: Path, storage: str | None, say: Callable[[str], None]) -> StudyStore:
@@ -39,7 +40,7 @@ def _open_or_create(made: Made, root: Path, storage: str | None, say: Callable[[
         if found := spec.differences(store.spec):
             raise StudyError(
                 f"there is a study {spec.name!r} already, and it is another ({'; '.join(found)}): choose another "
-                f"--name, or go on with it by `sdar sweep resume {spec.name}`"
+                f"--name, or go on with it by `sdar sweep resume {spec.name}{runs_option(root)}`"
             )
         say(f"study {spec.name}: it is there already, and goes on")
         return store

@@ -63,7 +63,7 @@ def _journal(file: Path) -> BaseStorage:
         return JournalStorage(JournalFileBackend(str(file), JournalLock(file)))
     except OSError as error:
         raise StudyError(f"{file} cannot be read ({error.strerror}): make it readable") from None
-    except (ValueError, KeyError, AssertionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         what = " ".join(str(error).split())[:80] or type(error).__name__
         raise StudyError(f"{file} is damaged ({what}): restore it from a copy, or remove the study") from None
 

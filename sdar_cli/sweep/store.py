@@ -141,10 +141,11 @@ class StudyStore:
 
     def pause(self, now: bool = False) -> None:
         """Ask all workers to leave: after their runs, or now, their runs being saved first."""
-        self._storage.set_study_user_attr(self._cells_id, "pause", "now" if now else "after")
+        self._order(self._cells_id, "pause", "now" if now else "after")
 
     def unpause(self) -> None:
-        self._storage.set_study_user_attr(self._cells_id, "pause", "no")
+        if self.pause_asked != "no":
+            self._order(self._cells_id, "pause", "no")
 
     @property
     def forgiven(self) -> frozenset[int]:
@@ -155,8 +156,14 @@ class StudyStore:
         """Let failed runs run again, from their checkpoints where they have one; returns how many."""
         failed = {run.attempts[-1].number for run in self.view().runs if run.state == "failed"}
         if failed:
-            self._storage.set_study_user_attr(self._runs_id, "forgiven", sorted(self.forgiven | failed))
+            self._order(self._runs_id, "forgiven", sorted(self.forgiven | failed))
         return len(failed)
+
+    def _order(self, study: int, key: str, value: Any) -> None:
+        try:
+            self._storage.set_study_user_attr(study, key, value)
+        except OSError as error:
+            raise StudyError(f"{self.folder} cannot be written ({error.strerror}): make it writable") from None
 
     def view(self) -> StudyView:
         """The study now. A worker elsewhere is seen to be lost after this object has watched it for a lease."""

@@ -174,7 +174,7 @@ def transcribe_evaluation(
         )
     except (OSError, torch.OutOfMemoryError) as error:
         why = getattr(error, "strerror", None) or "out of memory"
-        listener.message(f"no transcript was written to {file} ({why}): make room, then run `sdar eval {run.name}`")
+        listener.message(f"no transcript was written to {file} ({why}): mend that, then run `sdar eval {run.name}`")
 
 
 def _shown_after_a_while(listener: Listener) -> Advance:

@@ -63,13 +63,21 @@ def test_what_is_not_said_does_not_differ(tmp_path: Path) -> None:
     assert build(by_reference(["a", "b"], tmp_path), Options()).forced == ()
 
 
+def test_a_first_run_that_says_nothing_hides_no_difference_of_the_others(tmp_path: Path) -> None:
+    make_run(tmp_path, "old")
+    make_run(tmp_path, "b", conditions=KNOWN)
+    make_run(tmp_path, "c", conditions=KNOWN | {"facts": {"products": "300"}})
+    with pytest.raises(PanelError, match=r"conditions \(facts\.products is 1000 in b and 300 in c\): "):
+        build(by_reference(["old", "b", "c"], tmp_path), Options())
+
+
 def test_a_base_measured_otherwise_is_refused_too(tmp_path: Path) -> None:
     run = make_run(tmp_path, "a")
     file = run.path / "evaluations" / "base-skills.json"
     content = json.loads(file.read_text())
     content["sampling"]["temperature"] = 0.7
     file.write_text(json.dumps(content))
-    with pytest.raises(PanelError, match=r"sampling\.temperature is 0\.4 in a and 0\.7 in a"):
+    with pytest.raises(PanelError, match=r"sampling\.temperature is 0\.4 in a and 0\.7 in a \(base-skills\)"):
         build(by_reference(["a"], tmp_path), Options())
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from compare_runs import SAMPLING, make_run, make_study
 
+from sdar_cli.cli.main import main
+
 Sdar = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -28,11 +30,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sdar(store: Path, tmp_path: Path) -> Sdar:
+def sdar(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sdar:
+    """The command's entry point in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SDAR_RUNS", str(store))
+    monkeypatch.setenv("COLUMNS", "80")
+
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "sdar_cli.cli.main", "compare", *words]
-        environment = os.environ | {"SDAR_RUNS": str(store), "COLUMNS": "80"}
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+        capsys.readouterr()
+        code = main(["compare", *words])
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, out, err)
 
     return run
 
@@ -41,6 +49,8 @@ def test_two_runs(sdar: Sdar) -> None:
     done = sdar("st-c000-s0", "st-c001-s0")
     assert done.returncode == 0 and done.stderr == ""
     assert "about these two checkpoints" in done.stdout and "\x1b" not in done.stdout
+    command = [sys.executable, "-m", "sdar_cli.cli.main", "compare", "st-c000-s0", "st-c001-s0"]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=120).stdout == done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 

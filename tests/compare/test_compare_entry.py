@@ -31,6 +31,18 @@ def test_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [entry.name for entry in by_reference(["."], tmp_path)] == ["beta-1"]
 
 
+def test_runs_of_one_name_in_several_folders_are_told_apart(tmp_path: Path) -> None:
+    for folder, won in (("p/here", 0.5), ("q/here", 0.6), ("there", 0.7)):
+        make_run(tmp_path / folder, "a", won=won, transcripts=True)
+    make_run(tmp_path / "there", "b")
+    places = ["p/here/a", "q/here/a", "there/a", "there/b"]
+    entries = by_reference([str(tmp_path / place) for place in places], tmp_path)
+    report = build(entries, Options())
+    assert [row.label for row in report.rows] == ["p/here/a", "q/here/a", "there/a", "b"]
+    assert [row.runs for row in report.rows] == [("p/here/a",), ("q/here/a",), ("there/a",), ("b",)]
+    assert report.pairs[0].first == "p/here/a" and report.pairs[0].difference.estimate == pytest.approx(-0.1)
+
+
 def test_references_that_name_no_run(tmp_path: Path) -> None:
     make_run(tmp_path, "alpha-1")
     make_run(tmp_path, "alpha-2")

@@ -147,7 +147,7 @@ def test_fieller_holds_the_ratios_that_a_t_test_cannot_refuse(pairs: list[tuple[
     if interval is None:
         assert seed_difference(offered).low <= 0
         return
-    assert interval.low <= interval.estimate <= interval.high
+    assert interval.low - 1e-9 <= interval.estimate <= interval.high + 1e-9
     if np.std(gained) < 0.02 or np.std(offered) < 0.02 or interval.high - interval.low < 1e-6:
         return
     for ratio, inside in ((interval.low, True), (interval.high, True), (interval.high + 1, False)):

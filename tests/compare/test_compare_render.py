@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sdar_cli.compare.build import build
 from sdar_cli.compare.find import by_reference
-from sdar_cli.compare.options import Options
+from sdar_cli.compare.options import Axis, Options, Study
 from sdar_cli.compare.render.csv import measures, pairs
 from sdar_cli.compare.render.latex import escape, latex
 from sdar_cli.compare.render.markdown import markdown
@@ -141,6 +141,58 @@ def test_a_narrow_terminal_loses_no_number(runs: Report) -> None:
     text = plain(lambda console: render(runs, console), width=50)
     assert all(len(line) <= 50 for line in text.splitlines()) and "…" not in text
     assert "".join(text.split()).count("85.0[70.9–92.9]") or "85.0" in text
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs that differ in gate.temperature and in distill.coef."""
+    root = tmp_path_factory.mktemp("study")
+    for place, (tau, coef) in enumerate([(0.2, 0.1), (0.2, 1.0), (1.0, 0.1), (1.0, 1.0)]):
+        settings = {"gate.temperature": tau, "distill.coef": coef}
+        make_run(root, f"r{place}", settings=settings, won=0.2 + 0.2 * place, every=0)
+    return root
+
+
+def test_rows_of_one_key_are_named_by_their_values(study: Path) -> None:
+    report = build(by_reference(["r0", "r2"], study), Options(rows=("gate.temperature",)))
+    assert [row.label for row in report.rows] == ["gate.temperature=0.2", "gate.temperature=1"]
+    text = plain(lambda console: render(report, console))
+    assert re.search(r"^ gate\.temperature +gain over base", text, re.MULTILINE) and re.search(
+        r"^ 0\.2 +0 ", text, re.MULTILINE
+    )
+    assert " 0.2 − 1 " in text
+    assert "Differences by task type, gate.temperature 0.2 − 1: exact McNemar" in " ".join(text.split())
+    assert "gate.temperature=" not in markdown(report).partition("\n")[2] + latex(report)
+    assert "gate.temperature=0.2" in measures(report)
+
+
+def test_axes_that_make_no_row_have_a_table(study: Path) -> None:
+    axes = (Axis("gate.temperature", (0.2, 1)), Axis("distill.coef", (0.1, 1)))
+    entries = by_reference(["r0", "r1", "r2", "r3"], study)
+    cells = build(entries, Options(rows="cell", study=Study("s", axes)))
+    assert len(cells.responses) == 2 and "along" not in markdown(cells)
+    pooled = build(entries, Options(rows=("gate.temperature",), study=Study("s", axes)))
+    text = " ".join(plain(lambda console: render(pooled, console)).split())
+    assert "Success, % of tasks, without skills, along distill.coef" in text and "along gate" not in text
+    assert "distill.coef gate.temperature=0.2 gate.temperature=1" in text
+    for output in (markdown(pooled).replace("\\", ""), latex(pooled)):
+        assert re.search(r"0\.1 [|&] 20\.0 \S+ [|&] 60\.0 ", output) and re.search(
+            r"1 [|&] 40\.0 \S+ [|&] 80\.0 ", output
+        )
+
+
+def test_labels_break_where_a_reader_would(tmp_path: Path) -> None:
+    for beta in (1.0, 2.5):
+        for method in ("sdar", "opsd"):
+            make_run(
+                tmp_path, f"{method}{beta}", method=method, settings={"gate.beta": beta, "gate.normalise": "zscore"}
+            )
+    made = build(
+        by_reference(["sdar1.0", "opsd1.0", "sdar2.5"], tmp_path),
+        Options(rows=("method", "gate.normalise", "gate.beta")),
+    )
+    lines = [line.split("  ")[0].strip() for line in plain(lambda console: render(made, console)).splitlines()]
+    assert {"sdar, gate.", "normalise=", "zscore, gate.", "beta=2.5"} <= set(lines)
 
 
 def test_an_undefined_fraction_says_so(runs: Report) -> None:

@@ -66,17 +66,22 @@ def test_the_start_and_the_result_state_the_corpus(sdar: Sdar, trained: Trained)
 
 
 def test_the_base_is_played_again_where_prompts_are_others(sdar: Sdar, trained: Trained) -> None:
+    own = {name: file.read_bytes() for name, file in trained.run.evaluations().items()}
     assert PLAYED_AGAIN not in evaluate(sdar).err, "the training has measured it"
     other = evaluate(sdar, "environment.options.brief=false")
     assert PLAYED_AGAIN in other.err and other.json["report"]["options"] == {"brief": False}
     assert PLAYED_AGAIN not in evaluate(sdar, "environment.options.brief=false").err
-    full = Evaluation.load(trained.run.evaluations()["base-no_skills"])
-    assert full.options == {"brief": False}
-    brief = [Evaluation.load(trained.run.evaluations()[name]) for name in ("base-skills", "trained-step-1-skills")]
+    assert PLAYED_AGAIN not in evaluate(sdar).err
+    files = trained.run.evaluations()
+    added = sorted(files.keys() - own.keys())
+    assert [name.rpartition("-")[0] for name in added] == ["base-no_skills", "report", "trained-step-1-no_skills"]
+    assert len({name.rpartition("-")[2] for name in added}) == 1
+    full, trained_full = (Evaluation.load(files[name]) for name in (added[0], added[2]))
+    assert full.options == trained_full.options == {"brief": False}
+    brief = [Evaluation.load(files[name]) for name in ("base-skills", "trained-step-1-skills")]
+    assert Evaluation.load(files["base-no_skills"]).options == brief[0].options == {"brief": True}
     with pytest.raises(PanelError, match=r"differ \(brief: True and False\)"):
-        trained_full = Evaluation.load(trained.run.evaluations()["trained-step-1-no_skills"])
         InternalisationReport.build(full, brief[0], trained_full, brief[1])
-    assert PLAYED_AGAIN in evaluate(sdar).err, "what is kept is now that of the full prompts"
 
 
 def test_the_base_is_played_again_where_another_retriever_answers(sdar: Sdar, trained: Trained) -> None:

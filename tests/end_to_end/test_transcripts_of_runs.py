@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 
 import pytest
 from short_sdar import SHORT, STEPS, Sdar, Trained, interrupt_after, records, steps_of
 
 from sdar_cli.evaluation.transcripts import load_transcript
+from sdar_cli.runs.state import RunStatus
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.training.transcript_scores import TokenScorer
 
@@ -76,7 +79,7 @@ def test_a_resumed_run_scores_its_base_once(sdar: Sdar, trained: Trained, monkey
     assert set(before) == {"base-no_skills", "base-skills"}
     scored = []
     score = TokenScorer.score
-    monkeypatch.setattr(TokenScorer, "score", lambda self, played: scored.append(len(played)) or score(self, played))
+    monkeypatch.setattr(TokenScorer, "score", lambda self, *given: scored.append(given) or score(self, *given))
     assert sdar("resume", "halted").code == 0
     assert len(scored) == 2
     after = transcripts(run)
@@ -92,6 +95,39 @@ def test_eval_writes_what_training_wrote(sdar: Sdar, trained: Trained) -> None:
         if name in before:
             first, second = (strip(one) for one in (before[name], content))
             assert first == second, path
+
+
+def test_other_sampling_leaves_what_the_run_has(sdar: Sdar, trained: Trained) -> None:
+    run = sdar.train("sampled", *STARTED, "train.steps=1")
+    folders = [run.path / name for name in ("evaluations", "transcripts")]
+    before = {file: file.read_bytes() for folder in folders for file in folder.iterdir()}
+    done = sdar("eval", "sampled", "--no-skills", "evaluation.sampling.temperature=1", "--json")
+    assert done.code == 0, done.err
+    assert all(file.read_bytes() == content for file, content in before.items())
+    added = {file.stem.rpartition("-")[0] for file in folders[0].iterdir() if file not in before}
+    assert added == {"report", "base-no_skills", "trained-step-1-no_skills"}
+
+
+def test_no_evaluation_is_lost_for_its_transcript(
+    sdar: Sdar, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sdar_cli.evaluation.transcripts.write_bytes", full)
+    run = sdar.train("unwritten", *STARTED, "train.steps=1")
+    assert run.state.status is RunStatus.FINISHED and not transcripts(run)
+    assert {"base-no_skills", "base-skills", "trained-step-1-no_skills"} <= set(run.evaluations())
+    done = sdar("eval", "unwritten", "--no-skills", "--json")
+    assert done.code == 0 and "trained-step-1-no_skills.jsonl.gz (No space left on device)" in done.err
+    monkeypatch.undo()
+    assert sdar("eval", "unwritten", "--no-skills").code == 0 and set(transcripts(run)) == {"trained-step-1-no_skills"}
+
+
+def test_long_scoring_is_shown(sdar: Sdar, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "scoring" not in sdar("eval", "first", "--no-skills").err
+    monkeypatch.setattr("sdar_cli.training.transcript_scores.PATIENCE", 0.0)
+    assert "scoring the transcript (" in sdar("eval", "first", "--no-skills").err
 
 
 def strip(content: bytes) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from sdar_cli.errors import RecipeError
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.objectives.settings import Settings
+from sdar_cli.recipe import methods
 from sdar_cli.recipe.dump import dump, recipe_digest
 from sdar_cli.recipe.layers import leaves
 from sdar_cli.recipe.load import load_recipe, shipped_folder, shipped_recipes
@@ -182,3 +184,17 @@ def test_sections_are_no_part_of_the_recipe(recipe: Path, tmp_path: Path) -> Non
     file.write_text(recipe.read_text() + "methods: {opsd: {distill: {coef: 0.5}}}\n")
     assert load(file).recipe == load(recipe).recipe
     assert "methods" not in Recipe.model_fields
+
+
+def test_a_preset_is_read_once_and_again_when_it_was_edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Path] = []
+    read = methods.read_file
+    monkeypatch.setattr(methods, "read_file", lambda path: reads.append(path) or read(path))
+    preset = tmp_path / "sdar.yaml"
+    for coef in (0.5, 0.25):
+        preset.write_text(f"distill: {{coef: {coef}}}\n")
+        os.utime(preset, ns=(0, int(coef * 100)))
+        for _ in range(3):
+            (layer,) = methods.with_methods([], "sdar", tmp_path)
+            assert layer.values == {"distill": {"coef": coef}}
+    assert reads == [preset, preset]

@@ -5,7 +5,8 @@
 
 Weights are a chain of hashes over recipe and step, so that a run that skipped, repeated or mixed steps has others.
 ROOT/guard holds what a test wants to know: every step that was played, and whether two processes played at once.
-ROOT/behaviour.json may ask for failures: {"fail": {NAME: SENTENCE}, "collapse": [NAME], "step": SECONDS, …}.
+ROOT/behaviour.json may ask for failures: {"fail": {NAME: SENTENCE}, "collapse": [NAME], "step": SECONDS,
+"hold": FILE without which no last step is played, …}.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ def play(folder: Path) -> int:
         update(folder, status="training")
         while step < STEPS:
             time.sleep(wanted.get("step", 0.02))
+            while "hold" in wanted and step + 1 == STEPS and not STOP and not Path(wanted["hold"]).exists():
+                time.sleep(0.02)
             step += 1
             weights = hashlib.sha256(f"{weights} {key} {step}".encode()).hexdigest()
             note(guard, f"step {step}")

@@ -88,10 +88,14 @@ def test_only_what_follows_the_last_line_end_is_cut(tmp_path: Path, content: byt
     assert file.read_bytes() == left
 
 
-def test_a_damaged_journal_is_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [b"not json\n", b"[]\n", b"5\n", b"{}\n", b'{"op_code": 99}\n', b'{"op_code": 4}\n', b"\xff\xfe\n", b"null\n"],
+)
+def test_a_damaged_journal_is_a_sentence(tmp_path: Path, line: bytes) -> None:
     make(tmp_path)
     with (tmp_path / JOURNAL).open("ab") as file:
-        file.write(b"not json\n" * 2)
+        file.write(line * 2)
     with pytest.raises(StudyError, match=r"journal\.log is damaged .*: restore it from a copy, or remove the study"):
         open_storage(tmp_path, None)
 

@@ -11,8 +11,6 @@ import pytest
 from study_tools import spec_of
 
 from sdar_cli.errors import StudyError
-from sdar_cli.sweep.cell_trials import CellTrials
-from sdar_cli.sweep.claims import Ledger
 from sdar_cli.sweep.heartbeat import Heart, Observer
 from sdar_cli.sweep.processes import Claimant
 from sdar_cli.sweep.store import StudyStore, list_studies
@@ -176,6 +174,18 @@ def test_pausing(store: StudyStore, tmp_path: Path) -> None:
     assert (store.pause_asked, store.view().paused) == ("no", False)
 
 
+def test_orders_to_a_study_that_cannot_be_written_are_a_sentence(store: StudyStore, monkeypatch) -> None:
+    def refuse(lock) -> bool:
+        raise OSError(30, "Read-only file system")
+
+    end(store, 0, 0, "failed", reason="no memory")
+    monkeypatch.setattr("sdar_cli.sweep.journal_lock.JournalLock.acquire", refuse)
+    store.unpause()
+    for order in (store.pause, store.forgive):
+        with pytest.raises(StudyError, match=r"studies/study cannot be written \(Read-only file system\): make it"):
+            order()
+
+
 def test_studies_are_listed_by_age_and_damaged_ones_left_out(store: StudyStore, tmp_path: Path) -> None:
     StudyStore.create(spec_of("another", ["distill.coef=0.1,0.2"], seeds="1"), tmp_path)
     damaged = tmp_path / "studies" / "damaged"
@@ -221,8 +231,9 @@ def test_a_damaged_study_is_a_sentence(store: StudyStore, tmp_path: Path) -> Non
     for damage, sentence in (
         ({"format": 2}, "is of format 2, not 1"),
         ({"created": None}, "is damaged or unreadable"),
+        ({"storage": 5}, "is damaged or unreadable"),
         ({"spec": {"name": "study"}}, r"is damaged at \w+"),
-        ({"storage": "nonsense"}, "'nonsense' is no URL: write for example postgresql://"),
+        ({"storage": "nonsense"}, "the storage is no URL of a database: write for example postgresql://"),
     ):
         file.write_text(json.dumps(content | damage))
         with pytest.raises(StudyError, match=sentence):
@@ -253,65 +264,11 @@ def test_a_database_holds_the_specification_for_a_second_machine(tmp_path: Path)
         StudyStore.open("other", tmp_path / "three", url)
 
 
-def test_a_password_is_not_written_down(tmp_path: Path) -> None:
-    from sdar_cli.sweep.study_folder import write_study
-
-    spec = spec_of(words=["distill.coef=0.1,0.2"]).model_dump(mode="json")
-    write_study(tmp_path / "studies" / "study", spec, 0.0, "postgresql://me:secret@host/sdar")
-    assert "secret" not in (tmp_path / "studies" / "study" / "study.json").read_text()
-    with pytest.raises(StudyError, match="whose password is not kept: give the URL with --storage"):
-        StudyStore.open("study", tmp_path)
-
-
-def test_a_study_of_2000_runs_takes_a_line_a_write_and_none_to_look_at(tmp_path: Path, monkeypatch) -> None:
-    coefs = ",".join(str(round(0.01 * k, 2)) for k in range(1, 41))
-    store = StudyStore.create(spec_of(words=[f"distill.coef={coefs}"], seeds="50"), tmp_path)
-    journal = store.folder / "journal.log"
-    lines = Lines(journal.read_bytes())
-    storage = optuna.storages.JournalStorage(lines)
-    cells, ledger = CellTrials(storage, store._cells_id, store.spec), QuickLedger(storage, store._runs_id)
-    monkeypatch.setattr(cells, "all", dict)
-    before = len(lines.logs)
-    for cell, params in enumerate(store.spec.grid()):
-        with pytest.raises(KeyError):
-            cells.draw(cell, params)
-        for seed in range(50):
-            ledger.finish(ledger.claim(cell, seed, Claimant.here()), "done", result=RESULT, value=0.5)
-    assert len(lines.logs) - before == 40 + 3 * 2000
-    journal.write_text("".join(json.dumps(log) + "\n" for log in lines.logs))
-
-    reader = StudyStore.open("study", tmp_path)
-    reads: list[int] = []
-    monkeypatch.setattr(reader._storage._backend, "read_logs", counted(reader._storage._backend.read_logs, reads))
-    assert reader.view().counts == {"done": 2000}
-    assert reads == []
-
-
-class Lines:
-    """A journal in memory."""
-
-    def __init__(self, content: bytes) -> None:
-        self.logs = [json.loads(line) for line in content.splitlines()]
-
-    def append_logs(self, logs) -> None:
-        self.logs += json.loads(json.dumps(logs))
-
-    def read_logs(self, start: int):
-        return iter(self.logs[start:])
-
-
-class QuickLedger(Ledger):
-    """Claims look at the newest attempt only; a second look at all of them takes quadratic time in all."""
-
-    def entries(self):
-        trials = self._storage.get_all_trials(self._study, deepcopy=False)
-        return [self.entry(trial._trial_id) for trial in trials[-1:]]
-
-
-def counted(read, reads: list[int]):
-    def reading(start: int):
-        for line in read(start):
-            reads.append(1)
-            yield line
-
-    return reading
+def test_a_pruned_cell_has_no_run_to_forgive(tmp_path: Path) -> None:
+    store = StudyStore.create(spec_of(words=["distill.coef=0.1,0.2"], seeds="2"), tmp_path)
+    for cell in range(2):
+        trial = store.cells.draw(cell, store.spec.suggest(cell))
+        assert store.ledger.finish(claim(store, cell, 0), "failed", reason="no memory")
+    assert store.cells.prune(trial)
+    assert store.forgive() == 1 and store.forgive() == 0
+    assert [run.state for run in store.view().runs] == ["waiting", "waiting", "pruned", "pruned"]

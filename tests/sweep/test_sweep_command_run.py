@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from study_tools import check_whole, guard, write_behaviour
 
+from sdar_cli.cli.main import main
 from sdar_cli.sweep.store import StudyStore
 
 STANDIN = Path(__file__).with_name("standin_sdar.py")
@@ -37,6 +38,11 @@ def start(tmp_path: Path) -> Start:
     return run
 
 
+def here(root: Path, *words: str) -> int:
+    """A command that trains nothing, without a process of its own."""
+    return main(["sweep", *words, "--runs", str(root)])
+
+
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=DEADLINE)
     assert "Traceback" not in err
@@ -54,7 +60,9 @@ def wait_for(root: Path, condition: Callable[[StudyStore], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_from_the_command_to_the_table_and_once_more(start: Start, tmp_path: Path) -> None:
+def test_from_the_command_to_the_table_and_once_more(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, err = ended(start(*STUDY, "--jobs", "2"))
     assert code == 0, err
     assert out.startswith("st: over; of 4 runs 4 done\n")
@@ -74,8 +82,8 @@ def test_from_the_command_to_the_table_and_once_more(start: Start, tmp_path: Pat
     assert (code, again) == (0, out) and err.startswith("study st: it is there already, and goes on\n")
     assert [guard(store, run.name) for run in store.view().runs] == before
 
-    code, out, _ = ended(start("resume", "st", "--json"))
-    assert code == 0 and json.loads(out)["over"] is True
+    assert here(tmp_path, "resume", "st", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["over"] is True
 
 
 def test_a_run_that_fails_does_not_stop_the_others_and_can_be_tried_again(start: Start, tmp_path: Path) -> None:
@@ -88,7 +96,7 @@ def test_a_run_that_fails_does_not_stop_the_others_and_can_be_tried_again(start:
         f"error: 1 run failed: see the table, and run them again with `sdar sweep retry-failed {where}`"
     )
     write_behaviour(tmp_path)
-    assert ended(start("retry-failed", "st"))[0] == 0
+    assert here(tmp_path, "retry-failed", "st") == 0
     assert store_of(tmp_path).view().counts == {"done": 3, "waiting": 1}
     assert ended(start("resume", "st"))[0] == 0
     assert store_of(tmp_path).view().counts == {"done": 4}
@@ -116,7 +124,7 @@ def test_a_pause_from_elsewhere(start: Start, tmp_path: Path) -> None:
     write_behaviour(tmp_path, step=0.3)
     process = start(*STUDY)
     wait_for(tmp_path, lambda store: store.view().counts.get("running") == 1)
-    assert ended(start("pause", "st", "--now"))[0] == 0
+    assert here(tmp_path, "pause", "st", "--now") == 0
     code, _, err = ended(process)
     assert code == 130
     assert err.endswith(f"the study is paused: go on with `sdar sweep resume st --runs {tmp_path}`\n")

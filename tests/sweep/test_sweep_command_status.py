@@ -205,6 +205,8 @@ def test_two_thousand_runs_in_two_seconds(tmp_path: Path) -> None:
         after = os.times()
         took.append(after.children_user + after.children_system - before.children_user - before.children_system)
         assert finished.returncode == 0 and "of 2000 runs 2000 done" in finished.stdout
+        if took[-1] < 2.0:
+            break
     assert min(took) < 2.0, took
 
 

@@ -56,13 +56,14 @@ class Nursery:
         file = self.scratch / f"{pid}.ending"
         return file.read_text() if file.exists() else None
 
-    def wait(self, pids: list[int], seconds: float = 60.0) -> list[str | None]:
+    def wait(self, pids: list[int], seconds: float = 180.0) -> list[str | None]:
         """Until they have all left; how each did, None for one that was killed."""
         until(lambda: not any(alive(pid) for pid in pids), seconds)
         return [self.ending(pid) for pid in pids]
 
 
-def until(condition, seconds: float = 30.0) -> None:
+def until(condition, seconds: float = 120.0) -> None:
+    """A busy machine is slow, not wrong: the deadline is for what never comes."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "nothing came of it"

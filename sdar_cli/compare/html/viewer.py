@@ -17,6 +17,7 @@ from sdar_cli.evaluation.transcripts import SUFFIX, Transcript, load_transcript
 
 LARGEST = 8_000_000
 """Characters of all transcripts in a page; runs beyond are left out, the first runs of all rows coming first."""
+_NAME = re.compile(rf"(?P<label>base|trained)(?:-step-(?P<step>\d+))?-(?P<mode>no_skills|skills){re.escape(SUFFIX)}")
 
 
 class Texts:
@@ -45,7 +46,7 @@ def viewer_data(report: Report, folders: Mapping[str, Path]) -> dict[str, Any] |
         if size > LARGEST:
             left_out.append(run)
             continue
-        for transcript in _chosen(folders[run], report.panel):
+        for transcript in _chosen(folders[run]):
             files.append(_file(run, row, transcript, texts))
             size += len(json.dumps(files[-1]))
     if not files:
@@ -62,22 +63,16 @@ def _runs(report: Report) -> Iterator[tuple[int, str]]:
                 yield place, row.runs[number]
 
 
-def _chosen(folder: Path, panel: str) -> list[Transcript]:
-    """Of the end and of the base, without skills first; of the report's own panel where there are such."""
-    paths = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
-    found: dict[tuple[str, str], Transcript] = {}
-    for path in sorted(paths, key=_step):
-        transcript = load_transcript(path)
-        key = (transcript.head["label"], transcript.head["mode"])
-        if key in found and transcript.head["panel"] != panel and found[key].head["panel"] == panel:
-            continue
-        found[key] = transcript
-    return sorted(found.values(), key=lambda one: (one.head["label"] == "base", one.head["mode"] == "skills"))
-
-
-def _step(path: Path) -> tuple[int, str]:
-    found = re.search(r"-step-(\d+)-", path.name)
-    return (int(found[1]) if found else 0, path.name)
+def _chosen(folder: Path) -> list[Transcript]:
+    """Of the end and of the base, without skills first; those of other panels and conditions have a hash in their
+    names, and are none of the comparison's."""
+    found: dict[tuple[str, str], tuple[int, Path]] = {}
+    for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []:
+        if match := _NAME.fullmatch(path.name):
+            key, step = (match["label"], match["mode"]), int(match["step"] or 0)
+            found[key] = max(found.get(key, (-1, path)), (step, path))
+    chosen = sorted(found.items(), key=lambda one: (one[0][0] == "base", one[0][1] == "skills"))
+    return [load_transcript(path) for _, (_, path) in chosen]
 
 
 def _file(run: str, row: int, transcript: Transcript, texts: Texts) -> dict[str, Any]:

@@ -125,7 +125,8 @@ def one_line(text: str) -> str:
 
 
 def _range(low: float, high: float, digits: int) -> str:
-    return f"[{_plain(low, digits)}–{_plain(high, digits)}]"
+    between = "–" if low >= 0 else ", "
+    return f"[{_plain(low, digits)}{between}{_plain(high, digits)}]"
 
 
 def _plain(value: float, digits: int) -> str:
