@@ -74,7 +74,7 @@ def fill_cache(root: Path) -> None:
 
 def make(name: str, root: Path) -> StudyStore:
     made = make_spec(Wish(recipe="quickstart", words=[AXIS, *SHORT], seeds=str(SEEDS), name=name))
-    return open_or_create(made, root)[0]
+    return open_or_create(made, root, None, lambda sentence: None)
 
 
 def start(store: StudyStore) -> subprocess.Popen:
