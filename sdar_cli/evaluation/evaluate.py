@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.errors import RunError
 from sdar_cli.evaluation.evaluator import Evaluator
 from sdar_cli.evaluation.panel import Panel, options_digest
+from sdar_cli.evaluation.players import Player
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.evaluation.run_conditions import file_suffix, kept_base
 from sdar_cli.evaluation.single import SingleReport
 from sdar_cli.evaluation.transcripts import Witness
+from sdar_cli.paths import user_path
 from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.runs.resolve import ModelFolder
@@ -64,6 +68,7 @@ def evaluate_run(
     panel: Path | None,
     checkpoint: str,
     display: Listener,
+    engine: str = "hf",
 ) -> EvalResult:
     """Play the panel with a checkpoint of a run, and with its base where that was not measured yet.
 
@@ -72,6 +77,7 @@ def evaluate_run(
         tasks: size of a panel to draw, instead of the recipe's.
         panel: a panel file, instead of one that is drawn.
         checkpoint: ``last``, ``base`` or a step; of a run only.
+        engine: ``hf``, ``vllm`` or the URL of a server.
 
     Raises:
         RunError: there is no such checkpoint.
@@ -87,12 +93,14 @@ def evaluate_run(
         suffix = file_suffix(run, evaluator)
         cells: dict[tuple[str, Mode], Evaluation] = {}
         fresh: list[tuple[Evaluation, list[Episode]]] = []
+        alone = True
         if run is not None and trained.label != "base":
             cells |= kept_base(run, evaluator, modes, suffix)
             missing = [mode for mode in modes if ("base", mode) not in cells]
             if missing:
-                fresh += _play(evaluator, _base(run), missing, run, suffix, display)
-        fresh += _play(evaluator, trained, modes, run, suffix, display)
+                fresh += _play(evaluator, _base(run), missing, run, suffix, display, engine, alone=False)
+            alone = not missing
+        fresh += _play(evaluator, trained, modes, run, suffix, display, engine, alone=alone)
     cells |= {(evaluation.label, evaluation.mode): evaluation for evaluation, _ in fresh}
     report = _report(cells, trained.label, modes)
     uri = _record(target, run, suffix, workshop, fresh, report, root)
@@ -166,41 +174,44 @@ def _play(
     run: RunFolder | None,
     suffix: str,
     display: Listener,
+    engine: str,
+    *,
+    alone: bool,
 ) -> list[tuple[Evaluation, list[Episode]]]:
-    import torch
-
-    from sdar_cli.models.load import load_model, load_tokenizer
+    from sdar_cli.models.load import load_tokenizer
     from sdar_cli.training.transcript_scores import TokenScorer, transcribe_evaluation
 
     recipe = evaluator.workshop.recipe
     witness = Witness.of(evaluator.panel.task_ids, recipe.evaluation.transcripts if run is not None else 0)
-    trust = recipe.model.trust_remote_code
-    tokenizer = load_tokenizer(weights.path, trust_remote_code=trust)
-    model = load_model(weights.path, trust_remote_code=trust)
-    if torch.cuda.is_available():
-        model = model.to("cuda", getattr(torch, recipe.model.dtype))
+    tokenizer = load_tokenizer(weights.path, trust_remote_code=recipe.model.trust_remote_code)
+    player = Player(engine, evaluator, weights.path, tokenizer, _exchange(recipe, run), alone, display.message)
     played = []
-    for mode in modes:
-        display.phase(f"{weights.label} {'with' if mode == 'skills' else 'without'} skills", len(evaluator.panel))
-        result = evaluator.play_model(
-            model,
-            tokenizer,
-            mode,
-            label=weights.label,
-            checkpoint=weights.checkpoint,
-            step=weights.step,
-            run=run.name if run else None,
-            on_turn=display.advance,
-            witness=witness,
-        )
-        display.evaluation(*result)
-        played.append(result)
+    with player.playing() as play:
+        for mode in modes:
+            display.phase(f"{weights.label} {'with' if mode == 'skills' else 'without'} skills", len(evaluator.panel))
+            result = play(
+                mode,
+                label=weights.label,
+                checkpoint=weights.checkpoint,
+                step=weights.step,
+                run=run.name if run else None,
+                on_turn=display.advance,
+                witness=witness,
+            )
+            display.evaluation(*result)
+            played.append(result)
     if witness is not None:
-        scorer = TokenScorer.of_model(recipe, model, tokenizer.pad_token_id)
+        scorer = TokenScorer.of_model(recipe, player.model, tokenizer.pad_token_id)
         bank = evaluator.workshop.bank
         for evaluation, episodes in played:
             transcribe_evaluation(run, evaluation, episodes, witness, scorer, tokenizer, bank, display, suffix)
     return played
+
+
+def _exchange(recipe: Recipe, run: RunFolder | None) -> Path:
+    """A folder of this evaluation's own, for weights on their way to a server."""
+    root = recipe.engine.sync_folder or (run.path if run is not None else tempfile.gettempdir())
+    return user_path(root) / f"evaluation-{os.getpid()}"
 
 
 def _record(

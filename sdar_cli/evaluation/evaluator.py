@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.loop import Start
 from sdar_cli.rollout.policies import HFPolicy, Policy, end_tokens
+from sdar_cli.training import ranks
 from sdar_cli.workshop import Workshop
 from sdar_envs.base import Task
 
@@ -49,7 +50,7 @@ class Evaluator:
         on_turn: Callable[[int, int], None] | None = None,
         witness: Witness | None = None,
     ) -> tuple[Evaluation, list[Episode]]:
-        """Visit every task once. The random state of the caller is left as it was.
+        """Visit every task once; the processes of a run share them. The random state of the caller is left as it was.
 
         With a witness the episodes that it watches hold the prompts with skills beside their own; all else is equal.
 
@@ -65,10 +66,27 @@ class Evaluator:
         loop.on_turn = on_turn
         starts = [Start(task, group) for group, task in enumerate(self.panel.tasks(self.workshop.environment))]
         clock = time.perf_counter()
-        with seeded(recipe.evaluation.panel_seed):
-            episodes = loop.play(starts)
+        with seeded(recipe.evaluation.panel_seed + ranks.rank()):
+            episodes = ranks.whole(ranks.together(lambda: loop.play(ranks.share(starts))))
         check_played(episodes, loop)
-        evaluation = Evaluation(
+        about = {"label": label, "engine": engine, "checkpoint": checkpoint, "step": step, "run": run}
+        evaluation = ranks.from_main(lambda: self._evaluation(episodes, mode, time.perf_counter() - clock, **about))
+        return evaluation, episodes
+
+    def _evaluation(
+        self,
+        episodes: Sequence[Episode],
+        mode: Mode,
+        seconds: float,
+        *,
+        label: str,
+        engine: str,
+        checkpoint: str | None,
+        step: int | None,
+        run: str | None,
+    ) -> Evaluation:
+        recipe = self.workshop.recipe
+        return Evaluation(
             mode=mode,
             label=label,
             environment=self.workshop.environment.name,
@@ -77,7 +95,7 @@ class Evaluator:
             seed=recipe.evaluation.panel_seed,
             engine=engine,
             records=tuple(EpisodeRecord.of(episode, self.expert_turns(episode.task)) for episode in episodes),
-            seconds=time.perf_counter() - clock,
+            seconds=seconds,
             checkpoint=checkpoint,
             step=step,
             bank=self.workshop.bank.name,
@@ -88,7 +106,6 @@ class Evaluator:
             options=episode_options(self.workshop.environment),
             facts=dict(self.workshop.environment.facts()),
         )
-        return evaluation, episodes
 
     def expert_turns(self, task: Task) -> int | None:
         """Turns that the environment's expert needs; None where it has none. Raises EnvironmentSetupError."""

@@ -19,6 +19,9 @@ class LogitsNotFinite(RunFailed):
             "so lower optimiser.learning_rate, or use an earlier checkpoint"
         )
 
+    def __reduce__(self) -> tuple[type[LogitsNotFinite], tuple[()]]:
+        return LogitsNotFinite, ()  # it crosses to a run's other processes
+
 
 @contextmanager
 def finite_logits(model: PreTrainedModel) -> Iterator[None]:

@@ -315,13 +315,38 @@ class Engine(Section):
 
     kind: Literal["hf", "vllm"] = "hf"
     mode: Literal["colocate", "server"] = "colocate"
-    server_url: str | None = None
+    """vLLM in the training process, or behind ``server_url``."""
+    server_url: str | list[str] | None = None
+    """Of `vllm serve`, started as docs/vllm.md says; several share the prompts."""
+    sync: Literal["auto", "nccl", "folder"] = "auto"
+    """How weights get to a server. ``auto``: by NCCL where both sides can, else through ``sync_folder``."""
+    sync_folder: str | None = None
+    """A folder that the servers see under the same path; null: ``engine`` in the run's folder."""
+    proof: bool = True
+    """Compare the engine's weights with the policy's after every sync, and stop the run where they differ."""
+    lora: Literal["merge", "hot"] = "merge"
+    """An adapter goes to vLLM merged into the weights, or by itself."""
+    patience: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds to wait for a server that does not answer."""
     gpu_memory: Fraction = 0.5
     """Share of GPU memory for vLLM in colocate mode."""
     max_batch: Positive = 512
     """Prompts in one ``generate`` call of the hf engine."""
     threads: Positive | None = None
     """CPU threads of torch; null: its own choice. A tiny model is many times faster on one."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        if self.server_url is None:
+            return ()
+        return (self.server_url,) if isinstance(self.server_url, str) else tuple(self.server_url)
+
+    @model_validator(mode="after")
+    def _urls_are_urls(self) -> Engine:
+        for url in self.urls:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"engine.server_url={url} is no URL: give one such as http://127.0.0.1:8000")
+        return self
 
 
 class Tracking(Section):
@@ -386,8 +411,12 @@ class Recipe(Section):
             raise ValueError("init_from brings its own weights: set warmup=null")
         if self.model.tiny is not None and self.warmup is None and self.init_from is None:
             raise ValueError("a random model cannot act: give a warmup section, or init_from")
-        if self.engine.mode == "server" and self.engine.kind == "vllm" and self.engine.server_url is None:
+        if self.engine.mode == "server" and self.engine.kind == "vllm" and not self.engine.urls:
             raise ValueError("engine.mode=server needs engine.server_url, for example http://127.0.0.1:8000")
+        if self.engine.lora == "hot" and self.model.lora is None:
+            raise ValueError(
+                "engine.lora=hot is about an adapter and there is none: set model.lora, or engine.lora=merge"
+            )
         return self
 
     def _check_objective(self) -> None:

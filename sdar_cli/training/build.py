@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-from sdar_cli.errors import ModelError, RecipeError, UserError
+from sdar_cli.engines.make import check_engine, head_size
+from sdar_cli.errors import ModelError, UserError
 from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.evaluation.transcripts import Witness
+from sdar_cli.launch.place import Place
 from sdar_cli.models.load import add_lora, load_model, load_tokenizer
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.paths import user_path
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.replay import RecordingLoop, ReplayLoop, append_rollout
+from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener
 from sdar_cli.training.failure import NotFinite, save_failure
 from sdar_cli.training.preempt import StopOnSignal
 from sdar_cli.training.schedule import TaskSchedule
+from sdar_cli.training.sharded import whole_weights
 from sdar_cli.training.trainer import CHECKPOINT_STATE, SDARTrainer
 from sdar_cli.training.transcript_scores import TokenScorer, transcribe_evaluation
 
@@ -65,7 +67,8 @@ class Built:
                 self._save_failure(error)
             finally:
                 self.trainer.remove_callback(stop)
-        return stop.stopped and self.trainer.state.global_step < self.trainer.recipe.train.steps
+        stopped = ranks.any_rank(stop.stopped)
+        return stopped and self.trainer.state.global_step < self.trainer.recipe.train.steps
 
     def evaluate(
         self, evaluator: Evaluator, mode: Mode, *, label: str, listener: Listener, transcribe: bool = False
@@ -86,27 +89,32 @@ class Built:
             "on_turn": listener.advance,
             "witness": witness,
         }
-        if self.trainer.use_vllm:
-            with self.trainer.sampling(self.workshop.recipe.evaluation.sampling) as policy:
-                ends = set(self.trainer.eos_token_ids)
-                played = evaluator.play(policy, self.tokenizer, ends, mode, engine="vllm", **about)
-        else:
-            model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-            played = evaluator.play_model(model, self.tokenizer, mode, **about)
-        if witness is not None:
-            scorer = TokenScorer.of_trainer(self.trainer)
-            transcribe_evaluation(self.run, *played, witness, scorer, self.tokenizer, self.workshop.bank, listener)
+        with whole_weights(self.trainer):
+            played = self._play(evaluator, mode, about)
+            if witness is not None:
+                scorer = TokenScorer.of_trainer(self.trainer)
+                rest = witness, scorer, self.tokenizer, self.workshop.bank, listener
+                ranks.from_main(lambda: transcribe_evaluation(self.run, *played, *rest))
         return played
 
+    def _play(self, evaluator: Evaluator, mode: Mode, about: dict[str, Any]) -> tuple[Evaluation, list[Episode]]:
+        if self.trainer.engine is not None:
+            evaluation = self.workshop.recipe.evaluation
+            with self.trainer.sampling(evaluation.sampling, evaluation.panel_seed) as policy:
+                ends = set(self.trainer.eos_token_ids)
+                return evaluator.play(policy, self.tokenizer, ends, mode, engine=policy.name, **about)
+        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+        return evaluator.play_model(model, self.tokenizer, mode, **about)
+
     def _save_failure(self, error: NotFinite) -> NoReturn:
-        episodes = self.trainer.rollout
+        episodes = [episode for own in ranks.gather(self.trainer.rollout) for episode in own]
         save_failure(
             self.run.path,
             step=error.step,
             term=error.term,
             rows_file_writer=(lambda path: append_rollout(path, 0, episodes)) if episodes else None,
             save_model=lambda folder: self.trainer.save_model(str(folder)),
-            inputs=self.trainer.inputs,
+            inputs=self.trainer.inputs if error.here else None,
         )
 
     def _load_state(self, folder: Path) -> None:
@@ -130,7 +138,7 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
     model = load_model(base, trust_remote_code=trust)
     longest = longest_sequence(recipe, workshop, tokenizer)
     check_positions(model, longest, base)
-    check_engine(recipe)
+    check_engine(recipe, head_size(model.config))
     if recipe.model.lora is not None:
         model = add_lora(model, recipe.model.lora, recipe.seed)
     frozen = frozen_copy(recipe, base)
@@ -145,7 +153,7 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
             max_model_tokens=longest,
             listener=listener,
             frozen=frozen,
-            checkpoint=run.saving_checkpoint,
+            checkpoint=lambda step: ranks.on_main(run.saving_checkpoint(step)),
             checkpoint_state=lambda: {"retriever": workshop.retriever.state()},
         )
     for printer in (PrinterCallback, ProgressCallback):
@@ -169,7 +177,12 @@ def training_loop(
     if rollout.record is None:
         return loop
     path = user_path(rollout.record)
-    return RecordingLoop(loop, lambda episodes: append_rollout(path, step(), episodes))
+
+    def keep(episodes: list[Episode]) -> None:
+        everyone = [episode for own in ranks.gather(episodes) for episode in own]
+        ranks.from_main(lambda: append_rollout(path, step(), everyone))
+
+    return RecordingLoop(loop, keep)
 
 
 def longest_sequence(recipe: Recipe, workshop: Workshop, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -183,22 +196,20 @@ def longest_sequence(recipe: Recipe, workshop: Workshop, tokenizer: PreTrainedTo
 
 
 def check_devices() -> None:
-    """A run is one process on one device."""
+    """A process of a run uses one device.
+
+    Raises:
+        UserError: there are fewer GPUs than processes, or several for the only process.
+    """
     import torch
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("a run is one process here: start `sdar train` by itself, without torchrun or accelerate")
-    if torch.cuda.device_count() > 1:
+    place, gpus = Place.here(), torch.cuda.device_count()
+    if place.launched and 0 < gpus <= place.local_rank:
         raise UserError(
-            f"{torch.cuda.device_count()} GPUs are visible and a run uses one: choose it, CUDA_VISIBLE_DEVICES=0"
+            f"process {place.local_rank} of this machine has no GPU, as {gpus} are visible: start at most {gpus}"
         )
-
-
-def check_engine(recipe: Recipe) -> None:
-    if recipe.engine.kind == "vllm" and importlib.util.find_spec("vllm") is None:
-        raise RecipeError(
-            "engine.kind=vllm needs vLLM, which is not installed: pip install 'sdar[vllm]', or set engine.kind=hf"
-        )
+    if gpus > 1 and ranks.world() == 1:
+        raise UserError(f"{gpus} GPUs are visible to a run of one process: choose one, CUDA_VISIBLE_DEVICES=0")
 
 
 def check_positions(model: PreTrainedModel, longest: int, base: str) -> None:

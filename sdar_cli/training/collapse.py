@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from transformers import TrainerCallback
 
+from sdar_cli.training import ranks
 from sdar_cli.training.failure import checking_draws
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class _StopOnCollapse(TrainerCallback):
         self._control: TrainerControl | None = None
 
     def on_train_begin(self, args, state, control, **kwargs):
-        if self._watch.ended is not None:
+        if ranks.from_main(lambda: self._watch.ended is not None):
             raise _OverAlready
         self._control = control
         self._watch.on_end = self._end

@@ -10,7 +10,6 @@ RUN/failure/step-51/
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from sdar_cli.evaluation.files import write_bytes, write_json
 from sdar_cli.models.finite import LogitsNotFinite, finite_logits
 from sdar_cli.runs.state import git_commit, package_versions
 from sdar_cli.runs.store import RunFolder
+from sdar_cli.training import ranks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,32 +37,40 @@ NAMES = {"policy": "policy loss", "distill": "distillation loss", "entropy": "en
 
 
 class NotFinite(Exception):
-    """A term of the loss, or the gradient, is NaN or infinite. For the trainer, which saves what it has."""
+    """A term of the loss, or the gradient, is NaN or infinite. For the trainer, which saves what it has.
 
-    def __init__(self, step: int, term: str) -> None:
+    ``here``: on this rank; every rank raises it where one has found it.
+    """
+
+    def __init__(self, step: int, term: str, here: bool = True) -> None:
         super().__init__(f"{term} is not finite at step {step}")
         self.step = step
         self.term = term
+        self.here = here
 
 
 def check_finite(step: int, terms: Mapping[str, Tensor | float]) -> None:
-    """Look at all terms with one wait for the device.
+    """Look at all terms with one wait for the device. All ranks must look at terms of the same names.
 
     Args:
         step: the step under way, counted from 1.
         terms: name → scalar or tensor of any shape.
 
     Raises:
-        NotFinite: names the first term that holds a NaN or an infinity.
+        NotFinite: names the first term that holds a NaN or an infinity on any rank.
     """
-    tensors = {name: value for name, value in terms.items() if isinstance(value, torch.Tensor)}
-    well = {name: math.isfinite(value) for name, value in terms.items() if name not in tensors}
-    if tensors:
-        flags = torch.stack([torch.isfinite(value.detach()).all() for value in tensors.values()])
-        well |= dict(zip(tensors, flags.tolist(), strict=True))
-    for name in terms:
-        if not well[name]:
-            raise NotFinite(step, name)
+    if not terms:
+        return
+    values = [
+        value.detach() if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.float64)
+        for value in terms.values()
+    ]
+    device = next((value.device for value in values if value.device.type != "cpu"), torch.device("cpu"))
+    own = torch.stack([torch.isfinite(value).all().to(device) for value in values])
+    everywhere = ranks.all_true(own)
+    for name, here, well in zip(terms, *torch.stack([own, everywhere]).tolist(), strict=True):
+        if not well:
+            raise NotFinite(step, name, here=not here)
 
 
 @contextmanager
@@ -107,26 +115,45 @@ def save_failure(
         inputs: the micro-batch; tensors, numbers and lists of numbers are kept.
 
     Raises:
-        RunFailed: always; the sentence names step, term, folder and the command that repeats the step.
+        RunFailed: always, on all ranks; the sentence names step, term, folder and the command that repeats the step.
     """
     run = RunFolder(folder.absolute())
     final = run.failure(step)
     what = f"step {step} met a NaN or an infinity in the {NAMES.get(term, term)}"
+    found: Exception | None = None
     try:
-        recipe = run.recipe()
-        with run.saving_failure(step) as beside:
-            tensors = _tensors(inputs or {})
-            _save_tensors(beside / "batch.safetensors", tensors)
-            if rows_file_writer is not None:
-                rows_file_writer(beside / "rollout.jsonl.gz")
+        tensors, left_out = _of_first_rank(inputs)
+        with ranks.on_main(run.saving_failure(step)) as beside:
             save_model(beside / "model")
-            (beside / "model" / "training_args.bin").unlink(missing_ok=True)
-            _save_recipe(beside / "recipe.yaml", recipe, step, final, rows_file_writer is not None)
-            write_json(beside / "about.json", _about(recipe, step, term, tensors, inputs or {}))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise RunFailed(f"{what}, and nothing could be saved in {final} ({reason}): {REMEDY}") from error
-    raise RunFailed(f"{what}: {REMEDY}; to repeat the step, `sdar train --recipe {final / 'recipe.yaml'}`")
+            if ranks.is_main():
+                recipe = run.recipe()
+                (beside / "model" / "training_args.bin").unlink(missing_ok=True)
+                _save_tensors(beside / "batch.safetensors", tensors)
+                if rows_file_writer is not None:
+                    rows_file_writer(beside / "rollout.jsonl.gz")
+                _save_recipe(beside / "recipe.yaml", recipe, step, final, rows_file_writer is not None)
+                write_json(beside / "about.json", _about(recipe, step, term, tensors, left_out))
+    except Exception as error:
+        found = error
+
+    def end() -> NoReturn:
+        if isinstance(found, OSError):
+            reason = found.strerror or type(found).__name__
+            raise RunFailed(f"{what}, and nothing could be saved in {final} ({reason}): {REMEDY}") from found
+        if found is not None:
+            raise found
+        raise RunFailed(f"{what}: {REMEDY}; to repeat the step, `sdar train --recipe {final / 'recipe.yaml'}`")
+
+    ranks.from_main(end)
+
+
+def _of_first_rank(inputs: Mapping[str, Any] | None) -> tuple[dict[str, Tensor], list[str]]:
+    """The micro-batch of the first rank that has one to save, and the names of what is not saved of it."""
+    own = None
+    if inputs is not None:
+        tensors = _tensors(inputs)
+        own = tensors, [name for name in inputs if name not in tensors]
+    return next((found for found in ranks.gather(own) if found is not None), ({}, []))
 
 
 def _tensors(inputs: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -168,9 +195,7 @@ def _save_recipe(path: Path, recipe: Recipe, step: int, final: Path, has_rollout
     write_bytes(path, dump(recipe.model_copy(update=sections | about)).encode())
 
 
-def _about(
-    recipe: Recipe, step: int, term: str, tensors: Mapping[str, Tensor], inputs: Mapping[str, Any]
-) -> dict[str, Any]:
+def _about(recipe: Recipe, step: int, term: str, tensors: Mapping[str, Tensor], left_out: list[str]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "step": step,
@@ -178,7 +203,7 @@ def _about(
         "seed": recipe.seed,
         "method": recipe.method,
         "batch": {name: {"shape": list(value.shape), "dtype": str(value.dtype)} for name, value in tensors.items()},
-        "not_saved": [name for name in inputs if name not in tensors],
+        "not_saved": left_out,
         "versions": package_versions(),
         "git_commit": git_commit(),
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,13 +12,16 @@ from sdar_cli.errors import RunError, RunFailed, SdarError
 from sdar_cli.evaluation.conditions import differing, episode_options
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.report import InternalisationReport
-from sdar_cli.evaluation.result import Evaluation
+from sdar_cli.evaluation.result import Evaluation, Mode
+from sdar_cli.launch.speaker import said
 from sdar_cli.recipe.load import ResolvedRecipe
-from sdar_cli.runs.state import RunStatus
+from sdar_cli.runs.state import RunState, RunStatus
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.labels import STATUS
 from sdar_cli.tracking.location import runs_option
+from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener, Listeners
+from sdar_cli.training.follower import FollowedRun
 from sdar_cli.training.guards import Finding
 from sdar_cli.training.recorder import RunRecorder
 from sdar_cli.training.tracked import publish, tracking
@@ -60,27 +63,28 @@ def train(resolved: ResolvedRecipe, *, root: Path, name: str | None, display: Li
 
     check_start(resolved.recipe, root)
     with Workshop.open(resolved.recipe) as workshop:
-        workshop.prepare(display)
+        ranks.in_turn(lambda: workshop.prepare(display))
         panel = workshop.panel()
-        run = RunFolder.create(root, resolved, name)
-        with run.lock():
-            panel.save(run.panel_file)
+        run = _of_all_ranks(lambda: RunFolder.create(root, resolved, name))
+        with _locked(run):
+            ranks.from_main(lambda: panel.save(run.panel_file))
             return _run(workshop, panel, run, root, display)
 
 
-def resume(run: RunFolder, *, display: Listener) -> TrainResult:
+def resume(run_given: RunFolder, *, display: Listener) -> TrainResult:
     """Take an interrupted run from its latest checkpoint to its end.
 
     Raises:
         RunError: it is finished, or another process is working on it.
     """
-    with run.lock():
+    run = _of_all_ranks(lambda: run_given)
+    with _locked(run):
         if run.state.status is RunStatus.FINISHED:
             raise RunError(f"the run {run.name} is finished: evaluate it with `sdar eval {run.name}`, or start another")
         if run.state.status is RunStatus.COLLAPSED:
             raise RunError(_why_collapsed(run))
         with Workshop.open(run.recipe()) as workshop:
-            workshop.prepare(display)
+            ranks.in_turn(lambda: workshop.prepare(display))
             panel = Panel.load(run.panel_file)
             panel.check_disjoint(workshop.environment.tasks("train"))
             return _run(workshop, panel, run, run.path.parent, display)
@@ -90,10 +94,11 @@ def _run(workshop: Workshop, panel: Panel, run: RunFolder, root: Path, display: 
     from sdar_cli.tracking.journal import Journal
 
     display.message(f"run {run.name}")
-    with _status(run, display), tracking(workshop, run, root, display) as tracker:
+    with _status(run, display), tracking(workshop, run, root, display) as tracker, ranks.finishing():
         journal = Journal(run.path / "metrics.jsonl")
         watch = Watch(workshop.recipe, run, tracker, display)
-        listener = Listeners(RunRecorder(run, workshop.recipe, journal, tracker), display, watch)
+        recorder = RunRecorder(run, workshop.recipe, journal, tracker) if ranks.is_main() else Listener()
+        listener = Listeners(recorder, display, watch)
         report = _phases(workshop, panel, run, root, listener, tracker, journal, watch)
         collapse = watch.ended if report else None
         status = RunStatus.INTERRUPTED if report is None else RunStatus.FINISHED
@@ -130,18 +135,18 @@ def _phases(
     from sdar_cli.training.warmup_tracking import track_warmup
 
     run.update(status=RunStatus.WARMING_UP)
-    base = prepare_base(workshop, run, root, listener)
-    if base.warmup is not None:
+    base = ranks.from_main(lambda: prepare_base(workshop, run, root, listener))
+    if base.warmup is not None and ranks.is_main():
         track_warmup(base.warmup, workshop.recipe, run.state.tracking_uri, tracker)
     evaluator = Evaluator(workshop, panel)
-    built = build_trainer(workshop, base.path, run, listener)
+    built = ranks.together(lambda: build_trainer(workshop, base.path, run, listener))
     cells = _evaluate_base(workshop, evaluator, built, run, base, listener)
     _check_competence(workshop, base, cells["skills"])
 
     run.update(status=RunStatus.TRAINING)
     listener.phase("training", workshop.recipe.train.steps)
-    checkpoint = run.latest_checkpoint()
-    journal.rewind(checkpoint.step if checkpoint else 0)
+    checkpoint = ranks.from_main(run.latest_checkpoint)
+    ranks.from_main(lambda: journal.rewind(checkpoint.step if checkpoint else 0))
     watch.catch_up(cells["no_skills"], journal)
     stopped = train_until_collapse(built, checkpoint, evaluator, watch)
     if stopped:
@@ -156,7 +161,7 @@ def _phases(
         trained[mode], episodes = built.evaluate(evaluator, mode, label="trained", listener=listener, transcribe=True)
         listener.evaluation(trained[mode], episodes)
     report = InternalisationReport.build(cells["no_skills"], cells["skills"], trained["no_skills"], trained["skills"])
-    publish(run, root, workshop.recipe, tracker, report, journal)
+    ranks.from_main(lambda: publish(run, root, workshop.recipe, tracker, report, journal))
     return report
 
 
@@ -169,14 +174,19 @@ def _evaluate_base(
     """
     cells: dict[str, Evaluation] = {}
     for mode in ("no_skills", "skills"):
-        kept = run.evaluations().get(f"base-{mode}")
+        kept = ranks.from_main(lambda mode=mode: _kept(run, mode))
         if kept is not None:
-            cells[mode] = Evaluation.load(kept)
+            cells[mode] = kept
             _check_conditions(workshop, cells[mode], run)
             continue
         cells[mode], episodes = built.evaluate(evaluator, mode, label="base", listener=listener, transcribe=True)
         listener.evaluation(cells[mode], episodes)
     return cells
+
+
+def _kept(run: RunFolder, mode: Mode) -> Evaluation | None:
+    file = run.evaluations().get(f"base-{mode}")
+    return None if file is None else Evaluation.load(file)
 
 
 def _check_conditions(workshop: Workshop, base: Evaluation, run: RunFolder) -> None:
@@ -205,6 +215,9 @@ def _check_competence(workshop: Workshop, base: Base, with_skills: Evaluation) -
 @contextmanager
 def _status(run: RunFolder, display: Listener) -> Iterator[None]:
     """Write down how the run ended when it did not end well."""
+    if not ranks.is_main():
+        yield
+        return
     try:
         yield
     except KeyboardInterrupt:
@@ -212,11 +225,32 @@ def _status(run: RunFolder, display: Listener) -> Iterator[None]:
         display.message(f"interrupted: go on with `{_resume_command(run)}`")
         raise
     except SdarError as error:
-        run.update(status=RunStatus.FAILED, error=str(error))
+        run.update(status=RunStatus.FAILED, error=said() or str(error))
         raise
     except Exception as error:
-        run.update(status=RunStatus.FAILED, error=f"{type(error).__name__}: {error}")
+        run.update(status=RunStatus.FAILED, error=said() or f"{type(error).__name__}: {error}")
         raise
+
+
+def _of_all_ranks(make: Callable[[], RunFolder]) -> RunFolder:
+    """The folder on rank 0, and on the others one in which nothing is written."""
+
+    def made() -> tuple[Path, RunState]:
+        nonlocal run
+        run = make()
+        return run.path, run.state
+
+    run: RunFolder | None = None
+    path, state = ranks.from_main(made)
+    return run or FollowedRun(path, state)
+
+
+@contextmanager
+def _locked(run: RunFolder) -> Iterator[None]:
+    """Rank 0 holds the lock for all."""
+    with ExitStack() as stack:
+        ranks.together(lambda: stack.enter_context(run.lock()))
+        yield
 
 
 def _why_collapsed(run: RunFolder) -> str:

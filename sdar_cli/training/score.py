@@ -18,6 +18,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from sdar_cli.errors import UserError
 from sdar_cli.training.batch import collate
+from sdar_cli.training.correction import importance_ratios
 from sdar_cli.training.rows import Row, split_microbatches
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from sdar_cli.objectives.settings import Settings
     from sdar_cli.training.ema import MovingAverage
     from sdar_cli.training.trainer import SDARTrainer
-
-IMPORTANCE_CAP = 2.0
-"""Upper bound of the ratio between the policy and an engine that sampled for it (truncated IS)."""
 
 
 class Scorer:
@@ -92,16 +90,8 @@ class Scorer:
             out["old_logps"] = self._pass(rows, (self.trainer.model, nullcontext()), teacher=False)
         if ratio or (sampled_elsewhere and objective.ratio):
             out["old_per_token_logps"] = out["old_logps"]
-        if sampled_elsewhere and any(row.sampler_logprobs is None for row in rows):
-            raise UserError(
-                "an episode lacks its sampler's log-probs, which engine.kind=vllm needs: set engine.kind=hf, as it was "
-                "recorded"
-            )
         if sampled_elsewhere:
-            out["importance_sampling_ratio"] = [
-                torch.exp(old - torch.tensor(row.sampler_logprobs)).clamp(max=IMPORTANCE_CAP)
-                for old, row in zip(out["old_logps"], rows, strict=True)
-            ]
+            out["importance_sampling_ratio"] = importance_ratios(rows, out["old_logps"])
         self._seconds["time/scoring"] = time.perf_counter() - start
         return out
 

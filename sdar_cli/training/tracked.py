@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.evaluation.panel import Panel
+from sdar_cli.launch.speaker import said
+from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener
+from sdar_cli.training.follower import SilentTracker
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.report import InternalisationReport
@@ -20,12 +23,29 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def tracking(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Iterator[Tracker]:
-    """The run's tracker; what ends the block badly ends the MLflow run with the reason."""
+def tracking(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Iterator[Tracker | SilentTracker]:
+    """The run's tracker on rank 0; what ends the block badly ends the MLflow run with the reason."""
+    from sdar_cli.tracking import labels
+    from sdar_cli.tracking.outbox import one_line
+
+    tracker = ranks.together(lambda: _start(workshop, run, root, display) if ranks.is_main() else SilentTracker())
+    try:
+        yield tracker
+    except KeyboardInterrupt:
+        tracker.tag(labels.STATUS, "interrupted")
+        tracker.finish("KILLED")
+        raise
+    except BaseException as error:
+        tracker.tag(labels.STATUS, "failed")
+        tracker.tag(labels.ERROR, said() or one_line(error, limit=1000))
+        tracker.finish("FAILED")
+        raise
+
+
+def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Tracker:
     from sdar_cli.recipe.dump import dump
     from sdar_cli.tracking import labels, notes
     from sdar_cli.tracking.location import tracking_uri
-    from sdar_cli.tracking.outbox import one_line
     from sdar_cli.tracking.tracker import Tracker
 
     recipe, state = workshop.recipe, run.state
@@ -56,17 +76,7 @@ def tracking(workshop: Workshop, run: RunFolder, root: Path, display: Listener) 
     tracker.describe(notes.of_training(recipe, run.name, root))
     if state.mlflow_run_id is not None:
         tracker.untag(labels.ERROR)
-    try:
-        yield tracker
-    except KeyboardInterrupt:
-        tracker.tag(labels.STATUS, "interrupted")
-        tracker.finish("KILLED")
-        raise
-    except BaseException as error:
-        tracker.tag(labels.STATUS, "failed")
-        tracker.tag(labels.ERROR, one_line(error, limit=1000))
-        tracker.finish("FAILED")
-        raise
+    return tracker
 
 
 def publish(

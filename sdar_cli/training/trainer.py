@@ -26,6 +26,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from trl import GRPOTrainer
 
+from sdar_cli.engines.make import engine_start, make_engine
 from sdar_cli.objectives.gap import token_gap
 from sdar_cli.objectives.objective import Term, Tokens
 from sdar_cli.objectives.registry import OBJECTIVES
@@ -35,7 +36,9 @@ from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.loop import Start
 from sdar_cli.rollout.policies import Generation
 from sdar_cli.skills.retrieval import Outcome
+from sdar_cli.training import ranks
 from sdar_cli.training.batch import Batch, collate, stack
+from sdar_cli.training.correction import logp_difference
 from sdar_cli.training.credit import assign_advantages
 from sdar_cli.training.ema import MovingAverage
 from sdar_cli.training.events import Listener
@@ -46,14 +49,16 @@ from sdar_cli.training.moments import gap_moments, reference_kl
 from sdar_cli.training.rows import Row, make_rows
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.score import Scorer
+from sdar_cli.training.sharded import whole_weights
 from sdar_cli.training.signals import Signals
-from sdar_cli.training.trl_seam import grpo_config, ranks_differ
+from sdar_cli.training.trl_seam import corrects_samples, grpo_config, ranks_differ
 from sdar_cli.training.updates import plan_updates, row_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
+    from sdar_cli.engines.engine import Engine
     from sdar_cli.rollout.loop import RolloutLoop
 
 CHECKPOINT_STATE = "sdar.json"
@@ -97,14 +102,19 @@ class SDARTrainer(GRPOTrainer):
 
         self.recipe = recipe
         self.listener = listener or Listener()
-        super().__init__(
-            model=model,
-            reward_funcs=_unused_reward,
-            args=grpo_config(recipe, output, PartialState().num_processes, max_model_tokens),
-            train_dataset=Dataset.from_dict({"prompt": [""] * recipe.train.steps}),
-            processing_class=tokenizer,
-            callbacks=list(callbacks),
-        )
+        with engine_start(recipe):
+            super().__init__(
+                model=model,
+                reward_funcs=_unused_reward,
+                args=grpo_config(recipe, output, PartialState().num_processes, max_model_tokens),
+                train_dataset=Dataset.from_dict({"prompt": [""] * recipe.train.steps}),
+                processing_class=tokenizer,
+                callbacks=list(callbacks),
+            )
+        self.engine = make_engine(self, output.parent / "engine", max_model_tokens, self.listener.message)
+        """What samples for the policy; None: Hugging Face's ``generate``."""
+        if self.engine is not None:
+            corrects_samples(self)
         self.schedule = schedule
         self.objective = OBJECTIVES[recipe.method]
         self.settings = Settings.at(recipe, 0)
@@ -160,14 +170,17 @@ class SDARTrainer(GRPOTrainer):
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         tasks = list(enumerate(self.schedule.at(step)))[rank::world]
         starts = [Start(task, group, s) for group, task in tasks for s in range(self.recipe.rollout.group)]
+        synced = self._sync_engine(step)
         self.loop.timing.generation = self.loop.timing.environment = 0.0
-        episodes = self.loop.play(starts)
+        with whole_weights(self):
+            episodes = ranks.together(lambda: self.loop.play(starts))
         everyone = gather_object(episodes)
         self.loop.retriever.observe(_outcomes(everyone))
         self.step_metrics = episode_metrics(everyone) | {
             "time/generation": self.loop.timing.generation,
             "time/environment": self.loop.timing.environment,
             **self.loop.retriever.metrics(),
+            **synced,
         }
         return episodes
 
@@ -179,7 +192,7 @@ class SDARTrainer(GRPOTrainer):
         self._signals = Signals()
         self._losses = defaultdict(float, {"loss/distill": 0.0} if self.objective.term is not None else {})
         model.train()
-        rows = make_rows(episodes, self.recipe.rollout.context)
+        rows = ranks.together(lambda: make_rows(episodes, self.recipe.rollout.context))
         updates = plan_updates(
             rows,
             row_keys(rows, episodes),
@@ -188,10 +201,13 @@ class SDARTrainer(GRPOTrainer):
             shuffle=f"{self.recipe.seed}/{self.state.global_step}",
             gather=gather_object,
         )
-        scores = self.scorer.score(rows, self.objective, self.settings, several_updates=len(updates) > 1)
+        with whole_weights(self):
+            scores = self.scorer.score(rows, self.objective, self.settings, several_updates=len(updates) > 1)
         if self.settings.normalise == "zscore" and self.objective.teaches(self.settings):
             self._gap_moments = gap_moments(rows, scores, gather_object)
         self.step_metrics |= reference_kl(rows, scores, gather_object)
+        if "importance_sampling_ratio" in scores:
+            self.step_metrics |= logp_difference(rows, scores["old_logps"], gather_object)
         assign_advantages(
             rows,
             episodes,
@@ -257,6 +273,8 @@ class SDARTrainer(GRPOTrainer):
 
     def _clip_grad_norm(self, model):
         norm = super()._clip_grad_norm(model)
+        if hasattr(norm, "full_tensor"):  # of gradients in parts
+            norm = norm.full_tensor()
         check_finite(self.state.global_step + 1, {"gradient": torch.as_tensor(norm)})
         return norm
 
@@ -349,26 +367,30 @@ class SDARTrainer(GRPOTrainer):
     # -- generation -------------------------------------------------------------------------------
 
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]:
-        """The training policy's answers, by whichever engine TRL was told to use."""
+        """The training policy's answers, by the engine that the recipe names."""
+        if self.engine is not None:
+            return self.engine.generate(prompts)
         out: list[Generation] = []
-        size = self.recipe.engine.max_batch if self.recipe.engine.kind == "hf" else len(prompts)
+        size = self.recipe.engine.max_batch
         for start in range(0, len(prompts), size):
-            ids, logprobs = self._generate_single_turn(prompts[start : start + size], None, {}, num_generations=1)
-            out += [Generation(i, logprobs[n] if logprobs else None) for n, i in enumerate(ids)]
+            ids, _ = self._generate_single_turn(prompts[start : start + size], None, {}, num_generations=1)
+            out += map(Generation, ids)
         return out
 
     @contextmanager
-    def sampling(self, sampling: Sampling) -> Iterator[SDARTrainer]:
-        """vLLM with other sampling settings for a while: an evaluation between training steps."""
-        engine, names = self.vllm_generation, ("temperature", "top_p", "top_k")
-        own = {name: getattr(engine, name) for name in names}
-        try:
-            for name in names:
-                setattr(engine, name, getattr(sampling, name))
-            yield self
-        finally:
-            for name, value in own.items():
-                setattr(engine, name, value)
+    def sampling(self, sampling: Sampling, seed: int) -> Iterator[Engine]:
+        """The engine with the present weights and other sampling settings: an evaluation between training steps."""
+        self.engine.sync(self.state.global_step)
+        with self.engine.drawing(sampling, "evaluation", seed, ranks.rank()) as engine:
+            yield engine
+
+    def _sync_engine(self, step: int) -> dict[str, float]:
+        """Give the engine the step's weights, unless nothing is generated."""
+        if self.engine is None or self.recipe.rollout.replay is not None:
+            return {}
+        seconds = self.engine.sync(step)
+        self.engine.restart_stream("training", self.recipe.seed, step, ranks.rank())
+        return {"time/sync": seconds}
 
     # -- logs and checkpoints ---------------------------------------------------------------------
 
@@ -393,9 +415,11 @@ class SDARTrainer(GRPOTrainer):
                 super()._save_checkpoint(model, trial)
             finally:
                 self.args.output_dir = own
-            if self.average is not None:
+            ranks.together(lambda: None)  # each has written its random state
+            if self.average is not None and ranks.is_main():
                 self.average.save(folder)
-            _finish_checkpoint(folder, step, self.checkpoint_state())
+            if ranks.is_main():
+                _finish_checkpoint(folder, step, self.checkpoint_state())
         self.listener.checkpoint(step, folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from sdar_cli.recipe.schema import Recipe
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from trl import GRPOConfig
+    from torch import Tensor
+    from trl import GRPOConfig, GRPOTrainer
 
 PRIVATE_NAMES = (
     "_clip_grad_norm",
@@ -23,8 +25,20 @@ PRIVATE_NAMES = (
 )
 """Methods of TRL's ``GRPOTrainer`` that ``SDARTrainer`` overrides or calls."""
 
-PRIVATE_ATTRIBUTES = ("_metrics", "_step", "ref_model", "beta", "generation_config", "eos_token_ids")
+PRIVATE_ATTRIBUTES = (
+    "_metrics",
+    "_step",
+    "ref_model",
+    "beta",
+    "generation_config",
+    "eos_token_ids",
+    "use_vllm",
+    "vllm_importance_sampling_correction",
+)
 """Attributes that a constructed trainer must have."""
+
+PRIVATE_ENGINE_NAMES = ("_iter_named_params", "sync_weights")
+"""Methods of TRL's ``VLLMGeneration`` that engines call."""
 
 
 def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens: int) -> GRPOConfig:
@@ -39,16 +53,15 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
     objective = OBJECTIVES[recipe.method]
     per_device = max(2, recipe.rollout.tasks * recipe.rollout.group // world_size)
     engine: dict[str, Any] = {}
-    if recipe.engine.kind == "vllm":
+    if recipe.engine.kind == "vllm" and recipe.engine.mode == "colocate":
         engine = {
             "use_vllm": True,
-            "vllm_mode": recipe.engine.mode,
-            "vllm_server_base_url": recipe.engine.server_url,
+            "vllm_mode": "colocate",
             "vllm_gpu_memory_utilization": recipe.engine.gpu_memory,
             "vllm_max_model_length": max_model_tokens,
         }
     sampling, policy, optimiser = recipe.rollout.sampling, recipe.policy, recipe.optimiser
-    return GRPOConfig(
+    config = GRPOConfig(
         output_dir=str(output),
         seed=recipe.seed,
         data_seed=recipe.seed,
@@ -87,9 +100,41 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
         disable_tqdm=True,
         ignore_data_skip=False,  # only then are random states restored exactly
         dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,  # every parameter has a part in every loss
         use_cpu=not torch.accelerator.is_available(),  # bf16 is refused on a CPU that was not asked for
         **engine,
     )
+    _let_a_cpu_shard(config)
+    return config
+
+
+def _let_a_cpu_shard(config: GRPOConfig) -> None:
+    """Accelerate looks for FSDP's settings where there are accelerators, and else trains by DDP without a word; torch
+    shards over gloo as well. The arguments have just made accelerate's state anew, and no accelerator has read it."""
+    from accelerate import DistributedType, PartialState
+
+    state = PartialState()
+    if config.use_cpu and state.distributed_type is DistributedType.MULTI_CPU and "ACCELERATE_USE_FSDP" in os.environ:
+        state.distributed_type = DistributedType.MULTI_GPU
+
+
+def corrects_samples(trainer: GRPOTrainer) -> None:
+    """TRL multiplies its loss by ``importance_sampling_ratio`` where it believes that vLLM has sampled. It shall for
+    a server of ours too, of which it knows nothing."""
+    trainer.use_vllm = trainer.vllm_importance_sampling_correction = True
+
+
+def walk_weights(trainer: GRPOTrainer) -> Iterator[tuple[str, Tensor]]:
+    """Every weight under vLLM's name, gathered from the ranks and with adapters merged. All ranks must walk."""
+    import torch
+    from trl.distributed import DistributedBackend
+    from trl.generation.vllm_generation import VLLMGeneration
+
+    walker = object.__new__(VLLMGeneration)  # its engine is not started: only the walk is wanted
+    walker.model, walker.accelerator = trainer.model, trainer.accelerator
+    walker._dist = DistributedBackend(trainer.accelerator)
+    with torch.no_grad():
+        yield from walker._iter_named_params()
 
 
 @contextmanager

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.paths import cache_root
+from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener
 from sdar_cli.training.warmup import WarmupReport, run_warmup, warmup_seed
+from sdar_cli.training.warmup_process import fill_cache
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Recipe
@@ -73,6 +75,8 @@ def warm_base(recipe: Recipe, environment: Environment, bank: SkillBank, listene
     """The warmed-up base of a recipe: from the cache, or trained now and kept there."""
     key = warmup_key(recipe, environment, bank)
     folder = cache_root() / "warmups" / key[:32]
+    if ranks.world() > 1 and not (folder / REPORT).is_file():
+        fill_cache(recipe, listener)
     if (folder / REPORT).is_file():
         listener.message(f"warm-up {key[:8]} found in the cache")
         return WarmBase(key, folder, json.loads((folder / REPORT).read_text(encoding="utf-8")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener
 from sdar_cli.training.guards import Finding, Guards
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from sdar_cli.runs.store import RunFolder
     from sdar_cli.tracking.journal import Journal
     from sdar_cli.tracking.tracker import Tracker
+    from sdar_cli.training.follower import SilentTracker
 
 TAG = "sdar.warning."
 """MLflow tag of a warning, before its kind; the value is ``step N: sentence``."""
@@ -24,7 +26,7 @@ COLLAPSED = "sdar.collapsed"
 class Watch(Listener):
     """``ended``: the collapse that ends the run, where ``guards.stop_on_collapse`` asks for that."""
 
-    def __init__(self, recipe: Recipe, run: RunFolder, tracker: Tracker, display: Listener) -> None:
+    def __init__(self, recipe: Recipe, run: RunFolder, tracker: Tracker | SilentTracker, display: Listener) -> None:
         self._guards = Guards.of(recipe)
         self._stops = recipe.guards.stop_on_collapse
         self._run, self._tracker, self._display = run, tracker, display
@@ -47,7 +49,7 @@ class Watch(Listener):
         """
         before = {finding.kind for finding in self._run.state.warnings}
         self._guards.evaluation(base)
-        self._guards.replay(journal.read())
+        self._guards.replay(ranks.from_main(journal.read))
         if self.findings != tuple(self._run.state.warnings):
             self._run.update(warnings=list(self.findings))
         for kind in before - {finding.kind for finding in self.findings}:
@@ -69,7 +71,7 @@ class Watch(Listener):
             self._tag(finding)
         if found:
             self._run.update(warnings=list(self.findings))
-        if self.ended in found:
+        if ranks.from_main(lambda: self.ended in found):  # one word for all ranks
             self.on_end()
 
     def _tag(self, finding: Finding) -> None:

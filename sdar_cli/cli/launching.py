@@ -1,0 +1,99 @@
+"""What ``train`` and ``resume`` share: the options that say how many processes a run is, and running as one of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sdar_cli.launch.dist import Dist
+from sdar_cli.launch.options import Launch, Launcher
+from sdar_cli.launch.place import Place
+
+if TYPE_CHECKING:
+    from sdar_cli.recipe.schema import Recipe
+    from sdar_cli.training.events import Listener
+    from sdar_cli.training.run import TrainResult
+
+INTERRUPTED = 130
+"""Exit code of a training that was stopped and can be resumed."""
+PANEL = "Processes"
+
+NprocOption = Annotated[
+    int | None,
+    typer.Option("--nproc", min=1, metavar="N", rich_help_panel=PANEL, help="Of this machine; else one a visible GPU."),
+]
+NnodesOption = Annotated[
+    int, typer.Option("--nnodes", min=1, metavar="N", rich_help_panel=PANEL, help="Machines; each runs this command.")
+]
+RdzvOption = Annotated[
+    str | None,
+    typer.Option("--rdzv", metavar="HOST:PORT", rich_help_panel=PANEL, help="Where several machines meet."),
+]
+LauncherOption = Annotated[
+    Launcher,
+    typer.Option("--launcher", rich_help_panel=PANEL, help="What starts processes; words behind -- are for it."),
+]
+DistOption = Annotated[
+    Dist,
+    typer.Option("--dist", rich_help_panel=PANEL, help="Weights whole on each process (ddp), or in parts."),
+]
+SlurmOption = Annotated[
+    Path | None,
+    typer.Option("--slurm", metavar="FILE", rich_help_panel=PANEL, help="Print a batch script for this profile."),
+]
+
+
+def run_or_launch(
+    launch: Launch,
+    words: Sequence[str],
+    recipe: Recipe,
+    work: Callable[[Listener], TrainResult],
+    *,
+    as_json: bool,
+) -> None:
+    """Run here, alone or as one of a launcher's processes; or start these with the same command, and end as they do.
+
+    Args:
+        words: the command without ``sdar``, and without the options of this module.
+        work: the run, told where its progress goes.
+    """
+    from sdar_cli.launch import agent, dist
+
+    dist.check_recipe(launch.dist, recipe)
+    if not Place.here().launched:
+        nproc = agent.processes(launch)
+        if agent.is_needed(launch, nproc):
+            more = ["--json"] * as_json + ["--debug"] * ("--debug" in sys.argv)
+            raise typer.Exit(agent.start(launch.words(nproc, [*words, *launch.own_words, *more])))
+    dist.apply(launch.dist)
+
+    from sdar_cli.cli.results import print_training
+    from sdar_cli.training import ranks
+
+    with ranks.session():
+        with _display(recipe) as display:
+            result = work(display)
+        ranks.from_main(lambda: print_training(result, as_json=as_json))
+        if result.report is None:
+            raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _display(recipe: Recipe) -> Iterator[Listener]:
+    """Rank 0 shows the progress of all; the others are silent."""
+    from sdar_cli.cli.display import Display, may_download
+    from sdar_cli.training.events import Listener
+
+    if Place.here().is_main:
+        with Display(downloads=may_download(recipe)) as display:
+            yield display
+        return
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    with redirect_stdout(sys.stderr):
+        yield Listener()

@@ -1,0 +1,80 @@
+"""Weights to servers by NCCL, through TRL's client: from GPU to GPU, without a disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sdar_cli.errors import RunFailed
+from sdar_cli.training import ranks
+
+if TYPE_CHECKING:
+    from torch import Tensor, device
+
+    from sdar_cli.engines.client import Server
+
+FIRST_PORT = 51216
+"""Of the meeting of rank 0 with the first server's workers; the others follow."""
+
+
+class NcclLink:
+    """Rank 0's groups with the workers of each server; the other ranks only walk the weights along.
+
+    Args:
+        required: the recipe asks for NCCL, rather than for whatever works.
+        connect: makes TRL's client of a URL and a port.
+    """
+
+    def __init__(self, device: device, *, required: bool, connect: Callable[[str, int], Any] | None = None) -> None:
+        self.device = device
+        self.required = required
+        self._connect = connect or _trl_client
+        self._clients: dict[str, tuple[str, Any]] = {}
+        """URL → the server's boot, and the client that met it."""
+        self._shapes: list[tuple[str, str, list[int]]] | None = None
+
+    def open(self, servers: Sequence[Server]) -> list[str]:
+        """Meet the workers of servers that are new or were started again; the URLs that weights can be sent to."""
+        for place, server in enumerate(servers):
+            boot = server.boot()
+            if self._clients.get(server.url, ("", None))[0] == boot:
+                continue
+            try:
+                client = self._connect(server.url, FIRST_PORT + place)
+                client.init_communicator(device=self.device)
+            except Exception as error:
+                raise _failed(server.url, error) from error
+            self._clients[server.url] = boot, client
+        return [server.url for server in servers]
+
+    def send(
+        self,
+        url: str,
+        walk: Callable[[], Iterable[tuple[str, Tensor]]],
+        watched: Callable[[], Iterable[tuple[str, Tensor]]],
+    ) -> None:
+        """Send what ``watched`` yields to one server. All ranks call it, as a walk may need them all."""
+        if self._shapes is None:
+            self._shapes = [(name, str(t.dtype).removeprefix("torch."), list(t.shape)) for name, t in walk()]
+        if not ranks.is_main():
+            for _ in watched():
+                pass
+            return
+        try:
+            self._clients[url][1].update_named_params(self._shapes, iter(watched()))
+        except Exception as error:
+            raise _failed(url, error) from error
+
+
+def _failed(url: str, error: Exception) -> RunFailed:
+    why = " ".join(str(error).split())[:200] or type(error).__name__
+    return RunFailed(
+        f"weights cannot be sent to {url} by NCCL ({why}): see that both machines' GPUs reach each other, or set "
+        "engine.sync=folder"
+    )
+
+
+def _trl_client(url: str, port: int) -> Any:
+    from trl.generation.vllm_client import VLLMClient
+
+    return VLLMClient(base_url=url, group_port=port, connection_timeout=30.0)

@@ -1,0 +1,175 @@
+"""The policy's weights on their way to an engine: as TRL walks them, and as a folder that servers can read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sdar_cli.errors import RunFailed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from sdar_cli.training.trainer import SDARTrainer
+
+SHARD = 4 << 30
+"""Bytes of a file, roughly."""
+
+KEPT = 2
+"""Versions that stay on disk: a server that was restarted may still read the one before."""
+
+
+class Source(Protocol):
+    """The policy, seen from an engine. Its weights may be spread over ranks, which then walk them together."""
+
+    whole: bool
+    """Whether every rank has all weights by itself."""
+    lora: bool
+
+    def named(self) -> Iterable[tuple[str, Tensor]]:
+        """Every weight under the name that vLLM expects, adapters merged; all ranks must walk to the end."""
+
+    def frozen(self) -> Iterable[tuple[str, Tensor]]:
+        """The weights under an adapter, under the names that vLLM expects."""
+
+    def adapter(self) -> Iterable[tuple[str, Tensor]]:
+        """An adapter's own weights, B times the scaling, under vLLM's names."""
+
+    def save_adapter(self, folder: Path) -> None: ...
+
+
+class ModelSource:
+    """A model that is whole on every rank."""
+
+    whole = True
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.lora = hasattr(model, "peft_config")
+
+    def named(self) -> Iterator[tuple[str, Tensor]]:
+        import torch
+
+        with torch.no_grad():
+            yield from self._merged() if self.lora else self.model.named_parameters()
+
+    def frozen(self) -> Iterator[tuple[str, Tensor]]:
+        for name, parameter in self.model.named_parameters():
+            if ".lora_" not in name:
+                yield _plain(name), parameter.detach()
+
+    def adapter(self) -> Iterator[tuple[str, Tensor]]:
+        for name, module in self.model.named_modules():
+            for own in getattr(module, "active_adapters", ()) if hasattr(module, "lora_A") else ():
+                yield f"{_plain(name)}.lora_a", module.lora_A[own].weight.detach()
+                yield f"{_plain(name)}.lora_b", module.lora_B[own].weight.detach() * module.scaling[own]
+
+    def save_adapter(self, folder: Path) -> None:
+        self.model.save_pretrained(folder)
+
+    def _merged(self) -> Iterator[tuple[str, Tensor]]:
+        """Base plus adapter, one tensor at a time. Peft's own merging writes into the base and takes it out again,
+        which leaves a rounding error in it every time."""
+        from peft.utils.integrations import dequantize_module_weight
+
+        adapted = {name: module for name, module in self.model.named_modules() if hasattr(module, "lora_A")}
+        for name, parameter in self.model.named_parameters():
+            if ".lora_" in name:
+                continue
+            layer = adapted.get(name.removesuffix(".base_layer.weight"))
+            if layer is not None and name.endswith(".base_layer.weight"):
+                whole = dequantize_module_weight(layer.base_layer).float()
+                parameter = whole + sum(layer.get_delta_weight(own) for own in layer.active_adapters)
+            yield _plain(name), parameter
+
+
+class TrainerSource(ModelSource):
+    """The policy of a trainer; spread over ranks, it is TRL that walks it, which knows FSDP and ZeRO-3."""
+
+    def __init__(self, trainer: SDARTrainer) -> None:
+        super().__init__(trainer.accelerator.unwrap_model(trainer.model))
+        self.trainer = trainer
+        self.whole = not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+
+    def named(self) -> Iterator[tuple[str, Tensor]]:
+        if self.whole:
+            return super().named()
+        from sdar_cli.training.trl_seam import walk_weights
+
+        return walk_weights(self.trainer)
+
+
+def _plain(name: str) -> str:
+    """A parameter's or module's name without what PEFT put around it."""
+    return name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+
+
+def write_folder(folder: Path, named: Iterable[tuple[str, Tensor]], dtype: str | None = None) -> Path:
+    """Save tensors as safetensors, in files of a few GiB; the folder appears as a whole.
+
+    Args:
+        dtype: what they are cast to; None: as they are.
+
+    Raises:
+        RunFailed: the disk does not take them. The tensors are walked to the end all the same.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    beside = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    failed: OSError | None = None
+    shard: dict[str, Tensor] = {}
+    written = size = 0
+
+    def flush() -> None:
+        nonlocal shard, size, written, failed
+        try:
+            beside.mkdir(parents=True, exist_ok=True)
+            save_file(shard, beside / f"model-{written:05d}.safetensors", metadata={"format": "pt"})
+        except OSError as error:
+            failed = error
+        shard, size, written = {}, 0, written + 1
+
+    for name, tensor in named:
+        if failed is not None:
+            continue
+        kept = tensor.detach().to("cpu", getattr(torch, dtype) if dtype else tensor.dtype, copy=True).contiguous()
+        shard[name] = kept
+        size += kept.numel() * kept.element_size()
+        if size >= SHARD:
+            flush()
+    if shard:
+        flush()
+    if failed is None:
+        failed = _attempt(lambda: _replace(beside, folder))
+    if failed is not None:
+        raise RunFailed(
+            f"the weights for the engine cannot be written to {folder} ({failed.strerror or failed}): make room there, "
+            "or name another folder that the servers see, engine.sync_folder=FOLDER"
+        ) from failed
+    return folder
+
+
+def forget_old(root: Path, pattern: str, keep: int = KEPT) -> None:
+    """Remove all but the newest versions below a folder."""
+    versions = sorted(root.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
+    for path in versions[:-keep] if keep else versions:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _replace(beside: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)
+
+
+def _attempt(work: Callable[[], None]) -> OSError | None:
+    try:
+        work()
+    except OSError as error:
+        return error
+    return None

@@ -1,0 +1,175 @@
+"""Who plays a panel with given weights: Hugging Face here, vLLM started for it, or a server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdar_cli.engines.make import head_size
+from sdar_cli.engines.patience import Patience
+from sdar_cli.errors import RunFailed, UserError
+from sdar_cli.rollout.policies import end_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from sdar_cli.engines.client import Server
+    from sdar_cli.engines.engine import Engine
+    from sdar_cli.evaluation.evaluator import Evaluator
+    from sdar_cli.evaluation.result import Evaluation, Mode
+    from sdar_cli.rollout.episode import Episode
+
+
+@dataclass
+class Player:
+    """Plays with the weights of a folder or hub id.
+
+    Args:
+        engine: ``hf``, ``vllm`` or a URL.
+        folder: where weights are put for a server; every one must see it under this path.
+        alone: no other weights are played in this evaluation.
+    """
+
+    engine: str
+    evaluator: Evaluator
+    path: str
+    tokenizer: PreTrainedTokenizerBase
+    folder: Path
+    alone: bool
+    say: Callable[[str], None]
+
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        """By Hugging Face, loaded when it is first needed."""
+        import torch
+
+        from sdar_cli.models.load import load_model
+
+        own = self.evaluator.workshop.recipe.model
+        model = load_model(self.path, trust_remote_code=own.trust_remote_code)
+        return model.to("cuda", getattr(torch, own.dtype)) if torch.cuda.is_available() else model
+
+    @contextmanager
+    def playing(self) -> Iterator[Callable[..., tuple[Evaluation, list[Episode]]]]:
+        """Yields what plays a mode: ``play(mode, **about)``."""
+        if self.engine == "hf":
+            yield lambda mode, **about: self.evaluator.play_model(self.model, self.tokenizer, mode, **about)
+            return
+        engine = self._offline() if self.engine == "vllm" else self._server()
+        try:
+            yield lambda mode, **about: self._play(engine, mode, **about)
+        finally:
+            engine.close()
+
+    def _play(self, engine: Engine, mode: Mode, **about: Any) -> tuple[Evaluation, list[Episode]]:
+        evaluation = self.evaluator.workshop.recipe.evaluation
+        with engine.drawing(evaluation.sampling, "evaluation", evaluation.panel_seed, 0):
+            return self.evaluator.play(engine, self.tokenizer, set(engine.ends), mode, engine=engine.name, **about)
+
+    def _offline(self) -> Engine:
+        """Raises RecipeError where vLLM is not installed, ModelError where it cannot run the model."""
+        from sdar_cli.engines.make import check_installed
+        from sdar_cli.engines.offline import OfflineEngine
+
+        recipe = self.evaluator.workshop.recipe
+        check_installed("--engine vllm", "evaluate with --engine hf", head_size(_config(self.path)))
+        ends = _declared_ends(self.path, self.tokenizer)
+        return OfflineEngine(self.path, recipe, recipe.evaluation.sampling, ends, self._longest())
+
+    def _server(self) -> Engine:
+        """One that takes weights gets them; another must hold them already.
+
+        Raises:
+            UserError: it holds another model, or would have to hold two.
+            RunFailed: it does not answer.
+        """
+        from sdar_cli.engines.client import Gone, Server
+
+        server = Server(self.engine, key=os.environ.get("VLLM_API_KEY"))
+        with ExitStack() as until_it_works:
+            until_it_works.callback(server.close)
+            try:
+                info = server.info()
+                engine = self._given(server) if info.development else self._found(server, info.model)
+            except Gone as error:
+                raise RunFailed(
+                    f"the server {server.url} does not answer ({error}): start it, or evaluate with --engine vllm"
+                ) from error
+            until_it_works.callback(engine.close)
+            engine.sync(0)
+            until_it_works.pop_all()
+        return engine
+
+    def _given(self, server: Server) -> Engine:
+        from sdar_cli.engines.server import ServerEngine
+        from sdar_cli.engines.weights import ModelSource
+
+        recipe = self.evaluator.workshop.recipe
+        return ServerEngine(
+            [server],
+            ModelSource(self.model),
+            folder=self.folder,
+            sampling=recipe.evaluation.sampling,
+            max_response_tokens=recipe.rollout.max_response_tokens,
+            ends=end_tokens(self.model, self.tokenizer),
+            patience=Patience(recipe.engine.patience),
+            longest=self._longest(),
+            needs_logprobs=False,
+            say=self.say,
+        )
+
+    def _found(self, server: Server, name: str) -> Engine:
+        from sdar_cli.engines.canary import check_holds
+        from sdar_cli.engines.foreign import ForeignEngine
+
+        if not self.alone:
+            raise UserError(
+                f"base and checkpoint are to be played and the server {server.url} takes no weights, so it has one of "
+                "them at most: start it as docs/vllm.md says, or evaluate with --engine vllm"
+            )
+        check_holds(server, name, self.model, self.tokenizer, repr(self.path))
+        recipe = self.evaluator.workshop.recipe
+        return ForeignEngine(
+            server,
+            name,
+            recipe.evaluation.sampling,
+            recipe.rollout.max_response_tokens,
+            end_tokens(self.model, self.tokenizer),
+            Patience(recipe.engine.patience),
+        )
+
+    def _longest(self) -> int:
+        from sdar_cli.training.build import longest_sequence
+
+        workshop = self.evaluator.workshop
+        return longest_sequence(workshop.recipe, workshop, self.tokenizer)
+
+
+def _base_of(path: str) -> str:
+    import json
+
+    adapter = Path(path) / "adapter_config.json"
+    return json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"] if adapter.is_file() else path
+
+
+def _config(path: str):
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(_base_of(path))
+
+
+def _declared_ends(path: str, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """``end_tokens`` of a model that is not loaded."""
+    from transformers import GenerationConfig
+
+    try:
+        declared = GenerationConfig.from_pretrained(_base_of(path)).eos_token_id
+    except OSError:
+        declared = _config(path).get_text_config().eos_token_id
+    declared = [declared] if isinstance(declared, int) else declared or []
+    return {*declared, tokenizer.eos_token_id}

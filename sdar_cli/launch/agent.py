@@ -1,0 +1,153 @@
+"""Starts a run's processes by torchrun or accelerate, within this process, and ends as they end.
+
+Signals are passed on to the processes, which finish their step and save; torchrun's own way would kill them after
+half a minute. Its reports of a process that ended badly are left out: the process has said its sentence.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from sdar_cli.errors import RunFailed, UserError
+from sdar_cli.launch.options import Launch
+from sdar_cli.launch.place import Place
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM)
+UNHANDLED = "SIGQUIT"
+"""The one signal that torchrun may handle itself."""
+
+
+def processes(launch: Launch) -> int:
+    """How many processes this machine shall run; 1: no launcher is needed.
+
+    Raises:
+        UserError: more than there are GPUs, or options that do not go together.
+    """
+    launch.check()
+    several = launch.nnodes > 1 or bool(launch.extra)
+    if launch.nproc == 1 and not several:
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        return 1
+    gpus = _gpus()
+    if launch.nproc is not None and 0 < gpus < launch.nproc:
+        raise UserError(f"--nproc {launch.nproc} is more than the {gpus} visible GPUs: lower it, or leave it out")
+    if launch.launcher == "accelerate" and gpus == 0 and (launch.nproc or 1) > 1:
+        raise UserError("--launcher accelerate starts one process where there is no GPU: use --launcher torchrun")
+    return launch.nproc or max(1, gpus)
+
+
+def is_needed(launch: Launch, nproc: int) -> bool:
+    """Whether processes are to be started, rather than this one being the run."""
+    return not Place.here().launched and (nproc > 1 or launch.nnodes > 1 or bool(launch.extra))
+
+
+def start(words: Sequence[str]) -> int:
+    """Say the command (``Launch.words``) on standard error, run it, and return its exit code.
+
+    Raises:
+        RunFailed: a process was killed.
+        UserError: the launcher does not understand its options.
+    """
+    sys.stderr.write(f"launching: {shlex.join(words)}\n")
+    sys.stderr.flush()
+    with _signals_passed_on(), _quiet(), _on_a_leash():
+        try:
+            _run(list(words))
+        except SystemExit as error:  # argparse, which has said why
+            raise UserError(
+                f"{words[0]} does not understand the options behind `--`: see `{words[0]} --help`"
+            ) from error
+        except Exception as error:
+            failures = getattr(error, "failures", None)  # torch's ChildFailedError
+            if not failures:
+                raise
+            return _code({rank: failure.exitcode for rank, failure in failures.items()})
+    return 0
+
+
+def _run(words: list[str]) -> None:
+    if words[0] == "torchrun":
+        from torch.distributed import run as torchrun
+
+        torchrun.run(torchrun.parse_args([f"--signals-to-handle={UNHANDLED}", *words[1:]]))
+    else:
+        from accelerate.commands import launch as accelerate
+
+        os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = UNHANDLED
+        accelerate.launch_command(accelerate.launch_command_parser().parse_args(words[2:]))
+
+
+def _code(codes: dict[int, int]) -> int:
+    """Of the process that ended first of its own accord.
+
+    Raises:
+        RunFailed: there is none; some were killed.
+    """
+    own = [code for code in codes.values() if code > 0]
+    if own:
+        return own[0]
+    rank, code = next(iter(sorted(codes.items())))
+    name = signal.Signals(-code).name
+    why = " (out of memory, as a rule)" if name == "SIGKILL" else ""
+    raise RunFailed(
+        f"process {rank} of the run was ended by {name}{why}: `sdar resume` goes on from the last checkpoint"
+    )
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+@contextmanager
+def _signals_passed_on() -> Iterator[None]:
+    """To this process's children; where there are none yet, or at the third, it leaves itself."""
+    count = 0
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        import psutil
+
+        children = psutil.Process().children()
+        if not children or count > 2:
+            raise KeyboardInterrupt
+        for child in children:
+            child.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def _on_a_leash() -> Iterator[None]:
+    """The processes do not outlive this one."""
+    from sdar_cli.sweep.leash import LEASH, leashed
+
+    os.environ.update(leashed(os.getpid()))
+    try:
+        yield
+    finally:
+        os.environ.pop(LEASH, None)

@@ -1,0 +1,61 @@
+"""How the weights of one run lie on its processes.
+
+``ddp``: whole on each. ``fsdp2``: each layer in parts (torch's ``fully_shard``, through accelerate's plugin), put
+together layer by layer in training, and as a whole while episodes are played. ``zero3``: DeepSpeed's stage 3.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from sdar_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from sdar_cli.recipe.schema import Recipe
+
+Dist = Literal["ddp", "fsdp2", "zero3"]
+DEFAULT: Dist = "ddp"
+
+FSDP2 = {
+    "ACCELERATE_USE_FSDP": "true",
+    "FSDP_VERSION": "2",
+    "FSDP_RESHARD_AFTER_FORWARD": "true",
+    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",  # checkpoints are Hugging Face folders, whoever wrote them
+    "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
+    "FSDP_OFFLOAD_PARAMS": "false",
+}
+"""What accelerate reads in the place of a configuration file."""
+
+
+def apply(dist: Dist) -> None:
+    """Tell accelerate, before it is imported."""
+    if dist == "fsdp2":
+        os.environ.update(FSDP2)
+
+
+def check_recipe(dist: Dist, recipe: Recipe) -> None:
+    """Raises UserError for a profile that cannot be used, or not with this recipe."""
+    if dist == "zero3":
+        check_zero3()
+    if dist == "fsdp2" and recipe.needs_teacher and recipe.teacher.kind == "ema":
+        raise UserError("--dist fsdp2 keeps no moving average of weights in parts: set teacher.kind=live or frozen")
+    if dist == "fsdp2" and recipe.needs_teacher and recipe.distill.divergence != "sampled":
+        raise UserError(
+            f"--dist fsdp2 has no whole head for distill.divergence={recipe.distill.divergence}: set it to sampled"
+        )
+
+
+def check_zero3() -> None:
+    """Raises UserError: accelerate's DeepSpeed engine steps by a count of micro-batches that it was told before."""
+    raise UserError(
+        "--dist zero3 is not built, as DeepSpeed wants a fixed number of micro-batches and rollouts vary: use "
+        "--dist fsdp2, which divides weights, gradients and moments alike"
+    )
+
+
+def accelerate_words(dist: Dist, nproc: int) -> list[str]:
+    """Options of ``accelerate launch`` for the processes of one machine."""
+    words = ["--multi_gpu", "--num_machines=1", f"--num_processes={nproc}", "--mixed_precision=no"]
+    return [*words, "--dynamo_backend=no"]

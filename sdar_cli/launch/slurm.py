@@ -1,0 +1,79 @@
+"""A training on one or many nodes of a Slurm cluster, as a batch script.
+
+partition: gpu
+nodes: 2
+gpus: 8                 # a node's, and so its processes
+time: "24:00:00"
+setup:
+  - source .venv/bin/activate
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from sdar_cli.launch.slurm_profile import Profile, read
+
+PORTS = 20000
+"""Where the nodes meet: this, and the job's number, so that jobs on one node do not meet each other."""
+
+
+class TrainingProfile(Profile):
+    """One task a node, which starts a process a GPU."""
+
+    nodes: Annotated[int, Field(ge=1, le=10_000)] = 1
+
+    @property
+    def processes(self) -> int:
+        """A node's; one where there is no GPU."""
+        return max(1, int(self.gpus.rpartition(":")[2]))
+
+
+def read_profile(path: Path) -> TrainingProfile:
+    """
+    Raises:
+        RecipeError: the file is no YAML.
+        UserError: a key or value is wrong; one sentence each.
+    """
+    return read(path, TrainingProfile)
+
+
+def script(profile: TrainingProfile, command: Sequence[str], more: Sequence[str], *, run: Path, folder: Path) -> str:
+    """The batch script; submitted again it resumes the run.
+
+    Args:
+        command: ``sdar train …``, which names the run.
+        more: options of the launch that are not the profile's.
+        run: the folder that the run will have, as all nodes see it.
+        folder: where the script was made, to which paths in the command are relative.
+    """
+    resume = ["sdar", "resume", run.name, "--runs", str(run.parent)]
+    # Without B: Slurm tells the task of every node, and not this shell, which waits for them.
+    lines = profile.directives(
+        f"sdar-{run.name}", nodes=profile.nodes, ntasks_per_node=1, signal=f"TERM@{profile.signal}"
+    )
+    processes = f'--nproc {profile.processes} --nnodes "$SLURM_JOB_NUM_NODES" --rdzv "$head:$port"'
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            f"# The run {run.name}. Submit it again and it goes on from its last checkpoint.",
+            *lines,
+            "set -eo pipefail",
+            f"cd {shlex.quote(str(folder))}",
+            *profile.setup,
+            'read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST")',
+            f"port=$(({PORTS} + SLURM_JOB_ID % {PORTS}))",
+            f"if [ -e {shlex.quote(str(run / 'run.json'))} ]; then",
+            f"  command=({shlex.join(resume)})",
+            "else",
+            f"  command=({shlex.join(command)})",
+            "fi",
+            f'srun --kill-on-bad-exit=1 "${{command[@]}}" {processes}' + "".join(f" {shlex.quote(w)}" for w in more),
+            "",
+        ]
+    )

@@ -1,0 +1,99 @@
+"""NCCL's side of a sync, with TRL's client replaced: which servers are met, and what they are sent."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from fake_vllm import FakeVllm
+from server_engines import engine_of, step
+
+from sdar_cli.engines.nccl import FIRST_PORT, NcclLink
+from sdar_cli.errors import RunFailed, UserError
+from sdar_cli.models.load import load_model
+
+
+class Client:
+    """Loads what it is sent into the fake server behind its URL."""
+
+    made: list[Client] = []
+
+    def __init__(self, fakes: dict[str, FakeVllm], url: str, port: int) -> None:
+        self.fake, self.port, self.sends = fakes[url], port, 0
+        Client.made.append(self)
+
+    def init_communicator(self, device) -> None:
+        self.device = device
+
+    def update_named_params(self, shapes, named) -> None:
+        state = dict(named)
+        assert [(name, str(t.dtype)[6:], list(t.shape)) for name, t in state.items()] == shapes
+        self.fake.model.load_state_dict({name: t.detach() for name, t in state.items()}, strict=False)
+        self.sends += 1
+
+
+@pytest.fixture
+def link(vllm: FakeVllm, monkeypatch):
+    Client.made = []
+    config = vllm._config
+    vllm.nccl = True
+    transfer = {"weight_transfer_config": {"backend": "nccl"}}
+    monkeypatch.setattr(vllm, "_config", lambda: config() | (transfer if vllm.nccl else {}))
+    fakes = {vllm.url: vllm}
+    return NcclLink(torch.device("cpu"), required=True, connect=lambda url, port: Client(fakes, url, port))
+
+
+def test_weights_go_by_nccl_and_not_by_the_folder(vllm, link, base, tmp_path) -> None:
+    model = load_model(str(base))
+    with engine_of([vllm], model, tmp_path, link=link) as engine:
+        for version in range(2):
+            step(model, 1e-3)
+            engine.sync(version)
+        assert [(client.port, client.sends) for client in Client.made] == [(FIRST_PORT, 2)]
+        assert not list(tmp_path.glob("weights-*"))
+        vllm.reborn()
+        step(model, 1e-3)
+        engine.sync(2)
+        assert [client.sends for client in Client.made] == [2, 1], "the new one was met anew"
+
+
+def test_a_server_that_restarts_in_mid_rollout_is_helped_by_the_folder(vllm, link, base, tmp_path) -> None:
+    model = load_model(str(base))
+    step(model, 0.02)
+    with engine_of([vllm], model, tmp_path, link=link) as engine:
+        engine.sync(0)
+        vllm.restart_after = 1
+        assert len(engine.generate([[5, 6]])) == 1
+        assert (tmp_path / "weights-0").is_dir()
+        engine.source.whole = False
+        step(model, 0.02)
+        engine.sync(1)
+        vllm.restart_after = 1
+        with pytest.raises(RunFailed, match=r"spread over the run's processes.*engine\.sync=folder$"):
+            engine.generate([[5, 6]])
+
+
+def test_auto_falls_back_to_the_folder(vllm, link, base, tmp_path) -> None:
+    vllm.nccl, link.required = False, False
+    model = load_model(str(base))
+    step(model, 1e-3)
+    with engine_of([vllm], model, tmp_path, link=link) as engine:
+        engine.sync(0)
+        assert Client.made == [] and (tmp_path / "weights-0").is_dir()
+
+
+def test_a_server_that_offers_no_nccl(vllm, link, base, tmp_path) -> None:
+    vllm.nccl = False
+    with engine_of([vllm], load_model(str(base)), tmp_path, link=link) as engine:
+        with pytest.raises(UserError, match="takes no weights by NCCL: start it with --weight-transfer-config"):
+            engine.sync(0)
+
+
+@pytest.mark.parametrize("broken", ["init_communicator", "update_named_params"])
+def test_nccl_that_fails(vllm, link, base, tmp_path, monkeypatch, broken: str) -> None:
+    def fail(*about, **more):
+        raise RuntimeError("ncclSystemError\nno route")
+
+    monkeypatch.setattr(Client, broken, fail)
+    with engine_of([vllm], load_model(str(base)), tmp_path, link=link) as engine:
+        with pytest.raises(RunFailed, match=r"by NCCL \(ncclSystemError no route\).*set engine\.sync=folder$"):
+            engine.sync(0)

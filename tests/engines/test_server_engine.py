@@ -1,0 +1,277 @@
+"""Sampling from servers: weights brought and proved, servers that die, come back, lie, or lack something."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import torch
+from fake_vllm import FakeVllm
+from server_engines import PROMPTS, engine_of, logps, step
+
+from sdar_cli.engines.client import Server
+from sdar_cli.engines.proof import StaleWeights
+from sdar_cli.errors import RunFailed, UserError
+from sdar_cli.models.load import add_lora, load_model
+from sdar_cli.recipe.schema import Lora, Sampling
+
+
+@pytest.fixture
+def model(base):
+    return load_model(str(base)).eval()
+
+
+def largest_difference(model, made) -> float:
+    return max(
+        float((logps(model, prompt, g.ids) - torch.tensor(g.logprobs)).abs().max())
+        for prompt, g in zip(PROMPTS, made, strict=True)
+    )
+
+
+def test_samples_come_from_the_weights_that_were_synced(vllm: FakeVllm, model, tmp_path) -> None:
+    with engine_of([vllm], model, tmp_path / "e") as engine:
+        for version in range(3):
+            assert engine.sync(version) > 0
+            assert largest_difference(model, engine.generate(PROMPTS)) < 1e-5
+            step(model, 0.02)
+        assert engine.sync(2) == 0.0, "it has this version"
+        assert vllm.paths().count("/reset_prefix_cache") == 3
+        assert largest_difference(model, engine.generate(PROMPTS)) > 0.05, "what a missing sync looks like"
+        assert {path.name for path in (tmp_path / "e").iterdir()} == {"weights-1", "weights-2"}
+    assert not (tmp_path / "e").exists()
+
+
+def test_the_stream_of_seeds(vllm: FakeVllm, model, tmp_path) -> None:
+    with engine_of([vllm], model, tmp_path) as engine:
+        engine.sync(0)
+        engine.restart_stream("training", 0)
+        first, second = engine.generate(PROMPTS), engine.generate(PROMPTS)
+        engine.restart_stream("training", 0)
+        assert engine.generate(PROMPTS) == first and engine.generate(PROMPTS[:3]) == second[:3]
+        assert first != second
+        assert len({tuple(g.ids) for g in engine.generate([PROMPTS[0]] * 8)}) > 1, "a group is no copy of one sample"
+        with engine.drawing(Sampling(temperature=0.5), "evaluation", 0):
+            inside = engine.generate(PROMPTS)
+            assert vllm.requests[-2][1]["temperature"] == 0.5
+        with engine.drawing(Sampling(temperature=0.5), "evaluation", 0):
+            assert engine.generate(PROMPTS) == inside
+        engine.generate(PROMPTS)
+        assert vllm.requests[-2][1]["temperature"] == 1.0
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-2])
+def test_a_server_that_takes_no_notice_stops_the_run(vllm: FakeVllm, model, tmp_path, size: float) -> None:
+    with engine_of([vllm], model, tmp_path) as engine:
+        engine.sync(0)
+        vllm.deaf = True
+        step(model, size)
+        with pytest.raises(StaleWeights, match=f"^the server {vllm.url} does not hold the policy's weights"):
+            engine.sync(1)
+        with pytest.raises(StaleWeights):
+            engine.sync(1)
+
+
+def test_a_proof_that_is_not_wanted_is_not_asked_for(vllm: FakeVllm, model, tmp_path) -> None:
+    with engine_of([vllm], model, tmp_path, proof=False) as engine:
+        engine.sync(0)
+        step(model, 0.02)
+        engine.sync(1)
+        assert largest_difference(model, engine.generate(PROMPTS)) < 1e-5
+    assert not [body for path, body in vllm.requests if path == "/collective_rpc" and "finger" in body["method"]]
+
+
+def test_a_server_restarted_unseen_in_the_middle_gets_its_weights_again(vllm: FakeVllm, model, tmp_path) -> None:
+    """It never fails to answer, but from some request on its answers are the base's."""
+    with engine_of([vllm], model, tmp_path) as engine:
+        step(model, 0.02)
+        engine.sync(1)
+        vllm.restart_after = 3
+        assert largest_difference(model, engine.generate(PROMPTS)) < 1e-5
+        assert engine.said == [
+            f"the vLLM server {vllm.url} is gone (it was started again): its requests are made again"
+        ]
+        assert largest_difference(model, engine.generate(PROMPTS)) < 1e-5
+
+
+def test_a_server_that_dies_and_comes_back(vllm: FakeVllm, model, tmp_path) -> None:
+    with engine_of([vllm], model, tmp_path) as engine:
+        step(model, 0.02)
+        engine.sync(1)
+        engine.restart_stream("k")
+        calm = engine.generate(PROMPTS)
+        engine.restart_stream("k")
+        vllm.kill_after = 3
+        threading.Thread(target=_start_when_dead, args=(vllm,)).start()
+        assert engine.generate(PROMPTS) == calm, "the same seeds, so the same samples"
+        assert vllm.paths().count("/v1/completions") > 2 * len(PROMPTS)
+        assert "is gone" in engine.said[0]
+
+
+def _start_when_dead(vllm: FakeVllm) -> None:
+    deadline = time.monotonic() + 20
+    while vllm._http is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    vllm.start()
+
+
+def test_a_server_that_is_away_at_a_sync_is_waited_for(vllm: FakeVllm, model, tmp_path) -> None:
+    vllm.kill()
+    threading.Timer(0.6, vllm.start).start()
+    with engine_of([vllm], model, tmp_path) as engine:
+        engine.sync(0)
+        assert engine.said == [f"waiting for vLLM at {vllm.url}, for 20 s at most"]
+
+
+def test_a_server_that_stays_away(vllm: FakeVllm, model, tmp_path) -> None:
+    with engine_of([vllm], model, tmp_path, patience=0.5) as engine:
+        engine.sync(0)
+        vllm.kill()
+        start = time.monotonic()
+        with pytest.raises(RunFailed, match=r"^no vLLM server answered for 0 s \(.*\): start it again and resume"):
+            engine.generate(PROMPTS)
+        assert time.monotonic() - start < 10
+
+
+def test_a_busy_prefix_cache_is_not_passed_over(vllm: FakeVllm, model, tmp_path) -> None:
+    vllm.busy_cache = True
+    with engine_of([vllm], model, tmp_path, patience=0.5) as engine:
+        with pytest.raises(RunFailed, match="prefix cache cannot be emptied"):
+            engine.sync(0)
+
+
+def test_an_error_of_the_servers_own_is_tried_again(vllm: FakeVllm, model, tmp_path) -> None:
+    with engine_of([vllm], model, tmp_path) as engine:
+        engine.sync(0)
+        reloads = _reloads(vllm)
+        vllm.statuses = [503, 500]
+        assert largest_difference(model, engine.generate(PROMPTS)) < 1e-5
+        assert _reloads(vllm) == reloads, "it still had the weights"
+
+
+def _reloads(vllm: FakeVllm) -> int:
+    return sum(path == "/collective_rpc" and body["method"] == "reload_weights" for path, body in vllm.requests)
+
+
+def test_several_servers_share_and_stand_in_for_each_other(base, model, tmp_path) -> None:
+    with FakeVllm(base) as one, FakeVllm(base) as two, engine_of([one, two], model, tmp_path) as engine:
+        step(model, 0.02)
+        engine.sync(1)
+        engine.restart_stream("k")
+        calm = engine.generate(PROMPTS)
+        asked = [[body["prompt"] for path, body in fake.requests if path == "/v1/completions"] for fake in (one, two)]
+        assert [sorted(share) for share in asked] == [PROMPTS[:4], PROMPTS[4:]], "neighbours stay together"
+        engine.restart_stream("k")
+        two.kill_after = 2
+        assert engine.generate(PROMPTS) == calm
+        assert two._http is None
+        step(model, 0.02)
+        engine.sync(2)
+        assert largest_difference(model, engine.generate(PROMPTS)) < 1e-5, "one goes on alone"
+        two.start()
+        step(model, 0.02)
+        engine.sync(3)
+        two.requests.clear()
+        assert largest_difference(model, engine.generate(PROMPTS)) < 1e-5
+        assert "/v1/completions" in two.paths(), "back at the next sync"
+
+
+def test_a_folder_that_the_server_does_not_see(vllm: FakeVllm, model, tmp_path) -> None:
+    vllm.blind = True
+    step(model, 0.02)
+    with engine_of([vllm], model, tmp_path) as engine:
+        with pytest.raises(UserError, match=r"cannot read .*weights-0: name a folder .* engine\.sync_folder=FOLDER$"):
+            engine.sync(0)
+
+
+def test_a_folder_that_cannot_be_written(vllm: FakeVllm, model, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with engine_of([vllm], model, tmp_path / "file" / "e") as engine:
+        with pytest.raises(RunFailed, match=r"^the weights for the engine cannot be written to .*engine\.sync_folder"):
+            engine.sync(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"development": False}, "takes no weights, as VLLM_SERVER_DEV_MODE=1 is not set"),
+        ({"extension": None}, "start it with --worker-extension-cls sdar_cli.engines.fingerprint.Fingerprint$"),
+        ({"logprobs_mode": "raw_logprobs"}, "start it with --logprobs-mode processed_logprobs$"),
+        (
+            {"longest": 30},
+            "takes 30 tokens and a prompt with its response may have 64: start it with --max-model-len",
+        ),
+    ],
+)
+def test_a_server_that_was_started_otherwise(vllm: FakeVllm, model, tmp_path, change, sentence) -> None:
+    vars(vllm).update(change)
+    with engine_of([vllm], model, tmp_path, sampling=Sampling(temperature=0.5), longest=64) as engine:
+        with pytest.raises(UserError, match=sentence):
+            engine.sync(0)
+
+
+def test_raw_log_probs_do_at_temperature_one(vllm: FakeVllm, model, tmp_path) -> None:
+    vllm.logprobs_mode = "raw_logprobs"
+    with engine_of([vllm], model, tmp_path) as engine:
+        engine.sync(0)
+
+
+# -- adapters -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def adapted(model):
+    """A model with an adapter that does something."""
+    made = add_lora(model, Lora(rank=2, alpha=6, targets=["q_proj", "v_proj"]), 0)
+    step(made, 0.05)
+    return made.eval()
+
+
+def test_an_adapter_is_merged_without_touching_the_base(vllm: FakeVllm, adapted, tmp_path) -> None:
+    before = {name: value.clone() for name, value in adapted.named_parameters()}
+    with engine_of([vllm], adapted, tmp_path) as engine:
+        engine.sync(0)
+        assert largest_difference(adapted, engine.generate(PROMPTS)) < 1e-5
+    assert all(torch.equal(before[name], value) for name, value in adapted.named_parameters())
+
+
+def test_an_adapter_goes_by_itself(vllm: FakeVllm, adapted, tmp_path) -> None:
+    vllm.lora = {"max_lora_rank": 8, "scale": 3.0}
+    with engine_of([vllm], adapted, tmp_path, hot=True) as engine:
+        for version in range(2):
+            engine.sync(version)
+            engine.generate(PROMPTS)
+            assert vllm.requests[-2][1]["model"] == f"sdar-{version}"
+            step(adapted, 0.01)
+        assert _reloads(vllm) == 0, "the server had the base"
+
+
+def test_an_adapter_that_did_not_arrive(vllm: FakeVllm, adapted, tmp_path, monkeypatch) -> None:
+    vllm.lora = {"max_lora_rank": 8, "scale": 3.0}
+    with engine_of([vllm], adapted, tmp_path, hot=True) as engine:
+        engine.sync(0)
+        step(adapted, 1e-6)
+        kept = vllm.adapter
+        monkeypatch.setattr(Server, "load_adapter", lambda self, name, folder: None)
+        with pytest.raises(StaleWeights, match=r"\(8 tensors differ"):
+            engine.sync(1)
+        assert vllm.adapter is kept
+
+
+def test_the_base_under_an_adapter_is_brought_where_it_is_another(vllm: FakeVllm, adapted, tmp_path) -> None:
+    vllm.lora = {"max_lora_rank": 8, "scale": 3.0}
+    step(vllm.model, 0.01)
+    with engine_of([vllm], adapted, tmp_path, hot=True) as engine:
+        engine.sync(0)
+        assert _reloads(vllm) == 1
+        vllm.reborn()
+        step(vllm.model, 0.01)
+        engine.generate(PROMPTS)
+        assert _reloads(vllm) == 2 and "sdar-0" in vllm.adapters, "both again after a restart"
+
+
+def test_a_server_without_adapters(vllm: FakeVllm, adapted, tmp_path) -> None:
+    with engine_of([vllm], adapted, tmp_path, hot=True) as engine:
+        with pytest.raises(UserError, match=r"start it with --enable-lora, or set engine\.lora=merge$"):
+            engine.sync(0)

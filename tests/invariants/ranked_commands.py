@@ -1,0 +1,96 @@
+"""``sdar`` commands one after another through the entry point, in one process or in each of several ranks.
+
+    python -m torch.distributed.run --standalone --nproc-per-node 2 ranked_commands.py SPEC.json
+
+SPEC.json is a list of commands: ``words``; optionally ``signal``: [rank, step], a SIGTERM to that rank alone within
+that step; and ``spoil``: [rank, step], a NaN in that rank's loss alone. Beside it come ``SPEC.json.N``, of each rank N
+the exit codes.
+
+Weights are float64, in which sums in another order agree to far more digits than the tests look at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@contextmanager
+def exact(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Trainings in float64, and no plots: drawing takes half of a short training's time."""
+    from tiny_training import exact_head
+
+    from sdar_cli.models.load import load_model
+
+    exact_head(patch)
+    patch.setattr("sdar_cli.training.build.load_model", lambda path, **about: load_model(path, **about).double())
+    patch.setattr("sdar_cli.tracking.plots.write_plots", lambda rows, folder: [])
+    yield
+
+
+def run_all(commands: Sequence[dict[str, Any]]) -> list[int]:
+    """Exit codes."""
+    from sdar_cli.cli.main import main
+    from sdar_cli.launch import speaker
+    from sdar_cli.training import ranks
+
+    codes = []
+    for command in commands:
+        with pytest.MonkeyPatch.context() as patch, exact(patch):
+            if command.get("signal", [None])[0] == ranks.rank():
+                _signal_at(patch, command["signal"][1])
+            if command.get("spoil", [None])[0] == ranks.rank():
+                _spoil_at(patch, command["spoil"][1])
+            codes.append(main(command["words"]))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        ranks.together(lambda: None)
+        if ranks.is_main() and (file := speaker._file()) is not None:
+            file.unlink(missing_ok=True)  # each command may end with a sentence
+        ranks.together(lambda: None)
+    return codes
+
+
+def _signal_at(patch: pytest.MonkeyPatch, step: int) -> None:
+    from sdar_cli.training.trainer import SDARTrainer
+
+    train_on = SDARTrainer.train_on
+
+    def signalled(trainer, *about):
+        if trainer.state.global_step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train_on(trainer, *about)
+
+    patch.setattr(SDARTrainer, "train_on", signalled)
+
+
+def _spoil_at(patch: pytest.MonkeyPatch, step: int) -> None:
+    from trl import GRPOTrainer
+
+    compute = GRPOTrainer._compute_loss
+
+    def spoilt(trainer, *about):
+        loss = compute(trainer, *about)
+        return loss * float("nan") if trainer.state.global_step == step else loss
+
+    patch.setattr(GRPOTrainer, "_compute_loss", spoilt)
+
+
+def _main(file: Path) -> None:
+    from sdar_cli.training import ranks
+
+    with ranks.session():
+        codes = run_all(json.loads(file.read_text()))
+        file.with_name(f"{file.name}.{ranks.rank()}").write_text(json.dumps(codes))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent / "training"))
+    _main(Path(sys.argv[1]))

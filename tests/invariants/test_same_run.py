@@ -1,0 +1,219 @@
+"""Pairs of settings that must be the same run, on a replayed rollout, through the CLI: metrics and weights to 1e-6.
+
+1. Two ranks are one, also where one has more groups, more rows, or no row at all.
+2. Micro-batches are one batch.
+3. Window context is full context, where episodes have one turn.
+4. A run that is stopped by a signal to one of its two ranks and then resumed is the run that was not.
+5. So is one whose weights lie in parts on its ranks (FSDP2, over gloo).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from ranked_commands import run_all
+from safetensors.torch import load_file
+from tiny_training import episodes
+
+from sdar_cli.rollout.replay import append_rollout, read_rollouts
+from sdar_cli.runs.store import RunFolder
+from sdar_cli.tracking.journal import Journal
+
+STEPS = 3
+SHORT = (
+    f"train.steps={STEPS}",
+    "train.checkpoint_every=2",
+    "rollout.tasks=3",
+    "rollout.group=3",
+    "rollout.max_turns=1",
+    "rollout.max_response_tokens=8",
+    "optimiser.learning_rate=1e-2",
+    "distill.coef=0.5",
+    "teacher.kind=live",
+    "evaluation.tasks=3",
+    "evaluation.transcripts=0",
+    "tracking.traces=0",
+    "tracking.system_metrics=false",
+    "warmup=null",
+)
+SPREAD = ("optimiser.rows_per_update=7", "optimiser.tokens_per_microbatch=70")
+ALONE = {
+    "plain": (),
+    "micro": ("optimiser.tokens_per_microbatch=40",),
+    "spread": SPREAD,
+    "one-group": ("rollout.tasks=1",),
+    "window": ("REPLAY=one-turn",),
+    "full": ("REPLAY=one-turn", "rollout.context=full"),
+}
+TWO = {"plain-2": (), "spread-2": SPREAD, "one-group-2": ("rollout.tasks=1",)}
+COLLAPSE = ("guards.stop_on_collapse=true", "guards.entropy=[7.5, 8]", "guards.patience=1")
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    root: Path
+
+    def folder(self, name: str) -> RunFolder:
+        return RunFolder.open(self.root / "runs" / name)
+
+    def command(self, name: str, *overrides: str) -> dict:
+        recording = next((word.removeprefix("REPLAY=") for word in overrides if word.startswith("REPLAY=")), "whole")
+        words = ["train", "--recipe", "quickstart", "--name", name, "--runs", str(self.root / "runs")]
+        words += ["--model", str(self.root / "base"), "model.tiny=null", *SHORT]
+        words += [word for word in overrides if not word.startswith("REPLAY=")]
+        return {"words": [*words, f"rollout.replay={self.root / recording}.jsonl"]}
+
+    def resume(self, name: str, *options: str) -> dict:
+        return {"words": ["resume", name, "--runs", str(self.root / "runs"), *options]}
+
+
+def record(root: Path, vocabulary: int) -> None:
+    """Prompts of one length, as rotary positions are float32 in any model and padding moves them."""
+    for step in range(STEPS):
+        played = episodes(step, vocabulary, groups=3, group=3, prompts=(7, 8))
+        append_rollout(root / "whole.jsonl", step, played)
+        for episode in played:
+            del episode.turns[1:]
+        append_rollout(root / "one-turn.jsonl", step, played)
+
+
+def in_two_ranks(root: Path, commands: list[dict]) -> tuple[list[list[int]], str]:
+    """Exit codes of both ranks, and what they said."""
+    spec = root / "two.json"
+    spec.write_text(json.dumps(commands))
+    worker = Path(__file__).with_name("ranked_commands.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(worker), str(spec)],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    return [json.loads(Path(f"{spec}.{rank}").read_text()) for rank in range(2)], done.stderr
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    from sdar_cli.models.load import load_tokenizer
+    from sdar_cli.models.tiny import create
+    from sdar_cli.recipe.load import load_recipe
+    from sdar_cli.workshop import Workshop
+
+    root = tmp_path_factory.mktemp("same-run")
+    recipe = load_recipe("quickstart").recipe
+    with Workshop.open(recipe) as workshop:
+        create(recipe, workshop.environment, workshop.bank, root / "base")
+    record(root, len(load_tokenizer(str(root / "base"))))
+    made = Runs(root)
+    codes = run_all([made.command(name, *overrides) for name, overrides in ALONE.items()])
+    assert codes == [0] * len(ALONE)
+    commands = [
+        *(made.command(name, *overrides) for name, overrides in TWO.items()),
+        made.command("resumed-2") | {"signal": [1, 0]},
+        made.resume("resumed-2"),
+        made.command("lacking-2", "rollout.tasks=4"),
+        made.command("nan-2", *SPREAD) | {"spoil": [1, 1]},
+        made.command("collapsed-2", *COLLAPSE),
+        made.command("sharded-2", "--dist", "fsdp2") | {"signal": [0, 1]},
+        made.resume("sharded-2", "--dist", "fsdp2"),
+    ]
+    both, said = in_two_ranks(root, commands)
+    assert both == [[0, 0, 0, 130, 0, 2, 1, 1, 130, 0]] * 2, said
+    return made
+
+
+def differences(runs: Runs, one: str, other: str) -> list[str]:
+    """What two runs do not agree on."""
+    ours, theirs = runs.folder(one), runs.folder(other)
+    out = []
+    rows = [
+        [row for row in Journal(run.path / "metrics.jsonl").read() if "loss/total" in row] for run in (ours, theirs)
+    ]
+    assert len(rows[0]) == len(rows[1]) == STEPS
+    for mine, wanted in zip(*rows, strict=True):
+        assert mine["optim/grad_norm"] > 0
+        names = [{name for name in row if not name.startswith(("time/", "eval/"))} for row in (mine, wanted)]
+        if names[0] != names[1]:
+            out.append(f"step {mine['step']}: {names[0] ^ names[1]}")
+        out += [
+            f"step {mine['step']}: {name} is {mine[name]} and {wanted[name]}"
+            for name in names[0] & names[1]
+            if mine[name] != pytest.approx(wanted[name], rel=1e-6, abs=1e-7)
+        ]
+    ends = [load_file(run.checkpoint(STEPS).path / "model.safetensors") for run in (ours, theirs)]
+    if ends[0].keys() != ends[1].keys():  # parts are put together without a thought of tied weights
+        assert torch.equal(ends[0].pop("lm_head.weight"), ends[0]["model.embed_tokens.weight"])
+    assert ends[0].keys() == ends[1].keys()
+    for name, value in ends[1].items():
+        if not (ends[0][name] - value).norm() <= 1e-6 * value.norm():
+            out.append(f"{name} is off by {(ends[0][name] - value).norm() / value.norm():.1e}")
+    start = load_file(runs.root / "base" / "model.safetensors")
+    assert any((start[name].double() - value).norm() > 1e-3 * value.norm() for name, value in ends[1].items())
+    return out
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("plain-2", "plain"),
+        ("spread-2", "spread"),
+        ("one-group-2", "one-group"),
+        ("micro", "plain"),
+        ("full", "window"),
+        ("resumed-2", "plain-2"),
+        ("sharded-2", "plain"),
+    ],
+)
+def test_they_are_the_same_run(runs: Runs, one: str, other: str) -> None:
+    assert not differences(runs, one, other)
+
+
+def test_the_signal_stopped_both_ranks_after_the_step_under_way(runs: Runs) -> None:
+    """One checkpoint, of the step in which one rank got it; the resumed run went on from there."""
+    lines = [json.loads(line) for line in (runs.folder("resumed-2").path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["rewind"] for line in lines if "rewind" in line] == [0, 1]
+
+
+def test_what_one_rank_lacks_ends_all_with_its_sentence(runs: Runs) -> None:
+    """The fourth group is the second rank's, and the first writes down what that one found."""
+    state = runs.folder("lacking-2").state
+    assert state.status == "failed" and "has no group 3 at step 0" in state.error
+
+
+def test_a_nan_on_one_rank_is_saved_with_its_batch(runs: Runs) -> None:
+    run = runs.folder("nan-2")
+    assert run.state.status == "failed" and "step 2 met a NaN or an infinity in the policy loss" in run.state.error
+    saved = run.failure(2)
+    assert {path.name for path in saved.iterdir()} == {
+        "about.json",
+        "batch.safetensors",
+        "model",
+        "recipe.yaml",
+        "rollout.jsonl.gz",
+    }
+    assert [len(played) for played in read_rollouts(saved / "rollout.jsonl.gz").values()] == [9]
+    prompts = load_file(saved / "batch.safetensors")["prompt_ids"].tolist()
+    second = [turn.prompt_ids for e in read_rollouts(runs.root / "whole.jsonl")[1] if e.group == 1 for turn in e.turns]
+    assert prompts and all(prompt in second for prompt in prompts)
+
+
+def test_a_collapse_ends_all_ranks_at_one_step(runs: Runs) -> None:
+    run = runs.folder("collapsed-2")
+    assert (run.state.status, run.state.step, [c.step for c in run.checkpoints()]) == ("collapsed", 1, [1])
+
+
+def test_ranks_share_the_panel(runs: Runs) -> None:
+    """Each task once, in the panel's order."""
+    tasks = []
+    for name in ("plain", "plain-2"):
+        result = json.loads((runs.folder(name).path / "evaluations" / "base-no_skills.json").read_text())
+        tasks.append([record["task_id"] for record in result["records"]])
+    assert tasks[0] == tasks[1] and len(tasks[0]) == 3

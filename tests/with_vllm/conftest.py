@@ -1,0 +1,34 @@
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+
+def pytest_collection_modifyitems(items) -> None:
+    missing = importlib.util.find_spec("vllm") is None
+    for item in items:
+        if HERE in Path(item.fspath).parents:
+            item.add_marker(pytest.mark.vllm)
+            if missing:
+                item.add_marker(pytest.mark.skip(reason="vLLM is not installed: make verify-vllm"))
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """Runs with a base that all of them share."""
+    from real_vllm import Place
+
+    return Place(tmp_path_factory.mktemp("vllm"))
+
+
+@pytest.fixture(scope="session")
+def server(place):
+    """vLLM's own server, on the base."""
+    from real_vllm import RealServer
+
+    with RealServer(place) as made:
+        yield made
