@@ -181,7 +181,7 @@ def make_trl(recipe, base: str, scratch: Path):
 
 def train(trainer: SDARTrainer, episodes: Sequence[Episode]) -> None:
     trainer.train_on(trainer.model, episodes)
-    trainer._step_optimiser(trainer.model)
+    trainer.update.step(trainer.model)
 
 
 def train_trl(trainer, rows: list[Row], budget: int) -> None:

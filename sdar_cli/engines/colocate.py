@@ -126,6 +126,7 @@ def starting(recipe: Recipe) -> Iterator[None]:
 
     keep_weights_readable()
     extra: dict[str, Any] = {"dtype": recipe.model.dtype, "enable_prefix_caching": True, **on_this_device()}
+    extra["quantization"] = None  # it gets whole weights, also where the trainer holds four bits of them
     if recipe.model.lora is not None and recipe.engine.lora == "hot":
         extra |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": lora_rank(recipe.model.lora.rank)}
     own = vllm_generation.LLM

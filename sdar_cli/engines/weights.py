@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sdar_cli.errors import RunFailed
+from sdar_cli.models.merge import merged_weight
+from sdar_cli.models.quantised import whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,12 +57,12 @@ class ModelSource:
         import torch
 
         with torch.no_grad():
-            yield from self._merged() if self.lora else self.model.named_parameters()
+            yield from self._merged() if self.lora else self.frozen()
 
     def frozen(self) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self.model.named_parameters():
             if ".lora_" not in name:
-                yield _plain(name), parameter.detach()
+                yield _plain(name), whole(parameter).detach()
 
     def adapter(self) -> Iterator[tuple[str, Tensor]]:
         for name, module in self.model.named_modules():
@@ -74,17 +76,15 @@ class ModelSource:
     def _merged(self) -> Iterator[tuple[str, Tensor]]:
         """Base plus adapter, one tensor at a time. Peft's own merging writes into the base and takes it out again,
         which leaves a rounding error in it every time."""
-        from peft.utils.integrations import dequantize_module_weight
-
         adapted = {name: module for name, module in self.model.named_modules() if hasattr(module, "lora_A")}
         for name, parameter in self.model.named_parameters():
             if ".lora_" in name:
                 continue
             layer = adapted.get(name.removesuffix(".base_layer.weight"))
             if layer is not None and name.endswith(".base_layer.weight"):
-                whole = dequantize_module_weight(layer.base_layer).float()
-                parameter = whole + sum(layer.get_delta_weight(own) for own in layer.active_adapters)
-            yield _plain(name), parameter
+                yield _plain(name), merged_weight(layer)
+            else:
+                yield _plain(name), whole(parameter)
 
 
 class TrainerSource(ModelSource):

@@ -29,10 +29,26 @@ FSDP2 = {
 """What accelerate reads in the place of a configuration file."""
 
 
+ZERO3 = {
+    "ACCELERATE_USE_DEEPSPEED": "true",
+    "ACCELERATE_DEEPSPEED_ZERO3_INIT": "false",  # models are loaded whole, and divided afterwards
+}
+"""The same of DeepSpeed; its own settings are ``training.zero3.CONFIG``."""
+
+
 def apply(dist: Dist) -> None:
     """Tell accelerate, before it is imported."""
     if dist == "fsdp2":
         os.environ.update(FSDP2)
+    if dist == "zero3":
+        os.environ.update(ZERO3)
+
+
+def in_use() -> Dist:
+    """What this process was told."""
+    if "ACCELERATE_USE_FSDP" in os.environ:
+        return "fsdp2"
+    return "zero3" if "ACCELERATE_USE_DEEPSPEED" in os.environ else "ddp"
 
 
 def check_recipe(dist: Dist, recipe: Recipe) -> None:
@@ -48,11 +64,14 @@ def check_recipe(dist: Dist, recipe: Recipe) -> None:
 
 
 def check_zero3() -> None:
-    """Raises UserError: accelerate's DeepSpeed engine steps by a count of micro-batches that it was told before."""
-    raise UserError(
-        "--dist zero3 is not built, as DeepSpeed wants a fixed number of micro-batches and rollouts vary: use "
-        "--dist fsdp2, which divides weights, gradients and moments alike"
-    )
+    """Raises UserError where DeepSpeed is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("deepspeed") is None:
+        raise UserError(
+            "--dist zero3 needs DeepSpeed, which is not installed: pip install 'sdar[zero3]', or use --dist fsdp2, "
+            "which divides weights, gradients and moments alike"
+        )
 
 
 def accelerate_words(dist: Dist, nproc: int) -> list[str]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import ModelError
+from sdar_cli.models.quantised import Quantised, check_installed, settle
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from sdar_cli.recipe.schema import Lora
+
+ADAPTER = "adapter_config.json"
 
 
 def load_tokenizer(path: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -23,7 +27,7 @@ def load_tokenizer(path: str, *, trust_remote_code: bool = False) -> PreTrainedT
     from transformers import AutoTokenizer
 
     check_folder(path)
-    with _quiet():
+    with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, padding_side="left")
         except Exception as error:
@@ -40,25 +44,29 @@ def load_tokenizer(path: str, *, trust_remote_code: bool = False) -> PreTrainedT
     return tokenizer
 
 
-def load_model(path: str, *, trust_remote_code: bool = False) -> PreTrainedModel:
+def load_model(path: str, *, trust_remote_code: bool = False, quantised: Quantised | None = None) -> PreTrainedModel:
     """The causal language model in float32; a folder with LoRA weights gives its base with the adapter on.
 
+    Args:
+        quantised: hold the weights so; a folder with LoRA weights says by itself how those under them are held.
+
     Raises:
-        ModelError: it cannot be found or read, or is an adapter without its base.
+        ModelError: it cannot be found or read, is an adapter without its base, or needs bitsandbytes.
     """
     from transformers import AutoModelForCausalLM
 
     check_folder(path)
-    adapter = Path(path) / "adapter_config.json"
-    if adapter.is_file():
-        return _load_adapter(path, adapter, trust_remote_code)
-    with _quiet():
+    if is_adapter(path):
+        return load_adapter(path, trust_remote_code=trust_remote_code)
+    extra = {} if quantised is None else {"quantization_config": quantised.config()}
+    with quiet():
         try:
-            return AutoModelForCausalLM.from_pretrained(
-                path, dtype="float32", use_safetensors=True, trust_remote_code=trust_remote_code
+            model = AutoModelForCausalLM.from_pretrained(
+                path, dtype="float32", use_safetensors=True, trust_remote_code=trust_remote_code, **extra
             )
         except Exception as error:
             raise _not_found(path, "model", error) from error
+    return model if quantised is None else settle(model)
 
 
 def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PreTrainedModel:
@@ -73,8 +81,10 @@ def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PreTrainedModel:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
+        use_rslora=lora.rslora,
+        use_dora=lora.dora,
     )
-    with seeded(seed):
+    with seeded(seed), quiet():
         try:
             return get_peft_model(model, config)
         except ValueError as error:
@@ -83,32 +93,40 @@ def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PreTrainedModel:
             ) from error
 
 
-def merged_adapter(path: str, out: Path, *, trust_remote_code: bool = False) -> Path:
-    """Write a LoRA folder as full weights, so that RL can start from it with an adapter of its own."""
-    model = load_model(path, trust_remote_code=trust_remote_code).merge_and_unload()
-    model.save_pretrained(out)
-    load_tokenizer(path, trust_remote_code=trust_remote_code).save_pretrained(out)
-    return out
+def is_adapter(path: str) -> bool:
+    return (Path(path) / ADAPTER).is_file()
 
 
-def _load_adapter(path: str, config: Path, trust_remote_code: bool) -> PreTrainedModel:
+def adapter_base(path: str) -> str:
+    """The folder or hub id of the weights under an adapter. Raises ModelError where it is not said."""
+    base = json.loads((Path(path) / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise ModelError(f"{path!r} holds LoRA weights without their base: set base_model_name_or_path in {ADAPTER}")
+    return base
+
+
+def load_adapter(
+    path: str,
+    *,
+    trust_remote_code: bool = False,
+    prepare: Callable[[PreTrainedModel], PreTrainedModel] = lambda model: model,
+) -> PreTrainedModel:
+    """An adapter's folder over its base, which ``prepare`` may change first. Raises ModelError."""
     from peft import PeftModel
 
-    base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
-        raise ModelError(
-            f"{path!r} holds LoRA weights without their base: set base_model_name_or_path in {config.name}"
-        )
+    base, quantised = adapter_base(path), Quantised.beside(path)
+    if quantised is not None:
+        check_installed()
     try:
-        model = load_model(base, trust_remote_code=trust_remote_code)
+        model = load_model(base, trust_remote_code=trust_remote_code, quantised=quantised)
     except ModelError as error:
         raise ModelError(
             f"{path!r} holds LoRA weights whose base {base!r} cannot be loaded: put the base there, or correct "
-            f"base_model_name_or_path in {config.name}"
+            f"base_model_name_or_path in {ADAPTER}"
         ) from error
-    with _quiet():
+    with quiet():
         try:
-            return PeftModel.from_pretrained(model, path, use_safetensors=True)
+            return PeftModel.from_pretrained(prepare(model), path, use_safetensors=True)
         except Exception as error:
             raise _not_found(path, "adapter", error) from error
 
@@ -117,7 +135,7 @@ def check_folder(path: str) -> None:
     """A path that looks local must be there, and be a model."""
     folder = Path(path).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+        if not (folder / "config.json").is_file() and not (folder / ADAPTER).is_file():
             raise ModelError(f"the folder {path!r} holds no config.json: give the folder of a Hugging Face model")
     elif path.startswith((".", "/", "~")) or path.count("/") > 1:
         raise ModelError(
@@ -144,7 +162,7 @@ def _first_line(error: Exception) -> str:
     return text[0].rstrip(".:") if text else type(error).__name__
 
 
-class _quiet:
+class quiet:
     """No progress bars or retry chatter while loading."""
 
     def __enter__(self) -> None:

@@ -42,10 +42,20 @@ class TinyModel(Section):
 
 
 class Lora(Section):
+    """An adapter (PEFT's) over frozen weights."""
+
     rank: Positive = 32
     alpha: Positive = 64
+    """B·A is multiplied by alpha / rank; with ``rslora`` by alpha / √rank."""
     dropout: Fraction = 0.0
+    """In the warm-up; RL runs without, as its log-probs must be those of the policy that sampled."""
     targets: Literal["all-linear"] | list[str] = "all-linear"
+    """Names of modules, or all linear layers but the head."""
+    rslora: bool = False
+    dora: bool = False
+    """Train each output's magnitude beside its direction."""
+    quantise: Literal["nf4"] | None = None
+    """Hold the weights under the adapter in four bits (QLoRA); needs bitsandbytes."""
 
     @model_validator(mode="after")
     def _not_the_head(self) -> Lora:
@@ -417,7 +427,20 @@ class Recipe(Section):
             raise ValueError(
                 "engine.lora=hot is about an adapter and there is none: set model.lora, or engine.lora=merge"
             )
+        self._check_lora()
         return self
+
+    def _check_lora(self) -> None:
+        """Raises ValueError for an adapter that the rest of the recipe cannot have."""
+        lora = self.model.lora
+        if lora is None:
+            return
+        if lora.dropout and self.warmup is None:
+            raise ValueError(
+                "model.lora.dropout is for the warm-up and there is none, RL being run without dropout: remove it"
+            )
+        if lora.dora and self.engine.lora == "hot":
+            raise ValueError("engine.lora=hot cannot serve model.lora.dora, which vLLM does not know: set it to merge")
 
     def _check_objective(self) -> None:
         """Raises ValueError for settings that cannot go together."""

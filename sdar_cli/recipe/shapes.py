@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sdar_cli.paths import is_file, user_path
@@ -27,72 +28,144 @@ class Shape:
     tied: bool
     source: str
     """Where the numbers come from, for display."""
+    head_norms: bool = False
+    """Whether queries and keys are normalised (Qwen3)."""
+    biases: int = 0
+    """Biases of a layer's projections."""
 
     @property
-    def parameters(self) -> int:
-        """Weights of embeddings, attention and MLP; norms and biases, some 0.01 %, are left out."""
-        attention = self.width * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
-        return self.layers * (attention + 3 * self.width * self.mlp) + self.embeddings
+    def inner(self) -> int:
+        """Width of all query heads."""
+        return self.heads * self.head_dim
+
+    @property
+    def kv(self) -> int:
+        """Width of all key heads."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def linear(self) -> int:
+        """Weights of a layer's seven matrices."""
+        return self.width * (2 * self.inner + 2 * self.kv) + 3 * self.width * self.mlp
+
+    @property
+    def layer(self) -> int:
+        """Weights of a layer, norms and biases included."""
+        return self.linear + 2 * self.width + (2 * self.head_dim if self.head_norms else 0) + self.biases
+
+    @property
+    def head(self) -> int:
+        return self.vocabulary * self.width
 
     @property
     def embeddings(self) -> int:
-        return self.vocabulary * self.width * (1 if self.tied else 2)
+        return self.head * (1 if self.tied else 2)
+
+    @property
+    def parameters(self) -> int:
+        return self.layers * self.layer + self.embeddings + self.width
 
     def lora_parameters(self, rank: int) -> int:
         """Adapter weights with every linear layer of the blocks as a target."""
-        inner, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        attention = 2 * (self.width + inner) + 2 * (self.width + kv)
+        attention = 2 * (self.width + self.inner) + 2 * (self.width + self.kv)
         return self.layers * rank * (attention + 3 * (self.width + self.mlp))
+
+    def cache(self, size: int, exact: bool = False) -> int:
+        """Bytes that a token's keys and values take.
+
+        Args:
+            size: bytes of a value.
+            exact: keys as a float32 model leaves them behind the norm of its heads.
+        """
+        key = 4 if exact and self.head_norms else size
+        return self.layers * self.kv * (key + size)
 
 
 KNOWN = {
-    "qwen3-1.7b": (28, 2048, 16, 8, 128, 6144, 151_936, True),
-    "qwen2.5-3b": (36, 2048, 16, 2, 128, 11_008, 151_936, True),
-    "qwen2.5-7b": (28, 3584, 28, 4, 128, 18_944, 152_064, False),
+    "qwen3-1.7b": ("qwen3", 28, 2048, 16, 8, 128, 6144, 151_936, True),
+    "qwen2.5-3b": ("qwen2", 36, 2048, 16, 2, 128, 11_008, 151_936, True),
+    "qwen2.5-7b": ("qwen2", 28, 3584, 28, 4, 128, 18_944, 152_064, False),
 }
-"""Published ``config.json`` values: layers, width, heads, KV heads, head size, MLP, vocabulary, tied."""
+"""Published ``config.json`` values: type, layers, width, heads, KV heads, head size, MLP, vocabulary, tied."""
 
 
 def model_shape(model: Model) -> Shape | None:
-    """The shape from ``model.tiny``, a local folder's ``config.json`` or the table; None when unknown."""
+    """The shape from ``model.tiny``, a ``config.json`` (of a local folder, or in the hub's cache) or the table; None
+    when unknown, as of a mixture of experts."""
     if model.tiny is not None:
         return _tiny(model.tiny)
     if model.path is None:
         return None
     config = user_path(model.path) / "config.json"
+    if not is_file(config) and (cached := _cached_config(model.path)) is not None:
+        config = cached
     if is_file(config):
         try:
             return _from_config(json.loads(config.read_text("utf-8")), str(config))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
     name = model.path.rpartition("/")[2].lower().removesuffix("-instruct").removesuffix("-base")
-    return Shape(*KNOWN[name], source=f"published shape of {name}") if name in KNOWN else None
+    if name not in KNOWN:
+        return None
+    kind, *numbers, tied = KNOWN[name]
+    return _shape(kind, *numbers, tied=tied, source=f"published shape of {name}")
+
+
+def _cached_config(path: str) -> Path | None:
+    if path.count("/") != 1 or path.startswith((".", "/", "~")):
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(path, "config.json")
+    except ValueError:  # no repository's name
+        return None
+    return Path(found) if isinstance(found, str) else None
 
 
 def _tiny(tiny: TinyModel) -> Shape:
-    return Shape(
-        layers=tiny.layers,
-        width=tiny.width,
-        heads=tiny.heads,
-        kv_heads=tiny.heads,
-        head_dim=tiny.width // tiny.heads,
-        mlp=tiny.mlp,
-        vocabulary=TINY_VOCABULARY,
-        tied=True,
-        source=f"model.tiny, a vocabulary of {TINY_VOCABULARY} words assumed",
-    )
+    size = tiny.width // tiny.heads
+    numbers = tiny.layers, tiny.width, tiny.heads, tiny.heads, size, tiny.mlp, TINY_VOCABULARY
+    source = f"model.tiny, a vocabulary of {TINY_VOCABULARY} words assumed"
+    return _shape("qwen3", *numbers, tied=True, source=source)
 
 
-def _from_config(config: dict[str, Any], source: str) -> Shape:
+def _from_config(config: dict[str, Any], source: str) -> Shape | None:
+    config = config.get("text_config", config)
+    if any("experts" in key for key in config):
+        return None
     heads, width = int(config["num_attention_heads"]), int(config["hidden_size"])
-    return Shape(
-        layers=int(config["num_hidden_layers"]),
-        width=width,
-        heads=heads,
-        kv_heads=int(config.get("num_key_value_heads") or heads),
-        head_dim=int(config.get("head_dim") or width // heads),
-        mlp=int(config["intermediate_size"]),
-        vocabulary=int(config["vocab_size"]),
+    return _shape(
+        str(config.get("model_type", "")),
+        int(config["num_hidden_layers"]),
+        width,
+        heads,
+        int(config.get("num_key_value_heads") or heads),
+        int(config.get("head_dim") or width // heads),
+        int(config["intermediate_size"]),
+        int(config["vocab_size"]),
         tied=bool(config.get("tie_word_embeddings", False)),
+        bias=bool(config.get("attention_bias", False)),
         source=source,
     )
+
+
+def _shape(
+    kind: str,
+    layers: int,
+    width: int,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    mlp: int,
+    vocabulary: int,
+    *,
+    tied: bool,
+    source: str,
+    bias: bool = False,
+) -> Shape:
+    """Qwen2 has biases on queries, keys and values whatever its ``attention_bias`` says."""
+    read = (heads + 2 * kv_heads) * head_dim
+    biases = read if kind == "qwen2" else (read + width if bias else 0)
+    norms = kind == "qwen3"
+    return Shape(layers, width, heads, kv_heads, head_dim, mlp, vocabulary, tied, source, norms, biases)

@@ -17,12 +17,19 @@ class SlotError:
 
 
 class Backend(Protocol):
-    def call(self, operation: Operation, requests: Mapping[int, Any]) -> dict[int, Any]:
-        """Apply an operation to these slots: slot → Observation, Step or SlotError.
+    def submit(self, operation: Operation, requests: Mapping[int, Any]) -> None:
+        """Begin an operation on these slots, none of which has one under way."""
 
-        Slots that were not asked may be answered too, with the error by which they lost their episode.
-        Raises EnvironmentSetupError where the environment does.
+    def take(self, seconds: float | None) -> dict[int, Any]:
+        """What came of it so far: slot → Observation, Step or SlotError; nothing when nothing is under way.
+
+        Waits until there is something, at most so long; None: as long as it takes. Slots that were not asked may be
+        answered too, with the error by which they lost their episode. Raises EnvironmentSetupError where the
+        environment does.
         """
+
+    def drop(self) -> None:
+        """Forget what is under way: nobody will take it."""
 
     def recycle(self, busy: set[int], resets: int) -> None:
         """Renew what has served more than ``resets`` resets and holds no slot of ``busy``."""

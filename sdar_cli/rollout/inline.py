@@ -14,23 +14,29 @@ from sdar_envs.base import Environment, Options
 
 
 class Inline:
-    """See the module docstring; there is no timeout."""
+    """See the module docstring; there is no timeout, and ``submit`` does all the work."""
 
     def __init__(self, environment: type[Environment], options: Options) -> None:
         self._slots = Slots(environment, options)
+        self._answers: dict[int, Any] = {}
 
-    def call(self, operation: Operation, requests: Mapping[int, Any]) -> dict[int, Any]:
-        answers: dict[int, Any] = {}
+    def submit(self, operation: Operation, requests: Mapping[int, Any]) -> None:
         with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink):
             for slot, payload in requests.items():
                 try:
-                    answers[slot] = self._slots.apply(operation, slot, payload)
+                    self._answers[slot] = self._slots.apply(operation, slot, payload)
                 except EnvironmentSetupError:
                     raise
                 except Exception as error:
                     self._slots.discard(slot)
-                    answers[slot] = SlotError(Failure.of(error).reason)
+                    self._answers[slot] = SlotError(Failure.of(error).reason)
+
+    def take(self, seconds: float | None) -> dict[int, Any]:
+        answers, self._answers = self._answers, {}
         return answers
+
+    def drop(self) -> None:
+        self._answers = {}
 
     def recycle(self, busy: set[int], resets: int) -> None:
         pass

@@ -1,4 +1,8 @@
-"""The turn loop: many episodes at once, and work only for those that are live."""
+"""The turn loop: many episodes at once, and work only for those that are live.
+
+A policy that streams (``policies.Streaming``) answers some episodes while environments step others, and none waits
+for the slowest of a turn. Any other gets the prompts of a turn at once, when every environment has stepped.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,16 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.rollout.context import Context, Dialogue, Prompt
 from sdar_cli.rollout.episode import Episode, StopReason, Turn
-from sdar_cli.rollout.policies import Generation, Policy
+from sdar_cli.rollout.policies import ByTurn, Generation, Policy, Streaming
 from sdar_cli.rollout.pool import Pool, SlotError
 from sdar_envs.base import Environment, Invalid, Observation, Step, Task
 
 if TYPE_CHECKING:
     from sdar_cli.skills.retrieval import Retriever
+
+
+TICK = 0.005
+"""Seconds for which the policy is waited for while an environment may answer too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class Start:
 
 @dataclass(slots=True)
 class Timing:
-    """Seconds spent, added up over turns."""
+    """Seconds that the loop spent on each: environments at work while it waits for the policy cost none."""
 
     generation: float = 0.0
     environment: float = 0.0
@@ -60,7 +68,7 @@ class RolloutLoop:
     concurrency: int = 512
     """Most episodes that are live at once."""
     on_turn: Callable[[int, int], None] | None = None
-    """Called after every turn with the finished and the total number of episodes."""
+    """Called as turns end, with the finished and the total number of episodes."""
     timing: Timing = field(default_factory=Timing)
 
     def play(self, starts: Sequence[Start]) -> list[Episode]:
@@ -71,23 +79,77 @@ class RolloutLoop:
         return episodes
 
     def _batch(self, starts: Sequence[Start], before: int, total: int) -> list[Episode]:
-        live = self._reset(starts)
-        episodes = [item.episode for item in live]
-        live = [item for item in live if item.dialogue is not None]
-        for index in range(self.max_turns):
-            live = [item for item in live if self._write_prompt(item)]
-            if not live:
-                break
+        opened = self._reset(starts)
+        policy = self.policy if isinstance(self.policy, Streaming) else ByTurn(self.policy)
+        live = {before + item.slot: item for item in opened if item.dialogue is not None}
+        acting: dict[int, Turn] = {}
+        try:
+            self._ask(policy, live, list(live))
+            while live:
+                ended = self._listen(policy, live, acting)
+                overlap = len(acting) < len(live) and not isinstance(policy, ByTurn)
+                ended += self._watch(live, acting, 0.0 if overlap else None)
+                self._ask(policy, live, [number for number in ended if number in live])
+                if self.on_turn and ended:
+                    self.on_turn(before + len(opened) - len(live), total)
+        except BaseException:
+            policy.drop()
+            self.pool.drop()
+            raise
+        self.pool.release(range(len(opened)))
+        return [item.episode for item in opened]
+
+    def _ask(self, policy: Streaming, live: dict[int, _Live], numbers: list[int]) -> None:
+        """Ask for these episodes' next answers; one whose prompt does not fit is over."""
+        for number in numbers:
+            item = live[number]
+            item.prompt = self.context.prompt(item.dialogue)
+            if item.prompt is None:
+                item.episode.stop = StopReason.CONTEXT_FULL
+                del live[number]
+                continue
             clock = time.perf_counter()
-            generations = self.policy.generate([item.prompt.ids for item in live])
+            policy.submit(number, len(item.episode.turns), item.prompt.ids)
             self.timing.generation += time.perf_counter() - clock
-            clock = time.perf_counter()
-            live = self._step(index, live, generations)
-            self.timing.environment += time.perf_counter() - clock
-            if self.on_turn:
-                self.on_turn(before + len(episodes) - len(live), total)
-        self.pool.release(range(len(episodes)))
-        return episodes
+
+    def _listen(self, policy: Streaming, live: dict[int, _Live], acting: dict[int, Turn]) -> list[int]:
+        """Send the actions of the answers that came to their environments.
+
+        Returns the episodes whose turn is over without any. ``acting`` holds the turns that environments are at; the
+        other live episodes wait for the policy.
+        """
+        if len(acting) == len(live):
+            return []
+        clock = time.perf_counter()
+        answers = policy.take(TICK if acting else None)
+        self.timing.generation += time.perf_counter() - clock
+        turns = {number: self._turn(live[number], generation) for number, generation in answers}
+        sent = {number: turn for number, turn in turns.items() if turn.action is not None}
+        clock = time.perf_counter()
+        self.pool.submit({live[number].slot: turn.action for number, turn in sent.items()})
+        self.timing.environment += time.perf_counter() - clock
+        acting |= sent
+        idle = [number for number in turns if number not in sent]
+        for number in idle:
+            self._end_turn(live, number, turns[number], None)
+        return idle
+
+    def _watch(self, live: dict[int, _Live], acting: dict[int, Turn], seconds: float | None) -> list[int]:
+        """Record the steps that environments have done; returns their episodes."""
+        if not acting:
+            return []
+        clock = time.perf_counter()
+        answers = self.pool.take(seconds)
+        self.timing.environment += time.perf_counter() - clock
+        numbers = {live[number].slot: number for number in acting}
+        for slot, answer in answers.items():
+            self._end_turn(live, numbers[slot], acting.pop(numbers[slot]), answer)
+        return [numbers[slot] for slot in answers]
+
+    def _end_turn(self, live: dict[int, _Live], number: int, turn: Turn, answer: Step | SlotError | None) -> None:
+        goes_on = self._record(live[number], turn, answer)
+        if not goes_on or len(live[number].episode.turns) == self.max_turns:
+            del live[number]
 
     def _reset(self, starts: Sequence[Start]) -> list[_Live]:
         clock = time.perf_counter()
@@ -111,18 +173,7 @@ class RolloutLoop:
         episode.has_task_skill = found.has_task_skill
         item.dialogue = self.context.open(episode.task, observation, render_block(found))
 
-    def _write_prompt(self, item: _Live) -> bool:
-        item.prompt = self.context.prompt(item.dialogue)
-        if item.prompt is None:
-            item.episode.stop = StopReason.CONTEXT_FULL
-        return item.prompt is not None
-
-    def _step(self, index: int, live: list[_Live], generations: Sequence[Generation]) -> list[_Live]:
-        turns = {item.slot: self._turn(index, item, g) for item, g in zip(live, generations, strict=True)}
-        answers = self.pool.step({slot: turn.action for slot, turn in turns.items() if turn.action is not None})
-        return [item for item in live if self._record(item, turns[item.slot], answers.get(item.slot))]
-
-    def _turn(self, index: int, item: _Live, generation: Generation) -> Turn:
+    def _turn(self, item: _Live, generation: Generation) -> Turn:
         response = self.decode(generation.ids)
         parsed = self.environment.parse(response)
         if isinstance(parsed, Invalid):
@@ -133,7 +184,7 @@ class RolloutLoop:
             if self.penalise_inadmissible and admissible and action not in admissible:
                 invalid = "not admissible"
         return Turn(
-            index=index,
+            index=len(item.episode.turns),
             prompt_ids=item.prompt.ids,
             teacher_prompt_ids=item.prompt.teacher_ids,
             response_ids=generation.ids,

@@ -1,10 +1,10 @@
-"""Who answers a prompt: one method, token ids in and out."""
+"""Who answers a prompt, token ids in and out: a turn's prompts all at once, or each as soon as it is ready."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -21,6 +21,42 @@ class Generation:
 
 class Policy(Protocol):
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]: ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A policy that answers some episodes while others are with their environments."""
+
+    def submit(self, episode: int, turn: int, prompt: list[int]) -> None:
+        """Begin an answer. What is sampled depends on these three, not on when they came or beside what."""
+
+    def take(self, seconds: float | None) -> list[tuple[int, Generation]]:
+        """Answers that came, each with its episode; waits for the first, at most about so long; None: for as long as
+        it takes. Empty when nothing is under way."""
+
+    def drop(self) -> None:
+        """Forget what is under way."""
+
+
+class ByTurn:
+    """A policy that wants a turn's prompts all at once, in the streaming form: it answers when nothing else is to be
+    waited for."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._asked: dict[int, list[int]] = {}
+
+    def submit(self, episode: int, turn: int, prompt: list[int]) -> None:
+        self._asked[episode] = prompt
+
+    def take(self, seconds: float | None) -> list[tuple[int, Generation]]:
+        if seconds is not None:
+            return []
+        asked, self._asked = dict(sorted(self._asked.items())), {}
+        return list(zip(asked, self._policy.generate(list(asked.values())), strict=True))
+
+    def drop(self) -> None:
+        self._asked = {}
 
 
 class HFPolicy:

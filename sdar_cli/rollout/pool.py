@@ -3,6 +3,8 @@
     with Pool(Alfworld, options, workers=2, timeout=120) as pool:
         first = pool.reset({0: task, 1: task})          # slot → Observation or SlotError
         steps = pool.step({0: "look", 1: "inventory"})  # slot → Step or SlotError
+        pool.submit({0: "go east"})                     # or without waiting for the slowest:
+        some = pool.take(0.01)                          # those steps that are done by then
 
 Slots run in this process (``inline.py``), side by side in threads (``threads.py``), or in worker processes
 (``processes.py``). Where one fails, its episode is lost, the slot answers ``SlotError``, and the next ``reset``
@@ -53,21 +55,46 @@ class Pool:
         else:
             self._backend = Processes(environment, options, workers, timeout)
         self._states: dict[int, _State] = {}
+        self._asked: set[int] = set()
+        """Slots whose answer is under way."""
+        self._lost: set[int] = set()
+        """Slots that were asked after they had lost their episode."""
 
     def reset(self, tasks: Mapping[int, Task]) -> dict[int, Observation | SlotError]:
         """Start an episode in each of these slots; a slot is made when first named, and reused after."""
         self.release(tasks)
         self._backend.recycle({slot for slot, state in self._states.items() if state is _State.LIVE}, RECYCLE_RESETS)
-        return self._call("reset", tasks)
+        self._begin("reset", tasks)
+        return self._all(tasks)
 
     def step(self, actions: Mapping[int, str]) -> dict[int, Step | SlotError]:
-        """Send one action to the live episode of each of these slots."""
+        """Send one action to the live episode of each of these slots, and wait for all."""
+        self.submit(actions)
+        return self._all(actions)
+
+    def submit(self, actions: Mapping[int, str]) -> None:
+        """``step`` that does not wait: ``take`` has the answers, as they come."""
         for slot in actions:
-            if self._states.get(slot, _State.OVER) is _State.OVER:
+            if self._states.get(slot, _State.OVER) is _State.OVER or slot in self._asked:
                 raise ValueError(f"slot {slot} has no live episode: reset it before it is stepped")
-        lost = {slot for slot in actions if self._states[slot] is _State.LOST}
-        answers = self._call("step", {slot: text for slot, text in actions.items() if slot not in lost})
-        return {slot: SlotError("its worker was replaced") if slot in lost else answers[slot] for slot in actions}
+        self._lost |= {slot for slot in actions if self._states[slot] is _State.LOST}
+        self._asked |= self._lost
+        self._begin("step", {slot: text for slot, text in actions.items() if slot not in self._lost})
+
+    def take(self, seconds: float | None) -> dict[int, Step | SlotError]:
+        """Answers to ``submit`` that came; waits for the first, at most so long; None: as long as it takes.
+
+        Empty when nothing is under way.
+        """
+        asked = set(self._asked)
+        return {slot: answer for slot, answer in self._answers(seconds).items() if slot in asked}
+
+    def drop(self) -> None:
+        """Forget what was submitted and not taken; those episodes are lost."""
+        for slot in self._asked:
+            self._states[slot] = _State.LOST
+        self._asked, self._lost = set(), set()
+        self._backend.drop()
 
     def release(self, slots: Iterable[int]) -> None:
         """Say that these episodes are over, though the environment did not end them (a turn limit)."""
@@ -86,13 +113,36 @@ class Pool:
     ) -> None:
         self.close()
 
-    def _call(self, operation: Operation, requests: Mapping[int, Any]) -> dict[int, Any]:
-        answers = self._backend.call(operation, requests)
+    def _begin(self, operation: Operation, requests: Mapping[int, Any]) -> None:
+        self._asked |= requests.keys()
+        try:
+            self._backend.submit(operation, requests)
+        except BaseException:
+            self.drop()
+            raise
+
+    def _all(self, slots: Mapping[int, Any]) -> dict[int, Any]:
+        """Every slot's answer; one that lost its episode after it had answered is lost all the same."""
+        answers: dict[int, Any] = {}
+        while self._asked:
+            answers |= self._answers(None)
+        return {slot: answers[slot] for slot in slots}
+
+    def _answers(self, seconds: float | None) -> dict[int, Any]:
+        """What came, also of slots that were not asked."""
+        answers: dict[int, Any] = dict.fromkeys(self._lost, SlotError("its worker was replaced"))
+        self._lost = set()
+        try:
+            answers |= self._backend.take(0.0 if answers else seconds)
+        except BaseException:
+            self.drop()
+            raise
         for slot, answer in answers.items():
             if isinstance(answer, SlotError):
-                if slot in requests or self._states.get(slot) is _State.LIVE:
+                if slot in self._asked or self._states.get(slot) is _State.LIVE:
                     self._states[slot] = _State.LOST
             else:
                 over = isinstance(answer, Step) and answer.done
                 self._states[slot] = _State.OVER if over else _State.LIVE
-        return {slot: answers[slot] for slot in requests}
+        self._asked -= answers.keys()
+        return answers

@@ -28,7 +28,10 @@ START_SECONDS = 120.0
 
 
 class Processes:
-    """Slots spread over worker processes; one message to a worker per call, one answer back per slot."""
+    """Slots spread over worker processes; a message to a worker that is idle, one answer back per slot.
+
+    What is asked of a worker that is at work waits here for its turn, and goes to it in one message.
+    """
 
     def __init__(self, environment: type[Environment], options: Options, count: int, timeout: float) -> None:
         self._hello = (Locator.of(environment), options.model_dump_json())
@@ -36,41 +39,51 @@ class Processes:
         self._workers: list[_Worker] = []
         self._closed = False
         self._workers = [_Worker(self._hello) for _ in range(count)]
+        self._answers: dict[int, Any] = {}
+        """Those that nobody has taken."""
 
-    def call(self, operation: Operation, requests: Mapping[int, Any]) -> dict[int, Any]:
-        """Answers by slot; when a worker is lost, also an error for its slots that were not asked."""
+    def submit(self, operation: Operation, requests: Mapping[int, Any]) -> None:
         if self._closed:
             raise ValueError("the pool is closed")
-        shares: dict[int, dict[int, Any]] = {}
-        for slot, payload in requests.items():
-            shares.setdefault(slot % len(self._workers), {})[slot] = payload
-        answers: dict[int, Any] = {}
-        try:
-            for index in shares:
-                self._workers[index].await_start(max(START_SECONDS, self._timeout))
-            for index, share in shares.items():
-                self._workers[index].send(operation, share, self._timeout)
-            while busy := [self._workers[index] for index in shares if self._workers[index].waiting_for]:
-                self._collect(busy, answers)
-        except BaseException:
-            # Answers still under way would be taken for those of the next call.
-            for index in shares:
-                self._replace(index)
-            raise
+        asked = [self._workers[slot % len(self._workers)] for slot in requests]
+        for worker, (slot, payload) in zip(asked, requests.items(), strict=True):
+            worker.enqueue(operation, slot, payload)
+        for worker in asked:
+            worker.await_start(max(START_SECONDS, self._timeout))
+        for worker in asked:
+            worker.send_next(self._timeout)
+
+    def take(self, seconds: float | None) -> dict[int, Any]:
+        end = None if seconds is None else time.monotonic() + seconds
+        while not self._answers and (busy := [worker for worker in self._workers if worker.waiting_for]):
+            self._collect(busy, end)
+            if end is not None and time.monotonic() >= end:
+                break
+        answers, self._answers = self._answers, {}
         return answers
 
-    def _collect(self, busy: list[_Worker], answers: dict[int, Any]) -> None:
-        patience = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
+    def drop(self) -> None:
+        """Answers still under way would be taken for those of the next operation."""
+        for index, worker in enumerate(self._workers):
+            if worker.waiting_for or worker.queue:
+                self._replace(index)
+        self._answers = {}
+
+    def _collect(self, busy: list[_Worker], end: float | None) -> None:
+        first = min(worker.deadline for worker in busy)
+        patience = max(0.0, (first if end is None else min(first, end)) - time.monotonic())
         ready = multiprocessing.connection.wait([worker.connection for worker in busy], patience)
         for worker in busy:
             if worker.connection in ready:
-                reason = worker.receive(answers, self._timeout)
+                reason = worker.receive(self._answers, self._timeout)
             elif time.monotonic() >= worker.deadline:
                 reason = f"timed out after {self._timeout:g} s"
             else:
                 continue
-            if reason is not None:
-                answers.update(dict.fromkeys(worker.slots, SlotError(reason)))
+            if reason is None:
+                worker.send_next(self._timeout)
+            else:
+                self._answers.update(dict.fromkeys(worker.slots, SlotError(reason)))
                 self._replace(self._workers.index(worker))
 
     def recycle(self, busy: set[int], resets: int) -> None:
@@ -99,6 +112,8 @@ class _Worker:
         self.slots: set[int] = set()
         self.resets = 0
         self.waiting_for: set[int] = set()
+        self.queue: dict[Operation, dict[int, Any]] = {}
+        """What is asked next, when it has answered."""
         self.deadline = 0.0
         self._started = False
         code = (
@@ -137,13 +152,21 @@ class _Worker:
         assert isinstance(message, Started)
         self._started = True
 
-    def send(self, operation: Operation, requests: Mapping[int, Any], timeout: float) -> None:
-        self.slots.update(requests)
+    def enqueue(self, operation: Operation, slot: int, payload: Any) -> None:
+        self.queue.setdefault(operation, {})[slot] = payload
+        self.slots.add(slot)
+
+    def send_next(self, timeout: float) -> None:
+        """Send what is queued, unless it is at work."""
+        if self.waiting_for or not self.queue:
+            return
+        operation = next(iter(self.queue))
+        requests = self.queue.pop(operation)
         self.waiting_for = set(requests)
         self.resets += len(requests) if operation == "reset" else 0
         self.deadline = time.monotonic() + timeout
         with contextlib.suppress(OSError):  # a dead worker is noticed when its answer is read
-            self.connection.send((operation, dict(requests)))
+            self.connection.send((operation, requests))
 
     def receive(self, answers: dict[int, Any], timeout: float) -> str | None:
         """Take one answer, or say why there will be none."""

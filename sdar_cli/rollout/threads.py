@@ -23,7 +23,6 @@ from sdar_envs.base import Environment, Options
 
 GRACE_SECONDS = 1.0
 """How long ``close`` waits for its threads, which are idle then."""
-REPLACED = "its environment was replaced"
 
 
 @dataclass(slots=True, eq=False)
@@ -65,32 +64,37 @@ class Threads:
         """Of slots that no operation is running on."""
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._finished: list[_Job] = []
+        self._waiting: dict[int, _Job] = {}
+        """Jobs under way, by slot."""
+        self._answers: dict[int, Any] = {}
+        """Those that nobody has taken."""
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._closed = False
         for _ in range(count):
             self._start_thread()
 
-    def call(self, operation: Operation, requests: Mapping[int, Any]) -> dict[int, Any]:
+    def submit(self, operation: Operation, requests: Mapping[int, Any]) -> None:
         if self._closed:
             raise ValueError("the pool is closed")
-        answers: dict[int, Any] = {}
-        waiting: dict[int, _Job] = {}
         for slot, payload in requests.items():
-            if operation == "step" and slot not in self._instances:
-                answers[slot] = SlotError(REPLACED)
-            else:
-                waiting[slot] = _Job(slot, operation, payload, self._instances.pop(slot, None))
-        try:
-            for job in waiting.values():
-                self._jobs.put(job)
-            while waiting:
-                self._collect(waiting, answers)
-        finally:  # empty, but after an EnvironmentSetupError or Ctrl-C
-            with self._changed:
-                for job in waiting.values():
-                    self._abandon(job)
+            self._waiting[slot] = _Job(slot, operation, payload, self._instances.pop(slot, None))
+            self._jobs.put(self._waiting[slot])
+
+    def take(self, seconds: float | None) -> dict[int, Any]:
+        end = None if seconds is None else time.monotonic() + seconds
+        while self._waiting and not self._answers:
+            self._collect(end)
+            if end is not None and time.monotonic() >= end:
+                break
+        answers, self._answers = self._answers, {}
         return answers
+
+    def drop(self) -> None:
+        with self._changed:
+            for job in self._waiting.values():
+                self._abandon(job)
+        self._waiting, self._answers = {}, {}
 
     def recycle(self, busy: set[int], resets: int) -> None:
         pass
@@ -105,27 +109,28 @@ class Threads:
         while self._instances:
             self._instances.popitem()[1].close()
 
-    def _collect(self, waiting: dict[int, _Job], answers: dict[int, Any]) -> None:
-        """Move what has ended, or is overdue, from ``waiting`` to ``answers``; sleep first if nothing has."""
+    def _collect(self, end: float | None) -> None:
+        """Take up what has ended, or is overdue; sleep first if nothing has, until ``end`` at most."""
         with self._changed:
             if not self._finished:
-                self._changed.wait(self._patience(waiting))
+                self._changed.wait(self._patience(end))
             finished, self._finished = self._finished, []
             for job in finished:
                 if not job.abandoned:
-                    del waiting[job.slot]
-                    answers[job.slot] = self._result(job)
+                    del self._waiting[job.slot]
+                    self._answers[job.slot] = self._result(job)
             now = time.monotonic()
-            for job in [job for job in waiting.values() if job.thread and now >= job.started + self._timeout]:
-                del waiting[job.slot]
-                answers[job.slot] = SlotError(f"timed out after {self._timeout:g} s")
+            for job in [job for job in self._waiting.values() if job.thread and now >= job.started + self._timeout]:
+                del self._waiting[job.slot]
+                self._answers[job.slot] = SlotError(f"timed out after {self._timeout:g} s")
                 self._abandon(job)
 
-    def _patience(self, waiting: Mapping[int, _Job]) -> float:
+    def _patience(self, end: float | None) -> float:
         """Seconds to the first deadline; a job that starts meanwhile has a later one than any that starts now."""
         now = time.monotonic()
-        started = [job.started for job in waiting.values() if job.thread]
-        return max(0.0, min(started, default=now) + self._timeout - now)
+        started = [job.started for job in self._waiting.values() if job.thread]
+        first = min(started, default=now) + self._timeout
+        return max(0.0, (first if end is None else min(first, end)) - now)
 
     def _result(self, job: _Job) -> Any:
         if isinstance(job.answer, EnvironmentSetupError):

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import RunError
-from sdar_cli.models.load import check_folder, merged_adapter
+from sdar_cli.models.load import check_folder
+from sdar_cli.models.merge import merged_adapter
+from sdar_cli.models.quantised import Quantised, check_installed
 from sdar_cli.paths import user_path
 from sdar_cli.rollout.replay import read_rollouts
 from sdar_cli.runs.resolve import ModelFolder, resolve_run
@@ -34,7 +36,7 @@ def check_start(recipe: Recipe, root: Path) -> None:
 
     Raises:
         RunError: ``init_from`` names no run or model.
-        ModelError: a local path is no model.
+        ModelError: a local path is no model, or bitsandbytes is missing where it is needed.
         UserError: ``rollout.replay`` cannot be read.
     """
     if recipe.rollout.replay is not None:
@@ -42,6 +44,8 @@ def check_start(recipe: Recipe, root: Path) -> None:
     path = recipe.model.path if recipe.init_from is None else init_folder(recipe.init_from, root)
     if path is not None:
         check_folder(path)
+    if Quantised.asked(recipe.model) is not None:
+        check_installed()
 
 
 def prepare_base(workshop: Workshop, run: RunFolder, root: Path, listener: Listener) -> Base:

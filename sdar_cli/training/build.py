@@ -19,6 +19,7 @@ from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.evaluation.transcripts import Witness
 from sdar_cli.launch.place import Place
 from sdar_cli.models.load import add_lora, load_model, load_tokenizer
+from sdar_cli.models.quantised import Quantised
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.paths import user_path
 from sdar_cli.recipe.schema import Recipe
@@ -135,7 +136,7 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
     recipe = workshop.recipe
     trust = recipe.model.trust_remote_code
     tokenizer = load_tokenizer(base, trust_remote_code=trust)
-    model = load_model(base, trust_remote_code=trust)
+    model = load_model(base, trust_remote_code=trust, quantised=Quantised.asked(recipe.model))
     longest = longest_sequence(recipe, workshop, tokenizer)
     check_positions(model, longest, base)
     check_engine(recipe, head_size(model.config))

@@ -64,12 +64,13 @@ class FullVocabulary:
                 torch.cat([inputs["teacher_prompt_ids"], inputs["completion_ids"]], dim=1),
                 torch.cat([inputs["teacher_prompt_mask"], inputs["completion_mask"]], dim=1),
                 length,
+                wanted=inputs["completion_mask"] * inputs["tool_mask"],
             )
             head = _causal(trainer.accelerator.unwrap_model(model)).get_output_embeddings()
             swapped = trainer.recipe.teacher.kind == "ema"
             weight = head.weight.detach().clone() if swapped else head.weight.detach()
             bias = None if head.bias is None else head.bias.detach().clone()
-        self._teacher = (_predicting(states[-1], length), weight, bias)
+        self._teacher = (trainer.layout.predicting(states[-1]), weight, bias)
         trainer.scorer.add_teacher_seconds(time.perf_counter() - start)
         return logps
 
@@ -79,15 +80,17 @@ class FullVocabulary:
         hidden, weight, bias = self._teacher
         self._teacher = None
         head = _causal(trainer.accelerator.unwrap_model(trainer.model)).get_output_embeddings()
-        return full_vocabulary(
-            _predicting(states[-1], mask.size(1)),
-            hidden,
+        own = trainer.layout.predicting(states[-1])
+        values = full_vocabulary(
+            own.unsqueeze(0),
+            hidden.unsqueeze(0),
             head,
             lambda chosen: linear(chosen, weight.to(chosen.dtype), bias),
-            mask,
+            mask.new_ones(1, len(own)),
             kind=trainer.recipe.distill.divergence,
             temperature=trainer.temperature,
         )
+        return values.new_zeros(mask.shape).masked_scatter(mask.bool(), values)
 
     @contextmanager
     def capture(self, model: PreTrainedModel) -> Iterator[list[Tensor]]:
@@ -106,8 +109,3 @@ class FullVocabulary:
 def _causal(model: PreTrainedModel) -> PreTrainedModel:
     """The causal language model inside a PEFT model, or the model itself."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def _predicting(hidden: Tensor, length: int) -> Tensor:
-    """Hidden states (B, S, H) at the positions that predict the last ``length`` tokens."""
-    return hidden[:, :-1][:, -length:]

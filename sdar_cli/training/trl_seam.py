@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdar_cli.launch import dist
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.recipe.schema import Recipe
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import Tensor
+    from torch.nn import Module
     from trl import GRPOConfig, GRPOTrainer
 
 PRIVATE_NAMES = (
@@ -49,6 +51,8 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
     """
     import torch
     from trl import GRPOConfig
+
+    from sdar_cli.training.zero3 import CONFIG as zero3_config
 
     objective = OBJECTIVES[recipe.method]
     per_device = max(2, recipe.rollout.tasks * recipe.rollout.group // world_size)
@@ -102,9 +106,13 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,  # every parameter has a part in every loss
         use_cpu=not torch.accelerator.is_available(),  # bf16 is refused on a CPU that was not asked for
+        deepspeed=zero3_config if dist.in_use() == "zero3" else None,
+        ds3_gather_for_generation=False,  # weights are whole by then (``training.sharded``)
         **engine,
     )
     _let_a_cpu_shard(config)
+    if config.deepspeed is not None:
+        _load_whole()
     return config
 
 
@@ -116,6 +124,14 @@ def _let_a_cpu_shard(config: GRPOConfig) -> None:
     state = PartialState()
     if config.use_cpu and state.distributed_type is DistributedType.MULTI_CPU and "ACCELERATE_USE_FSDP" in os.environ:
         state.distributed_type = DistributedType.MULTI_GPU
+
+
+def _load_whole() -> None:
+    """Hugging Face looks for DeepSpeed's settings in a global: to load other models in parts, and to have all ranks
+    generate until the last is done. Here models are loaded whole, and ranks generate alone."""
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+    unset_hf_deepspeed_config()
 
 
 def corrects_samples(trainer: GRPOTrainer) -> None:
@@ -135,6 +151,12 @@ def walk_weights(trainer: GRPOTrainer) -> Iterator[tuple[str, Tensor]]:
     walker._dist = DistributedBackend(trainer.accelerator)
     with torch.no_grad():
         yield from walker._iter_named_params()
+
+
+def log_probs_of(model: Module, ids: Tensor, labels: Tensor, **about: Any) -> Any:
+    """The head that TRL put on a model: its output's ``log_probs``, ``entropy`` (B, S − 1) and ``aux_loss``, of the
+    tokens whose label is not −100."""
+    return model(input_ids=ids, labels=labels, fused_lm_head=True, **about)
 
 
 @contextmanager

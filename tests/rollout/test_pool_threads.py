@@ -186,7 +186,7 @@ def test_an_episode_that_was_dropped_by_a_setup_error_answers_with_an_error(worl
         start(pool, range(3))
         with pytest.raises(EnvironmentSetupError):
             pool.step({0: "set up", 1: "a", 2: "a"})
-        assert pool.step({2: "a"})[2] == SlotError("its environment was replaced")
+        assert pool.step({2: "a"})[2] == SlotError("its worker was replaced")
 
 
 def test_stepping_without_a_live_episode_is_a_bug(world: World) -> None:

@@ -165,7 +165,7 @@ def test_which_weights_teach(base, tmp_path, divergence, kl):
             if divergence == "sampled":
                 return scores_of(made)["teacher_logps"]
             made.current_gradient_accumulation_steps = 1
-            inputs = made._inputs(rows_of(made), [0, 1], scores_of(made), torch.tensor(9.0))
+            inputs = made.update.inputs(rows_of(made), [0, 1], scores_of(made), torch.tensor(9.0))
             return list(made.full_vocabulary.score_teacher(inputs))
 
         before = score()

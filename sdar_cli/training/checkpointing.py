@@ -1,0 +1,66 @@
+"""The trainer's checkpoints: Hugging Face's, with our state beside them, in the folders of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdar_cli.models.quantised import Quantised
+from sdar_cli.training import ranks
+
+if TYPE_CHECKING:
+    from sdar_cli.recipe.schema import Recipe
+    from sdar_cli.training.ema import MovingAverage
+    from sdar_cli.training.events import Listener
+
+CHECKPOINT_STATE = "sdar.json"
+"""In a checkpoint: the step and the retrieval's state."""
+
+
+class Checkpointing:
+    """Of ``SDARTrainer``: what Hugging Face's loop calls where a checkpoint is due."""
+
+    recipe: Recipe
+    checkpoint: Callable[[int], AbstractContextManager[Path]] | None
+    checkpoint_state: Callable[[], dict]
+    average: MovingAverage | None
+    listener: Listener
+
+    def create_model_card(self, *args, **kwargs) -> None:
+        """TRL writes a card into every checkpoint; ours describe themselves in ``sdar.json``."""
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        """Weights and tokenizer; beside an adapter, what was held in four bits under it."""
+        super()._save(output_dir, state_dict)
+        if (held := Quantised.asked(self.recipe.model)) is not None:
+            held.write(output_dir or self.args.output_dir)
+
+    def _save_checkpoint(self, model, trial) -> None:
+        if self.checkpoint is None:
+            return
+        step = self.state.global_step
+        with self.checkpoint(step) as folder:
+            self.args.output_dir, own = str(folder), self.args.output_dir
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                self.args.output_dir = own
+            ranks.together(lambda: None)  # each has written its random state
+            if self.average is not None and ranks.is_main():
+                self.average.save(folder)
+            if ranks.is_main():
+                _finish(folder, step, self.checkpoint_state())
+        self.listener.checkpoint(step, folder)
+
+
+def _finish(folder: Path, step: int, state: dict) -> None:
+    """Move what Hugging Face wrote to the folder's top, without its pickled arguments, and add our state."""
+    written = folder / f"checkpoint-{step}"
+    for path in list(written.iterdir()):
+        path.rename(folder / path.name)
+    written.rmdir()
+    (folder / "training_args.bin").unlink(missing_ok=True)
+    (folder / CHECKPOINT_STATE).write_text(json.dumps({"step": step} | state, indent=2), encoding="utf-8")
