@@ -1,1 +1,1 @@
-"""Window and full context: tokens (closed.py, wander.py, tokens.py, prefix.py), time (timing.py), quality (quality.py)."""
+"""Window and full context: tokens (closed, wander, tokens, prefix), time (timing), quality."""

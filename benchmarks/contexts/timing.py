@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from spread import quartiles, ratios
+
 from contexts.tokens import CONTEXTS
 from sdar_cli.models.load import load_model, load_tokenizer
 from sdar_cli.models.tiny import create
@@ -22,7 +24,6 @@ from sdar_cli.training.build import frozen_copy
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.trainer import SDARTrainer
 from sdar_cli.workshop import Workshop
-from spread import quartiles, ratios
 
 PHASES = ("rollout", "training", "step")
 
@@ -34,7 +35,9 @@ def measure(lengths: Sequence[int], tasks: int, group: int, repeats: int, scratc
         seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
         settings = [f"rollout.max_turns={turns}", f"rollout.tasks={tasks}", f"rollout.group={group}"]
         settings += ["method=sdar", "rollout.max_prompt_tokens=8000", "train.steps=1000"]
-        recipes = {kind: load_recipe("quickstart", [], [*settings, f"rollout.context={kind}"]).recipe for kind in CONTEXTS}
+        recipes = {
+            kind: load_recipe("quickstart", [], [*settings, f"rollout.context={kind}"]).recipe for kind in CONTEXTS
+        }
         with Workshop.open(recipes["window"]) as first, Workshop.open(recipes["full"]) as second:
             workshops = dict(zip(CONTEXTS, (first, second), strict=True))
             folder = scratch / f"base-{turns}"

@@ -27,6 +27,7 @@ COMMANDS = {
     "sweep": Entry("sweep", "app", "Search a space of settings, each over several seeds."),
     "compare": Entry("compare", "compare", "Compare runs, cells or methods, with intervals."),
     "resume": Entry("resume", "resume", "Go on with an interrupted run."),
+    "export": Entry("export", "export", "Write a run's weights for transformers and vLLM."),
     "runs": Entry("runs", "app", "List, show and remove runs."),
     "recipes": Entry("recipes", "app", "List, show and copy recipes."),
     "methods": Entry("methods", "methods", "List the methods, each with its formula and source."),

@@ -1,29 +1,89 @@
-"""``sdar doctor``: what this machine has, and a remedy for what it lacks."""
+"""``sdar doctor``: what this machine has, or what a recipe needs of it, and a remedy for what is lacking."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from sdar_cli.cli.render import JsonOption, RunsOption, note, print_json, print_table
+from sdar_cli.cli.render import JsonOption, RunsOption, note, print_json
+
+if TYPE_CHECKING:
+    from sdar_cli.checkup import Finding
+
+RecipeOption = Annotated[
+    str | None, typer.Option("--recipe", "-r", metavar="NAME", help="Check what this recipe needs: a name, or a file.")
+]
+OverlayOption = Annotated[
+    list[Path] | None, typer.Option("-c", "--config", metavar="FILE", help="YAML laid over the recipe; repeatable.")
+]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe, as for training.")
+]
+NARROWEST = 60
+INDENT = "  "
 
 
-def doctor(runs: RunsOption = None, as_json: JsonOption = False) -> None:
-    """Check this machine: packages, devices, engines, data, tools and room. Exit code 1 with a problem.
+def doctor(
+    overrides: OverridesArgument = None,
+    recipe: RecipeOption = None,
+    overlays: OverlayOption = None,
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check this machine, or a recipe on it: packages, devices, engines, data, services, room. Exit code 1 with a
+    problem.
 
-    Usage: sdar doctor
+    Usage: sdar doctor --recipe alfworld-qwen3-1.7b model.lora={}
     """
     from dataclasses import asdict
 
-    from sdar_cli.checkup import examine
+    from sdar_cli.errors import UserError
     from sdar_cli.tracking.location import runs_root
 
-    findings = examine(runs_root(runs))
+    root = runs_root(runs)
+    if recipe is None:
+        from sdar_cli.checkup import examine
+
+        if overrides or overlays:
+            raise UserError("overrides and overlays are a recipe's: name one with --recipe")
+        findings = examine(root)
+    else:
+        from sdar_cli.checkup.needs import examine_recipe
+        from sdar_cli.recipe.load import load_recipe
+
+        resolved = load_recipe(recipe, overlays or [], overrides or [], check_environment=False)
+        findings = examine_recipe(resolved.recipe, root)
     problems = [finding for finding in findings if finding.verdict == "problem"]
     if as_json:
-        print_json({"ok": not problems, "findings": [asdict(finding) for finding in findings]})
+        print_json({"ok": not problems, "recipe": recipe, "findings": [asdict(finding) for finding in findings]})
     else:
-        rows = [(finding.subject, finding.verdict, finding.found, finding.remedy) for finding in findings]
-        print_table(("", "verdict", "found", "remedy"), rows)
+        _print(findings)
         note("no problem found" if not problems else f"{len(problems)} to mend")
     if problems:
         raise typer.Exit(1)
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    """A line a finding, its remedy below it; nothing is cut, as remedies are there to be copied."""
+    import shutil
+    import textwrap
+
+    subject = max(len(finding.subject) for finding in findings)
+    verdict = max(len(finding.verdict) for finding in findings)
+    margin = " " * (verdict + subject + 2 * len(INDENT))
+    width = max(NARROWEST, shutil.get_terminal_size().columns)
+
+    def lines(text: str, first: str) -> str:
+        rest = margin + " " * (len(first) - len(margin))
+        return textwrap.fill(
+            text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        )
+
+    for finding in findings:
+        head = f"{finding.verdict:<{verdict}}{INDENT}{finding.subject:<{subject}}{INDENT}"
+        print(lines(finding.found, head))
+        if finding.remedy:
+            print(lines(finding.remedy, f"{margin}→ "))

@@ -23,10 +23,15 @@ from sdar_cli.errors import UserError
 __all__ = ["INTERRUPTED", "train"]
 
 if TYPE_CHECKING:
-    from sdar_cli.recipe.plan import PanelFacts, Plan
     from sdar_cli.training.events import Listener
     from sdar_cli.training.run import TrainResult
 
+GpuOption = Annotated[
+    str | None, typer.Option("--gpu", metavar="NAME", help="With --dry-run: fit and hours on it, such as h100.")
+]
+GpuMemoryOption = Annotated[
+    str | None, typer.Option("--gpu-memory", metavar="SIZE", help="With --dry-run: fit on a GPU of 80G, say.")
+]
 OverlayOption = Annotated[
     list[Path] | None,
     typer.Option("-c", "--config", metavar="FILE", help="YAML laid over the recipe; repeatable."),
@@ -66,6 +71,8 @@ def train(
     dist: DistOption = "ddp",
     slurm: SlurmOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
+    gpu: GpuOption = None,
+    gpu_memory: GpuMemoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train an agent from a recipe.
@@ -94,13 +101,18 @@ def train(
     resolved = load_recipe(recipe, overlays or [], overrides, options)
     command = _command(recipe, overlays or [], overrides, options, runs, name)
     if dry_run:
+        from sdar_cli.cli.train_plan import print_plan
+        from sdar_cli.recipe.estimate import Processes
+        from sdar_cli.recipe.gpus import find_gpu
         from sdar_cli.recipe.plan import Plan
 
         if launch.is_several:
             command = launch.words(nproc or 1, [*command[1:], *launch.own_words])
-        plan = Plan.make(resolved, command)
-        print_json(plan.to_json()) if as_json else _render_plan(plan)
+        plan = Plan.make(resolved, command, Processes((nproc or 1) * nnodes, dist), find_gpu(gpu, gpu_memory))
+        print_json(plan.to_json()) if as_json else print_plan(plan)
         return
+    if gpu is not None or gpu_memory is not None:
+        raise UserError("--gpu and --gpu-memory are about the estimates of --dry-run: add it, or leave them out")
 
     if slurm is not None:
         from sdar_cli.launch.slurm import read_profile, script
@@ -131,19 +143,6 @@ def _tags(words: list[str]) -> dict[str, str] | None:
     return {key.strip(): value for key, _, value in pairs} or None
 
 
-def _panel_hash(panel: PanelFacts) -> str:
-    return f"sha256 {panel.digest}" if panel.digest else f"not drawn: {panel.problem}"
-
-
-def _facts(plan: Plan) -> str:
-    """Nothing where there are none, or where the panel's row has said what is wrong."""
-    from sdar_cli.evaluation.conditions import in_words
-
-    if plan.facts.problem is None:
-        return in_words(plan.facts.values)
-    return "" if plan.facts.problem == plan.panel.problem else f"not known: {plan.facts.problem}"
-
-
 def _command(
     recipe: str,
     overlays: list[Path],
@@ -164,24 +163,3 @@ def _command(
     if name is not None:
         words += ["--name", name]
     return words + overrides
-
-
-def _render_plan(plan: Plan) -> None:
-    from sdar_cli.cli.render import bytes_, count, print_table
-    from sdar_cli.recipe.dump import annotated
-
-    print(annotated(plan.resolved))
-    panel = plan.panel
-    print(f"panel     {panel.tasks} tasks of {panel.split}, {_panel_hash(panel)}")
-    if facts := _facts(plan):
-        print(f"facts     {facts}")
-    print(f"command   {plan.shell_command}")
-    print("\nTokens of a step, at most")
-    print_table(("", "amount", "formula"), [(p.name, count(p.amount), p.formula) for p in plan.tokens], ("amount",))
-    if plan.memory is None:
-        print("\nMemory: unknown, as the model's config.json is not here; give a local folder with --model")
-        return
-    total = sum(part.amount for part in plan.memory)
-    print("\nMemory of one device, an estimate: a few tens of percent off is usual")
-    rows = [(part.name, bytes_(part.amount) if part.amount else "-", part.formula) for part in plan.memory]
-    print_table(("", "amount", "formula"), [*rows, ("sum", bytes_(total), "")], ("amount",))

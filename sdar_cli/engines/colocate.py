@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdar_cli.engines.engine import Engine
+from sdar_cli.engines.in_process import InProcessEngine
 from sdar_cli.engines.proof import Expected, check, dtypes_held
-from sdar_cli.engines.sampler import sample
 from sdar_cli.engines.weights import Source
 from sdar_cli.errors import RunFailed
+from sdar_cli.training import ranks
 
 if TYPE_CHECKING:
     from trl.generation.vllm_generation import VLLMGeneration
 
     from sdar_cli.recipe.schema import Recipe, Sampling
-    from sdar_cli.rollout.policies import Generation
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM lets ``max_lora_rank`` be."""
 
 
-class ColocatedEngine(Engine):
+class ColocatedEngine(InProcessEngine):
     """TRL's engine, with its weights proved, a seed for every request, and adapters loaded by themselves if wished.
 
     Args:
@@ -44,12 +43,11 @@ class ColocatedEngine(Engine):
         proof: bool = True,
     ) -> None:
         super().__init__(sampling, max_response_tokens, ends)
-        self.vllm = vllm
+        self.vllm, self.llm = vllm, vllm.llm
         self.source = source
         self.folder = folder
         self.hot = hot and source.lora
         self.proof = proof
-        self._adapter: Any = None
         self._based = False
         if source.lora and source.whole:
             vllm._iter_named_params = source.named  # TRL's walk merges into the base and out of it again
@@ -62,59 +60,54 @@ class ColocatedEngine(Engine):
             self._bring_adapter(version)
         else:
             self.vllm.sync_weights()
-        if not self.vllm.llm.reset_prefix_cache():
+        forgot = self.llm.reset_prefix_cache()
+        proofs = self._proofs() if self.proof else []
+        ranks.together(lambda: self._check(forgot, proofs))
+
+    def _check(self, forgot: bool, proofs: list[tuple[Expected, str]]) -> None:
+        """On every rank, each of which has an engine of its own."""
+        if not forgot:
             raise RunFailed("vLLM keeps its prefix cache after a sync, so that samples would be of old weights: this "
                             "is a bug in sdar, report it")  # fmt: skip
-        if self.proof:
-            self._prove()
+        for expected, part in proofs:
+            check(expected, [self._report()], "vLLM", part)
 
     def _bring_adapter(self, version: int) -> None:
         """The base is sent once, the adapter whenever it has changed."""
         from vllm.lora.request import LoRARequest
 
         if not self._based:
-            worker = self.vllm.llm.llm_engine.model_executor.driver_worker
+            worker = self.llm.llm_engine.model_executor.driver_worker
             worker.model_runner.model.load_weights(iter(self.source.frozen()))
             self._based = True
         folder = self.folder / f"adapter-{version}"
         shutil.rmtree(folder, ignore_errors=True)
         self.source.save_adapter(folder)
-        before, self._adapter = self._adapter, LoRARequest(f"sdar-{version}", version + 1, str(folder))
+        before, self.adapter = self.adapter, LoRARequest(f"sdar-{version}", version + 1, str(folder))
         if before is not None:
-            self.vllm.llm.llm_engine.remove_lora(before.lora_int_id)
-        self.vllm.llm.llm_engine.add_lora(self._adapter)
+            self.llm.llm_engine.remove_lora(before.lora_int_id)
+        self.llm.llm_engine.add_lora(self.adapter)
         if before is not None:
             shutil.rmtree(before.lora_path, ignore_errors=True)
 
-    def _prove(self) -> None:
-        report = self._report()
-        expected = Expected(dtypes_held([report]))
+    def _proofs(self) -> list[tuple[Expected, str]]:
+        """What the engine must hold now, and in which part of its report; all ranks walk the weights."""
+        dtypes = dtypes_held([self._report()])
+        weights, adapter = Expected(dtypes), Expected(dtypes)
         for name, tensor in self.source.frozen() if self.hot else self.source.named():
-            expected.add(name, tensor)
-        check(expected, [report], "vLLM")
-        if self.hot:
-            adapter = Expected(dtypes_held([report]))
-            for name, tensor in self.source.adapter():
-                adapter.add(name, tensor)
-            check(adapter, [report], "vLLM", "adapter")
+            weights.add(name, tensor)
+        if not self.hot:
+            return [(weights, "weights")]
+        for name, tensor in self.source.adapter():
+            adapter.add(name, tensor)
+        return [(weights, "weights"), (adapter, "adapter")]
 
     def _report(self) -> dict[str, Any]:
         from sdar_cli.engines.fingerprint import describe
 
-        runner = self.vllm.llm.llm_engine.model_executor.driver_worker.model_runner
+        runner = self.llm.llm_engine.model_executor.driver_worker.model_runner
         manager = runner.lora_manager._adapter_manager if self.hot else None
-        return describe(runner.get_model(), manager, self._adapter.lora_int_id if self.hot else 0)
-
-    def sample(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Generation]:
-        return sample(
-            self.vllm.llm,
-            prompts,
-            seeds,
-            self.sampling,
-            max_tokens=self.max_response_tokens,
-            ends=self.ends,
-            adapter=self._adapter,
-        )
+        return describe(runner.get_model(), manager, self.adapter.lora_int_id if self.hot else 0)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sdar_cli.rollout.policies import Generation
@@ -15,11 +16,19 @@ if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Sampling
 
 
-class Engine(ABC):
-    """Answers prompts with the weights that ``sync`` gave it last; a ``Policy`` of the rollout loop.
+@dataclass(frozen=True, slots=True)
+class Request:
+    number: int
+    """Whose: an episode's, or a prompt's place."""
+    prompt: list[int]
+    seed: int
 
-    Every request has a seed of its own, a function of the stream's key and of how many came before it, so that a
-    resumed run samples what the uninterrupted one would have.
+
+class Engine(ABC):
+    """Answers prompts with the weights that ``sync`` gave it last; a ``Streaming`` policy of the rollout loop.
+
+    Every request has a seed of its own, a function of the stream's key, the episode and the turn: neither timing nor
+    a resumption changes what is drawn.
     """
 
     name = "vllm"
@@ -54,16 +63,37 @@ class Engine(ABC):
         """``sync``, whatever the engine has."""
 
     @abstractmethod
-    def sample(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Generation]:
-        """One answer a prompt, with the log-prob of each token after temperature, top_p and top_k."""
+    def begin(self, request: Request) -> None:
+        """Begin one answer, to be taken by ``take``."""
+
+    @abstractmethod
+    def take(self, seconds: float | None) -> list[tuple[int, Generation]]:
+        """Answers that came, by the requests' numbers, with the log-prob of each token after temperature, top_p and
+        top_k. Waits for one, at most about so long; None: for as long as it takes."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Forget what is under way."""
 
     def close(self) -> None:
-        """Give back what the engine holds."""
+        """Give back what the engine holds; safe to call twice."""
+
+    def submit(self, episode: int, turn: int, prompt: list[int]) -> None:
+        self.begin(Request(episode, prompt, request_seed(*self._stream, episode, turn)))
 
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]:
-        seeds = [request_seed(*self._stream, self._drawn + n) for n in range(len(prompts))]
+        """One answer a prompt; the seeds are those of their places in the stream."""
+        answers: dict[int, Generation] = {}
+        try:
+            for number, prompt in enumerate(prompts):
+                self.begin(Request(number, prompt, request_seed(*self._stream, self._drawn + number)))
+            while len(answers) < len(prompts):
+                answers.update(self.take(None))
+        except BaseException:
+            self.drop()
+            raise
         self._drawn += len(prompts)
-        return self.sample(prompts, seeds)
+        return [answers[number] for number in range(len(prompts))]
 
     def restart_stream(self, *key: object) -> None:
         """Start the seeds that belong to a key."""

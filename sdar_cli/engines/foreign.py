@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from sdar_cli.engines.asking import Asking
 from sdar_cli.engines.client import CONNECTIONS, Gone, Server
-from sdar_cli.engines.engine import Engine
+from sdar_cli.engines.engine import Engine, Request
 from sdar_cli.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -32,29 +31,35 @@ class ForeignEngine(Engine):
     ) -> None:
         super().__init__(sampling, max_response_tokens, ends)
         self.server, self.model, self.patience = server, model, patience
-        self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="server")
+        self._asking = Asking(CONNECTIONS)
 
     def bring(self, version: int) -> None:
         """It serves what it serves."""
 
+    def begin(self, request: Request) -> None:
+        self._asking.submit(request.number, lambda: self._answer(request))
+
+    def take(self, seconds: float | None) -> list[tuple[int, Generation]]:
+        return self._asking.take(seconds)
+
+    def drop(self) -> None:
+        self._asking.drop()
+
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._asking.close()
         self.server.close()
 
-    def sample(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Generation]:
-        return list(self._threads.map(self._one, prompts, seeds))
-
-    def _one(self, prompt: list[int], seed: int) -> Generation:
+    def _answer(self, request: Request) -> Generation:
         why: Gone | None = None
         for _ in self.patience.tries():
             try:
                 return self.server.complete(
-                    prompt,
+                    request.prompt,
                     self.sampling,
                     model=self.model,
                     max_tokens=self.max_response_tokens,
                     ends=self.ends,
-                    seed=seed,
+                    seed=request.seed,
                 )
             except Gone as error:
                 why = error

@@ -77,6 +77,7 @@ def make_engine(trainer: SDARTrainer, folder: Path, longest: int, say: Callable[
             patience=Patience(own.patience),
             link=_link(trainer),
             longest=longest,
+            neighbours=recipe.rollout.group,
             say=say,
             **about,
         )

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.engines.colocate import lora_rank, on_this_device
-from sdar_cli.engines.engine import Engine
-from sdar_cli.engines.sampler import sample
+from sdar_cli.engines.in_process import InProcessEngine
 from sdar_cli.errors import RunFailed
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Recipe, Sampling
-    from sdar_cli.rollout.policies import Generation
 
 
-class OfflineEngine(Engine):
+class OfflineEngine(InProcessEngine):
     """A Hugging Face folder or hub id, served to this process alone; a LoRA folder goes with its base.
 
     Raises RunFailed where vLLM does not start.
@@ -27,7 +24,7 @@ class OfflineEngine(Engine):
         super().__init__(sampling, recipe.rollout.max_response_tokens, ends)
         from vllm import LLM
 
-        base, self._adapter, extra = path, None, {}
+        base, extra = path, {}
         config = Path(path) / "adapter_config.json"
         if config.is_file():
             from vllm.lora.request import LoRARequest
@@ -35,7 +32,7 @@ class OfflineEngine(Engine):
             settings = json.loads(config.read_text(encoding="utf-8"))
             base = settings["base_model_name_or_path"]
             extra = {"enable_lora": True, "max_loras": 1, "max_lora_rank": lora_rank(int(settings["r"]))}
-            self._adapter = LoRARequest("adapter", 1, str(Path(path).absolute()))
+            self.adapter = LoRARequest("adapter", 1, str(Path(path).absolute()))
         try:
             self.llm: Any = LLM(
                 model=base,
@@ -56,17 +53,6 @@ class OfflineEngine(Engine):
 
     def bring(self, version: int) -> None:
         """Its weights are those that it was started with."""
-
-    def sample(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Generation]:
-        return sample(
-            self.llm,
-            prompts,
-            seeds,
-            self.sampling,
-            max_tokens=self.max_response_tokens,
-            ends=self.ends,
-            adapter=self._adapter,
-        )
 
     def close(self) -> None:
         self.llm.llm_engine.engine_core.shutdown()

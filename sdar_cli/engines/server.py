@@ -6,19 +6,19 @@ sync (``proof.py``), and the answers of a server that was started again meanwhil
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdar_cli.engines.client import CONNECTIONS, EXTENSION, Gone, Server, ServerInfo
-from sdar_cli.engines.engine import Engine
+from sdar_cli.engines.asking import Asking, SameProcess
+from sdar_cli.engines.client import CONNECTIONS, Gone, Server
+from sdar_cli.engines.delivery import Delivery
+from sdar_cli.engines.engine import Engine, Request
 from sdar_cli.engines.patience import Patience
-from sdar_cli.engines.proof import Expected, check, compare, dtypes_held
-from sdar_cli.engines.weights import Source, forget_old, write_folder
+from sdar_cli.engines.proof import dtypes_held
+from sdar_cli.engines.started import check_started
+from sdar_cli.engines.weights import Source
 from sdar_cli.errors import RunFailed, UserError
 from sdar_cli.rollout.policies import Generation
 from sdar_cli.training import ranks
@@ -28,23 +28,13 @@ if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Sampling
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Held:
-    """What a server was brought last."""
+    """A server that was given the present version."""
 
-    info: ServerInfo
-    boot: str
     model: str
-    """Under which name requests get the weights: the base's, or an adapter's."""
-
-
-@dataclass(slots=True)
-class _Version:
-    """The weights that all servers shall hold now."""
-
-    number: int
-    expected: Expected
-    adapter: Expected | None = None
+    """Under which name requests get it: the base's, or an adapter's."""
+    same: SameProcess
 
 
 class ServerEngine(Engine):
@@ -57,6 +47,7 @@ class ServerEngine(Engine):
         proof: whether the servers' weights are compared with what they were sent.
         longest: tokens of the longest prompt with its response.
         needs_logprobs: whether the answers' log-probs are used.
+        neighbours: so many consecutive requests go to one server, as they share the start of their prompts.
         say: takes a line for the user.
     """
 
@@ -75,47 +66,44 @@ class ServerEngine(Engine):
         proof: bool = True,
         longest: int | None = None,
         needs_logprobs: bool = True,
+        neighbours: int = 1,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         super().__init__(sampling, max_response_tokens, ends)
         self.servers = list(servers)
-        self.source = source
-        self.folder = folder.absolute()
+        self.delivery = Delivery(source, folder, hot=hot and source.lora, proof=proof)
         self.patience = patience
-        self.hot = hot and source.lora
         self.link = link
-        self.proof = proof
         self.longest = longest
         self.needs_logprobs = needs_logprobs
+        self.neighbours = neighbours
         self.say = say
         self._held: dict[str, _Held] = {}
         """By URL, of those that hold the present version."""
-        self._version: _Version | None = None
-        self._threads = ThreadPoolExecutor(CONNECTIONS * len(self.servers), thread_name_prefix="vllm")
+        self._asking = Asking(CONNECTIONS * len(self.servers))
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._asking.close()
         for server in self.servers:
             server.close()
-        if ranks.is_main():
-            for pattern in ("weights-*[0-9]", "adapter-*[0-9]", "base"):
-                forget_old(self.folder, pattern, keep=0)
-            with suppress(OSError):
-                self.folder.rmdir()
+        self.delivery.close()
 
     # -- weights ----------------------------------------------------------------------------------
 
     def bring(self, version: int) -> None:
-        dtypes, link = ranks.from_main(lambda: self._meet(version))
-        self._version = _Version(version, Expected(dtypes), Expected(dtypes) if self.hot else None)
+        delivery = self.delivery
+        dtypes, nccl = ranks.from_main(lambda: self._meet(version))
+        delivery.begin(version, dtypes)
         self._held = {}
-        if self.hot:
-            self._prepare_adapter()
-        elif link:
-            self._send(ranks.from_main(lambda: self.link.open(self._reachable())))
+        sent = nccl and not delivery.hot
+        if sent:
+            delivery.send(self.link, ranks.from_main(lambda: self.link.open(self._reachable())))
         else:
-            ranks.together(self._write)
-        self._held = ranks.from_main(lambda: self._bring_to_all(sent=link and not self.hot))
+            delivery.write()
+        told = ranks.from_main(lambda: self._bring_to_all(sent=sent))
+        for server in self.servers:
+            if server.url in told:
+                self._hold(server, *told[server.url])
 
     def _meet(self, version: int) -> tuple[tuple[str, ...], bool]:
         """Wait for a server and check what it is: the dtypes that weights are held in, and whether NCCL brings them.
@@ -128,13 +116,11 @@ class ServerEngine(Engine):
 
         def look(server: Server) -> None:
             nonlocal nccl
-            info = server.info()
-            self._check(server, info)
-            nccl &= info.nccl
-            if self.proof:
+            nccl &= self._check(server)[1]
+            if self.delivery.proof:
                 found.update(dtypes_held(server.fingerprint()))
 
-        shutil.rmtree(self._weights_folder_of(version), ignore_errors=True)  # of a run that was killed
+        self.delivery.forget_killed(version)
         ready = self._wait_for_any(look)
         if self.link is not None and self.link.required and not nccl:
             raise UserError(
@@ -143,187 +129,80 @@ class ServerEngine(Engine):
             )
         return tuple(sorted(found)), nccl
 
-    def _send(self, urls: Sequence[str]) -> None:
-        """By NCCL, from rank 0; the others walk with it."""
-        for url in urls:
-            ranks.together(lambda url=url: self.link.send(url, self.source.named, self._watched))
-
-    def _write(self) -> None:
-        """Rank 0 writes; the others walk with it, as the weights may be spread."""
-        if not ranks.is_main():
-            for _ in self._watched():
-                pass
-            return
-        dtypes = self._version.expected.dtypes
-        write_folder(self._weights_folder(), self._watched(), dtypes[0] if len(dtypes) == 1 else None)
-        forget_old(self.folder, "weights-*[0-9]")
-
-    def _watched(self):
-        self._version.expected.tensors.clear()
-        return self._version.expected.watch(self.source.named())
-
-    def _prepare_adapter(self) -> None:
-        for name, tensor in self.source.frozen():
-            self._version.expected.add(name, tensor)
-        for name, tensor in self.source.adapter():
-            self._version.adapter.add(name, tensor)
-        if ranks.is_main():
-            self.source.save_adapter(self._adapter_folder())
-            forget_old(self.folder, "adapter-*[0-9]")
-
-    def _weights_folder(self) -> Path:
-        return self._weights_folder_of(self._version.number)
-
-    def _weights_folder_of(self, version: int) -> Path:
-        return self.folder / f"weights-{version}"
-
-    def _adapter_folder(self) -> Path:
-        return self.folder / f"adapter-{self._version.number}"
-
-    def _bring_to_all(self, *, sent: bool) -> dict[str, _Held]:
+    def _bring_to_all(self, *, sent: bool) -> dict[str, tuple[str, str]]:
         """To every server that answers; the others get it at the next sync."""
-        self._wait_for_any(lambda server: self._bring(server, sent=sent))
-        return self._held
+        told: dict[str, tuple[str, str]] = {}
 
-    def _bring(self, server: Server, *, sent: bool = False) -> None:
-        """Make one server hold the present version, and prove it.
+        def bring(server: Server) -> None:
+            told[server.url] = self._bring(server, sent=sent)
 
-        Args:
-            sent: the weights are there already, by NCCL.
-        """
+        self._wait_for_any(bring)
+        return told
+
+    def _bring(self, server: Server, *, sent: bool = False) -> tuple[str, str]:
+        """Give one server the present version; under which name it has it, and the process's own number."""
+        model, _ = self._check(server)
+        return self.delivery.bring(server, model, sent=sent), server.boot()
+
+    def _bring_again(self, server: Server) -> None:
+        self._hold(server, *self._bring(server))
+
+    def _hold(self, server: Server, model: str, boot: str) -> None:
+        self._held[server.url] = _Held(model, SameProcess(server, boot))
+
+    def _check(self, server: Server) -> tuple[str, bool]:
+        """The name of a server's model, and whether it takes weights by NCCL. Raises UserError, Gone."""
         info = server.info()
-        self._check(server, info)
-        model = info.model
-        if self.hot:
-            model = self._bring_adapter(server)
-        elif not sent and not self._holds(server):
-            self._reload(server, self._readable(server, self._folder_of_weights()))
-        if not server.reset_cache():
-            raise Gone("its prefix cache cannot be emptied while requests are running")
-        if self.proof and not self.hot:
-            check(self._version.expected, server.fingerprint(), f"the server {server.url}")
-        boot = server.boot() if info.extension else ""
-        self._held[server.url] = _Held(info, boot, model)
-
-    def _bring_adapter(self, server: Server) -> str:
-        """Load the adapter by itself; and the weights under it where the server has others. Returns its name."""
-        if not self._holds(server):
-            base = self.folder / "base"
-            if not base.is_dir():
-                write_folder(base, self.source.frozen())
-            self._reload(server, self._readable(server, base))
-            check(self._version.expected, server.fingerprint(), f"the server {server.url}")
-        name = f"sdar-{self._version.number}"
-        server.unload_adapter(name)
-        server.load_adapter(name, str(self._readable(server, self._adapter_folder())))
-        if self.proof:
-            check(self._version.adapter, server.fingerprint(-1), f"the server {server.url}", "adapter")
-        return name
-
-    def _reload(self, server: Server, folder: Path) -> None:
-        server.reload(str(folder))
-
-    def _holds(self, server: Server) -> bool:
-        """Whether the server has the weights already: another rank may have brought them."""
-        if not self.proof:
-            return self.hot
-        wrong, compared, _ = compare(self._version.expected, server.fingerprint())
-        return bool(compared) and not wrong
-
-    def _folder_of_weights(self) -> Path:
-        """Of the present version; weights that went by NCCL are written for a server that came too late."""
-        folder = self._weights_folder()
-        if not folder.is_dir():
-            if not self.source.whole:
-                raise RunFailed(
-                    "a server was started again in the middle of a rollout and the weights are spread over the run's "
-                    "processes, so that none can bring them alone: resume the run, or set engine.sync=folder"
-                )
-            write_folder(folder, self.source.named())
-        return folder
-
-    def _readable(self, server: Server, folder: Path) -> Path:
-        first = next(iter(sorted(folder.glob("*.safetensors"))), folder)
-        if not server.sees(str(first)):
-            raise UserError(
-                f"the server {server.url} cannot read {folder}: name a folder that it and this machine share, "
-                "engine.sync_folder=FOLDER"
-            )
-        return folder
-
-    def _check(self, server: Server, info: ServerInfo) -> None:
-        """Raises UserError for a server that was not started as training needs it."""
-        how = "start it as docs/vllm.md says"
-        if not info.development:
-            raise UserError(f"the server {server.url} takes no weights, as VLLM_SERVER_DEV_MODE=1 is not set: {how}")
-        if info.extension is None or not info.extension.endswith("Fingerprint"):
-            raise UserError(
-                f"the server {server.url} cannot say which weights it holds: start it with --worker-extension-cls "
-                f"{EXTENSION}"
-            )
-        plain = (self.sampling.temperature, self.sampling.top_p, self.sampling.top_k) == (1.0, 1.0, 0)
-        if self.needs_logprobs and info.logprobs_mode not in (None, "processed_logprobs") and not plain:
-            raise UserError(
-                f"the server {server.url} gives log-probs before temperature and top_p: start it with --logprobs-mode "
-                "processed_logprobs"
-            )
-        if self.hot and info.lora_rank is None:
-            raise UserError(f"the server {server.url} takes no adapters: start it with --enable-lora, or set "
-                            "engine.lora=merge")  # fmt: skip
-        if self.longest is not None and info.max_tokens is not None and info.max_tokens < self.longest:
-            raise UserError(
-                f"the server {server.url} takes {info.max_tokens} tokens and a prompt with its response may have "
-                f"{self.longest}: start it with --max-model-len {self.longest}"
-            )
+        check_started(
+            server,
+            info,
+            logprobs_for=self.sampling if self.needs_logprobs else None,
+            adapters=self.delivery.hot,
+            longest=self.longest,
+        )
+        return info.model, info.nccl
 
     # -- sampling ---------------------------------------------------------------------------------
 
-    def sample(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Generation]:
-        out: list[Generation | None] = [None] * len(prompts)
-        while open_ := [n for n, generation in enumerate(out) if generation is None]:
-            servers = [server for server in self.servers if server.url in self._held]
-            servers = servers or self._wait_for_any(self._bring)
-            for n, generation in self._ask(servers, open_, prompts, seeds):
-                out[n] = generation
-        return out
-
-    def _ask(
-        self, servers: Sequence[Server], open_: Sequence[int], prompts: Sequence[list[int]], seeds: Sequence[int]
-    ) -> list[tuple[int, Generation]]:
-        """Neighbours go to one server, as those of a group share the start of their prompts. Answers that came."""
-        asked = []
-        for place, n in enumerate(open_):
-            server = servers[place * len(servers) // len(open_)]
-            model = self._held[server.url].model
-            asked.append((n, server, self._threads.submit(self._one, server, model, prompts[n], seeds[n])))
-        came = [(n, server, future.result()) for n, server, future in asked]
-        lost = {server.url: answer for _, server, answer in came if isinstance(answer, Gone)}
-        for server in servers:
-            if server.url not in lost and (why := self._changed(server)) is not None:
-                lost[server.url] = why
-                came = [(n, other, answer) for n, other, answer in came if other is not server]
-        for url, why in lost.items():
-            self._held.pop(url, None)
-            self.say(f"the vLLM server {url} is gone ({why}): its requests are made again")
-        return [(n, answer) for n, _, answer in came if isinstance(answer, Generation)]
-
-    def _one(self, server: Server, model: str, prompt: list[int], seed: int) -> Generation | Gone:
-        try:
-            return server.complete(
-                prompt, self.sampling, model=model, max_tokens=self.max_response_tokens, ends=self.ends, seed=seed
-            )
-        except Gone as error:
-            return error
-
-    def _changed(self, server: Server) -> Gone | None:
-        """Why the answers that a server just gave are not to be used: it may be another than before."""
+    def begin(self, request: Request) -> None:
+        servers = [server for server in self.servers if server.url in self._held]
+        servers = servers or self._wait_for_any(self._bring_again)
+        server = servers[request.number // self.neighbours % len(servers)]
         held = self._held[server.url]
-        if not held.boot:
-            return None
+        self._asking.submit((request, server, held), lambda: self._answer(request, server, held))
+
+    def take(self, seconds: float | None) -> list[tuple[int, Generation]]:
+        came, again = [], []
+        for (request, server, held), answer in self._asking.take(seconds):
+            if isinstance(answer, Generation):
+                came.append((request.number, answer))
+                continue
+            again.append(request)
+            if self._held.get(server.url) is held:
+                del self._held[server.url]
+                self.say(f"the vLLM server {server.url} is gone ({answer}): its requests are made again")
+        for request in again:
+            self.begin(request)
+        return came
+
+    def drop(self) -> None:
+        self._asking.drop()
+
+    def _answer(self, request: Request, server: Server, held: _Held) -> Generation | Gone:
+        """In a thread of its own."""
         try:
-            return None if server.boot() == held.boot else Gone("it was started again")
+            answer = server.complete(
+                request.prompt,
+                self.sampling,
+                model=held.model,
+                max_tokens=self.max_response_tokens,
+                ends=self.ends,
+                seed=request.seed,
+            )
+            held.same.confirm()
         except Gone as error:
             return error
+        return answer
 
     # -- waiting ----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.evaluation.run_conditions import file_suffix, kept_base
 from sdar_cli.evaluation.single import SingleReport
 from sdar_cli.evaluation.transcripts import Witness
+from sdar_cli.models.quantised import Quantised
 from sdar_cli.paths import user_path
 from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.recipe.schema import Recipe
@@ -56,6 +57,8 @@ class Weights:
     path: str
     checkpoint: str
     step: int
+    quantised: Quantised | None = None
+    """How a run's base is held under its adapter; an adapter's folder says it itself."""
 
 
 def evaluate_run(
@@ -155,16 +158,21 @@ def _weights(target: RunFolder | ModelFolder, checkpoint: str) -> Weights:
 
 
 def _base(run: RunFolder) -> Weights:
+    return Weights("base", base_path(run), "base", 0, Quantised.asked(run.recipe().model))
+
+
+def base_path(run: RunFolder) -> str:
+    """Folder or hub id of the weights that a run's training started from. Raises RunError where there are none yet."""
     if run.base.is_dir():
-        return Weights("base", str(run.base), "base", 0)
+        return str(run.base)
     recipe = run.recipe()
     if recipe.init_from is not None:
         from sdar_cli.training.base import init_folder
 
-        return Weights("base", init_folder(recipe.init_from, run.path.parent), "base", 0)
+        return init_folder(recipe.init_from, run.path.parent)
     if recipe.model.path is None:
         raise RunError(f"the run {run.name} has no base yet: it was stopped in its warm-up; resume it first")
-    return Weights("base", recipe.model.path, "base", 0)
+    return recipe.model.path
 
 
 def _play(
@@ -184,7 +192,9 @@ def _play(
     recipe = evaluator.workshop.recipe
     witness = Witness.of(evaluator.panel.task_ids, recipe.evaluation.transcripts if run is not None else 0)
     tokenizer = load_tokenizer(weights.path, trust_remote_code=recipe.model.trust_remote_code)
-    player = Player(engine, evaluator, weights.path, tokenizer, _exchange(recipe, run), alone, display.message)
+    exchange = _exchange(recipe, run)
+    about = tokenizer, exchange, alone, display.message, weights.quantised
+    player = Player(engine, evaluator, weights.path, *about)
     played = []
     with player.playing() as play:
         for mode in modes:

@@ -8,11 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.engines.make import head_size
 from sdar_cli.engines.patience import Patience
 from sdar_cli.errors import RunFailed, UserError
+from sdar_cli.models.quantised import Quantised, is_quantised
 from sdar_cli.rollout.policies import end_tokens
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Player:
         engine: ``hf``, ``vllm`` or a URL.
         folder: where weights are put for a server; every one must see it under this path.
         alone: no other weights are played in this evaluation.
+        quantised: how weights without an adapter are held.
     """
 
     engine: str
@@ -42,6 +45,7 @@ class Player:
     folder: Path
     alone: bool
     say: Callable[[str], None]
+    quantised: Quantised | None = None
 
     @cached_property
     def model(self) -> PreTrainedModel:
@@ -51,8 +55,10 @@ class Player:
         from sdar_cli.models.load import load_model
 
         own = self.evaluator.workshop.recipe.model
-        model = load_model(self.path, trust_remote_code=own.trust_remote_code)
-        return model.to("cuda", getattr(torch, own.dtype)) if torch.cuda.is_available() else model
+        model = load_model(self.path, trust_remote_code=own.trust_remote_code, quantised=self.quantised)
+        if not torch.cuda.is_available() or is_quantised(model):  # four bits are where they belong, and stay so
+            return model
+        return model.to("cuda", getattr(torch, own.dtype))
 
     @contextmanager
     def playing(self) -> Iterator[Callable[..., tuple[Evaluation, list[Episode]]]]:
@@ -79,7 +85,23 @@ class Player:
         recipe = self.evaluator.workshop.recipe
         check_installed("--engine vllm", "evaluate with --engine hf", head_size(_config(self.path)))
         ends = _declared_ends(self.path, self.tokenizer)
-        return OfflineEngine(self.path, recipe, recipe.evaluation.sampling, ends, self._longest())
+        with self._plain_weights() as path:
+            return OfflineEngine(path, recipe, recipe.evaluation.sampling, ends, self._longest())
+
+    @contextmanager
+    def _plain_weights(self) -> Iterator[str]:
+        """The folder as it is; or, where vLLM would make another policy of it, one with everything merged."""
+        from sdar_cli.models.merge import load_whole, serves_as_it_is
+
+        if serves_as_it_is(self.path, self.quantised):
+            yield self.path
+            return
+        trust = self.evaluator.workshop.recipe.model.trust_remote_code
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=self.folder.parent, prefix=f"{self.folder.name}-") as scratch:
+            load_whole(self.path, trust_remote_code=trust, quantised=self.quantised).save_pretrained(scratch)
+            self.tokenizer.save_pretrained(scratch)
+            yield scratch
 
     def _server(self) -> Engine:
         """One that takes weights gets them; another must hold them already.

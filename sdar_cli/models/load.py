@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Lora
 
 ADAPTER = "adapter_config.json"
+CHATTY = ("huggingface_hub", "httpx", "transformers", "bitsandbytes")
+"""Loggers that advise."""
 
 
 def load_tokenizer(path: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -171,7 +173,7 @@ class quiet:
         from transformers.utils import logging as transformers_logging
 
         self._bars = transformers_logging.is_progress_bar_enabled()
-        self._loggers = [logging.getLogger(name) for name in ("huggingface_hub", "httpx", "transformers")]
+        self._loggers = [logging.getLogger(name) for name in CHATTY]
         self._levels = [logger.level for logger in self._loggers]
         transformers_logging.disable_progress_bar()
         for logger in self._loggers:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdar_cli.models.load import is_adapter, load_adapter, load_model, load_tokenizer, quiet
+from sdar_cli.models.load import ADAPTER, is_adapter, load_adapter, load_model, load_tokenizer, quiet
 from sdar_cli.models.quantised import Quantised, is_quantised, whole
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ def load_whole(path: str, *, trust_remote_code: bool = False, quantised: Quantis
         model = load_model(path, trust_remote_code=trust_remote_code, quantised=quantised)
         return _written_out(model) if quantised is not None else model
     return load_adapter(path, trust_remote_code=trust_remote_code, prepare=_written_out).merge_and_unload()
+
+
+def serves_as_it_is(path: str, quantised: Quantised | None = None) -> bool:
+    """Whether vLLM makes the policy of a folder: it knows whole weights, and plain adapters over whole weights."""
+    if quantised is not None or Quantised.beside(path) is not None:
+        return False
+    if not is_adapter(path):
+        return True
+    return not json.loads((Path(path) / ADAPTER).read_text(encoding="utf-8")).get("use_dora")
 
 
 def merged_adapter(path: str, out: Path, *, trust_remote_code: bool = False) -> Path:

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.objectives.settings import Settings
 from sdar_cli.recipe.estimate import ONE, Part, Processes, longest_row
 from sdar_cli.recipe.gpus import GIB, Gpu
@@ -66,13 +65,18 @@ def memory(recipe: Recipe, processes: Processes = ONE, gpu: Gpu | None = None) -
     Args:
         gpu: the device; without one, what depends on its size is left out.
     """
-    model = recipe.model
-    if model.path is None and model.tiny is None:
-        model = model.model_copy(update={"path": recipe.init_from})
-    shape = model_shape(model)
+    shape = recipe_shape(recipe)
     if shape is None:
         return None
     return Memory(tuple(part for part in _Estimate(recipe, shape, processes, gpu).parts() if part is not None))
+
+
+def recipe_shape(recipe: Recipe) -> Shape | None:
+    """Of the model that a recipe trains, where it is known."""
+    model = recipe.model
+    if model.path is None and model.tiny is None:
+        model = model.model_copy(update={"path": recipe.init_from})
+    return model_shape(model)
 
 
 def value_size(recipe: Recipe) -> int:
@@ -100,8 +104,7 @@ def layer_bytes(shape: Shape, size: int, row: int, lora_rank: int | None = None)
     if frozen:
         kept += 7 * size * lora_rank
         if cast:
-            kept += size * (shape.inner + shape.mlp)
-            kept -= size * shape.mlp  # the product before the last matrix is kept as that matrix's input alone
+            kept += size * shape.inner  # attention's output, and its cast for the adapter
     return kept
 
 
@@ -115,7 +118,8 @@ class _Estimate:
         self.count = shape.parameters
         self.trained = shape.lora_parameters(self.lora.rank) if self.lora else self.count
         self.row = longest_row(recipe)
-        self.tokens = max(recipe.optimiser.tokens_per_microbatch, self.row)
+        budget = min(recipe.optimiser.tokens_per_microbatch, processes.rows(recipe) * self.row)
+        self.tokens = max(budget, self.row)
         self.settings = Settings.at(recipe, 0)
         self.shared = f" / {processes.parts} processes" if processes.parts > 1 else ""
 
@@ -160,9 +164,8 @@ class _Estimate:
 
     def _reference(self) -> MemoryPart | None:
         """A second model, unless switching an adapter off gives it."""
-        needs = OBJECTIVES[self.recipe.method].needs(self.settings)
         frozen = self.recipe.needs_teacher and self.recipe.teacher.kind == "frozen"
-        if self.lora is not None or not (self.recipe.policy.kl_coef > 0 or needs.reference or frozen):
+        if self.lora is not None or not (self.recipe.policy.kl_coef > 0 or frozen):
             return None
         words = f"{_m(self.count)} parameters × {KEPT} bytes{self.shared}"
         return self._part("reference model", self.count * KEPT // self.processes.parts, words)
@@ -312,4 +315,4 @@ def sequences_held(recipe: Recipe, shape: Shape, gpu: Gpu) -> int:
 
 
 def _m(count: int) -> str:
-    return f"{count / 1e6:,.1f} M"
+    return f"{count / 1e6:,.1f} M" if count >= 1e6 else f"{count:,}"

@@ -1,4 +1,4 @@
-"""What ``--dry-run`` tells: panel, facts, launch command, tokens and memory. Loads no torch."""
+"""What ``--dry-run`` tells: panel, facts, launch command, tokens, memory and hours. Loads no torch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.recipe.dump import recipe_digest
-from sdar_cli.recipe.estimate import Part, memory, tokens_per_step
+from sdar_cli.recipe.estimate import ONE, Part, Processes, tokens_per_step
+from sdar_cli.recipe.fit import Fit, fit
+from sdar_cli.recipe.gpus import Gpu
+from sdar_cli.recipe.hours import Hours, hours
 from sdar_cli.recipe.load import ResolvedRecipe
+from sdar_cli.recipe.memory import Memory, memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +42,32 @@ class Plan:
     panel: PanelFacts
     facts: EnvironmentFacts
     tokens: list[Part]
-    memory: list[Part] | None
+    processes: Processes
+    memory: Memory | None
+    """None: the model's shape is not known."""
+    fit: Fit | None = None
+    """None: no GPU was named either."""
+    hours: Hours | None = None
+    """None: of the GPU no more than its memory was said, or nothing."""
 
     @classmethod
-    def make(cls, resolved: ResolvedRecipe, command: Sequence[str]) -> Plan:
+    def make(
+        cls, resolved: ResolvedRecipe, command: Sequence[str], processes: Processes = ONE, gpu: Gpu | None = None
+    ) -> Plan:
         recipe = resolved.recipe
         panel = panel_facts(resolved)  # first, as it may generate the data
         facts = environment_facts(resolved)
-        return cls(resolved, tuple(command), panel, facts, tokens_per_step(recipe), memory(recipe))
+        return cls(
+            resolved,
+            tuple(command),
+            panel,
+            facts,
+            tokens_per_step(recipe),
+            processes,
+            memory(recipe, processes, gpu),
+            None if gpu is None else fit(recipe, gpu, processes),
+            None if gpu is None else hours(recipe, gpu, processes),
+        )
 
     @property
     def shell_command(self) -> str:
@@ -61,8 +83,34 @@ class Plan:
             "facts": asdict(self.facts),
             "command": list(self.command),
             "tokens_per_step": [asdict(part) for part in self.tokens],
-            "memory": None if self.memory is None else [asdict(part) for part in self.memory],
+            "processes": asdict(self.processes),
+            "memory": None if self.memory is None else [asdict(part) for part in self.memory.parts],
+            "memory_peak": None if self.memory is None else {"bytes": self.memory.peak, "phase": self.memory.phase},
+            "fit": None if self.fit is None else _fit_json(self.fit),
+            "hours": None if self.hours is None else _hours_json(self.hours),
         }
+
+
+def _fit_json(found: Fit) -> dict[str, Any]:
+    return {
+        "gpu": found.gpu.name,
+        "gpu_bytes": found.gpu.memory,
+        "fits": found.fits,
+        "left_bytes": found.left,
+        "sequences": found.sequences,
+        "remedy": found.remedy or None,
+    }
+
+
+def _hours_json(found: Hours) -> dict[str, Any]:
+    return {
+        "usual": found.usual / 3600,
+        "most": found.most / 3600,
+        "step_seconds": [asdict(part) for part in found.step],
+        "evaluation_seconds": asdict(found.evaluations),
+        "evaluations": found.evaluated,
+        "assumed": list(found.assumed),
+    }
 
 
 def panel_facts(resolved: ResolvedRecipe) -> PanelFacts:

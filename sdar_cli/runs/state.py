@@ -21,6 +21,7 @@ PACKAGES = (
     "trl",
     "transformers",
     "peft",
+    "bitsandbytes",
     "accelerate",
     "mlflow",
     "vllm",

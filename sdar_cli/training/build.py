@@ -174,7 +174,7 @@ def training_loop(
     if rollout.replay is not None:
         teacher = workshop.recipe.needs_teacher
         return ReplayLoop(user_path(rollout.replay), workshop.retriever, step, teacher=teacher)
-    loop = workshop.loop(trainer, tokenizer, set(trainer.eos_token_ids), workshop.context(tokenizer))
+    loop = workshop.loop(trainer.engine or trainer, tokenizer, set(trainer.eos_token_ids), workshop.context(tokenizer))
     if rollout.record is None:
         return loop
     path = user_path(rollout.record)

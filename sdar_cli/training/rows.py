@@ -6,9 +6,12 @@ between the responses masked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
+
+import numpy as np
 
 from sdar_cli.errors import UserError
 from sdar_cli.rollout.episode import Episode
@@ -32,13 +35,28 @@ class Row:
     sampler_logprobs: list[float] | None = None
 
     @property
+    def student_tokens(self) -> int:
+        return len(self.prompt_ids) + len(self.completion_ids)
+
+    @property
+    def teacher_tokens(self) -> int:
+        """0 without a teacher's prompt."""
+        return 0 if self.teacher_prompt_ids is None else len(self.teacher_prompt_ids) + len(self.completion_ids)
+
+    @property
     def tokens(self) -> int:
         """Length of the longer of the student's and the teacher's sequences."""
-        return max(len(self.prompt_ids), len(self.teacher_prompt_ids or ())) + len(self.completion_ids)
+        return max(self.student_tokens, self.teacher_tokens)
 
     @property
     def response_tokens(self) -> int:
         return sum(self.mask)
+
+
+MICROBATCH_COST = 512
+"""What one more micro-batch costs, in tokens of padding that are worth it."""
+STUDENT, TEACHER, LONGEST = attrgetter("student_tokens"), attrgetter("teacher_tokens"), attrgetter("tokens")
+"""A row's length in a pass."""
 
 
 def make_rows(episodes: Sequence[Episode], context: str) -> list[Row]:
@@ -110,17 +128,36 @@ def split_updates(rows: Sequence, rows_per_update: int | None) -> list[list[int]
     return [list(range(a, b)) for a, b in pairwise(bounds)]
 
 
-def split_microbatches(rows: Sequence[Row], indices: Sequence[int], budget: int) -> list[list[int]]:
+def split_microbatches(
+    rows: Sequence[Row], indices: Sequence[int], budget: int, *, tokens: Callable[[Row], int] = LONGEST
+) -> list[list[int]]:
     """Row indices of every micro-batch: sorted by length, at most ``budget`` padded tokens each.
 
-    A row longer than the budget gets a micro-batch of its own. The split depends on lengths only.
+    Where the cuts are, padding and ``MICROBATCH_COST`` for each micro-batch add up to the least. A row longer than the
+    budget gets a micro-batch of its own. The split depends on lengths only.
+
+    Args:
+        tokens: a row's length in the pass that is split; by default the longer of the student's and the teacher's.
     """
-    batches: list[list[int]] = []
-    width = 0
-    for index in sorted(indices, key=lambda i: (rows[i].tokens, i)):
-        width = max(width, rows[index].tokens)
-        if not batches or width * (len(batches[-1]) + 1) > budget:
-            batches.append([])
-            width = rows[index].tokens
-        batches[-1].append(index)
-    return batches
+    lengths = {i: tokens(rows[i]) for i in indices}
+    order = sorted(indices, key=lambda i: (lengths[i], i))
+    cuts = _cuts([lengths[i] for i in order], budget)
+    return [order[a:b] for a, b in pairwise(cuts)]
+
+
+def _cuts(lengths: list[int], budget: int) -> list[int]:
+    """Bounds of the cheapest cut of ascending lengths into runs, by the least cost of every beginning."""
+    count = len(lengths)
+    least = np.zeros(count + 1, dtype=np.int64)
+    begins = np.zeros(count + 1, dtype=np.int64)
+    places = np.arange(count + 1)
+    for end, width in enumerate(lengths, start=1):
+        first = min(end - 1, max(0, end - budget // max(1, width)))
+        costs = least[first:end] + width * (end - places[first:end])
+        best = int(costs.argmin())
+        least[end] = costs[best] + MICROBATCH_COST
+        begins[end] = first + best
+    cuts = [count]
+    while cuts[-1]:
+        cuts.append(int(begins[cuts[-1]]))
+    return cuts[::-1]

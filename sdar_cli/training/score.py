@@ -1,8 +1,9 @@
 """Log-probabilities without gradient, once a step: teacher, reference, and the policy before its updates.
 
-Each pass runs only where it is needed: the teacher and the others when the objective asks for them, the
-reference when TRL's k3 term is on, the old policy also when the rollout is spread over several updates or
-was sampled by another engine.
+Each runs only where it is needed: the teacher and the others when the objective asks for them, the reference when
+TRL's k3 term is on, the old policy also when the rollout is spread over several updates or was sampled by another
+engine. Those of the same weights are one pass, in which shared beginnings of prompts are computed once
+(``prefix_pass``).
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-import torch
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import add_fused_lm_head
 
 from sdar_cli.errors import UserError
-from sdar_cli.training.batch import collate
 from sdar_cli.training.correction import importance_ratios
-from sdar_cli.training.rows import Row, split_microbatches
+from sdar_cli.training.prefix_pass import Runner, Target, shares_prefixes
+from sdar_cli.training.rows import Row
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sdar_cli.objectives.settings import Settings
     from sdar_cli.training.ema import MovingAverage
     from sdar_cli.training.trainer import SDARTrainer
+
+TEACHER = "teacher_logps"
 
 
 class Scorer:
@@ -47,6 +49,7 @@ class Scorer:
         if self.frozen is None and frozen is not None:
             add_fused_lm_head(frozen, temperature=trainer.temperature)
             self.frozen = trainer.accelerator.prepare_model(frozen, evaluation_mode=True)
+        self._shares = shares_prefixes(trainer.accelerator.unwrap_model(trainer.model))
         self._seconds = {"time/teacher": 0.0, "time/scoring": 0.0}
 
     def timings(self) -> dict[str, float]:
@@ -76,64 +79,83 @@ class Scorer:
                 "rollout.context"
             )
         sampled_elsewhere = recipe.engine.kind == "vllm"
-        if needs.teacher and settings.divergence == "sampled":
-            start = time.perf_counter()
-            out["teacher_logps"] = self._pass(rows, self.teacher(), teacher=True)
-            self._seconds["time/teacher"] = time.perf_counter() - start
-        start = time.perf_counter()
-        if self.trainer.beta != 0.0:
-            out["ref_per_token_logps"] = self._pass(rows, self._reference(), teacher=False)
-        if needs.reference:
-            out["ref_logps"] = self._pass(rows, self._reference(), teacher=False)
         ratio = objective.ratio and several_updates
-        if needs.old or ratio or sampled_elsewhere:
-            out["old_logps"] = self._pass(rows, (self.trainer.model, nullcontext()), teacher=False)
+        reference = self.trainer.beta != 0.0 or needs.reference
+        old = needs.old or ratio or sampled_elsewhere
+        passes: dict[str, list[str]] = {}
+        if needs.teacher and settings.divergence == "sampled":
+            passes.setdefault(self._weights_of_teacher, []).append(TEACHER)
+        if reference:
+            passes.setdefault("start", []).append("ref_logps")
+        if old:
+            passes.setdefault("policy", []).append("old_logps")
+        for weights, names in passes.items():
+            out |= self._pass(rows, weights, names)
+        if reference and self.trainer.beta != 0.0:
+            out["ref_per_token_logps"] = out["ref_logps"]
+        if reference and not needs.reference:
+            del out["ref_logps"]
         if ratio or (sampled_elsewhere and objective.ratio):
             out["old_per_token_logps"] = out["old_logps"]
         if sampled_elsewhere:
             out["importance_sampling_ratio"] = importance_ratios(rows, out["old_logps"])
-        self._seconds["time/scoring"] = time.perf_counter() - start
         return out
 
     def teacher(self) -> tuple[PreTrainedModel, AbstractContextManager]:
         """The teacher's model (``teacher.kind``), and the context in which to run it."""
-        kind = self.trainer.recipe.teacher.kind
-        if kind == "frozen":
-            return self._reference()
-        if kind == "ema":
-            return self.trainer.model, self.average.in_place()
-        return self.trainer.model, nullcontext()
+        return self._model(self._weights_of_teacher)
 
     def add_teacher_seconds(self, seconds: float) -> None:
         """Of teacher passes that ran inside the loss."""
         self._seconds["time/teacher"] += seconds
 
-    @torch.no_grad()
-    def _pass(
-        self, rows: Sequence[Row], model_in: tuple[PreTrainedModel, AbstractContextManager], *, teacher: bool
-    ) -> list[Tensor]:
-        trainer = self.trainer
-        model, switch = model_in
-        budget = trainer.recipe.optimiser.tokens_per_microbatch
-        out: list[Tensor | None] = [None] * len(rows)
-        checkpointing = trainer.args.gradient_checkpointing_kwargs
-        with switch, disable_gradient_checkpointing(trainer.model, checkpointing):
-            for indices in split_microbatches(rows, range(len(rows)), budget):
-                own = [rows[i] for i in indices]
-                batch = collate(own, trainer._tokenizer.pad_token_id, trainer.accelerator.device, teacher=teacher)
-                logps, _, _ = trainer._get_per_token_logps_and_entropies(
-                    model,
-                    torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
-                    torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
-                    batch["completion_ids"].size(1),
-                )
-                logps = logps.float().cpu()
-                for index, row, values in zip(indices, own, logps, strict=True):
-                    out[index] = values[: len(row.completion_ids)]
-        return out
+    @property
+    def _weights_of_teacher(self) -> str:
+        return {"live": "policy", "ema": "average", "frozen": "start"}[self.trainer.recipe.teacher.kind]
 
-    def _reference(self) -> tuple[PreTrainedModel, AbstractContextManager]:
-        """The weights RL starts from."""
-        if self.frozen is not None:
+    def _model(self, weights: str) -> tuple[PreTrainedModel, AbstractContextManager]:
+        """``policy``: those that train; ``average``: their moving average; ``start``: those RL starts from."""
+        if weights == "start" and self.frozen is not None:
             return self.frozen, nullcontext()
-        return self.trainer.model, self.trainer.accelerator.unwrap_model(self.trainer.model).disable_adapter()
+        trainer = self.trainer
+        if weights == "start":
+            return trainer.model, trainer.accelerator.unwrap_model(trainer.model).disable_adapter()
+        return trainer.model, self.average.in_place() if weights == "average" else nullcontext()
+
+    def _pass(self, rows: Sequence[Row], weights: str, names: Sequence[str]) -> dict[str, list[Tensor]]:
+        """One vector a row under each of the names, of which ``TEACHER`` stands for the prompts with skills.
+
+        The seconds are shared by the names as their tokens are.
+        """
+        start = time.perf_counter()
+        trainer = self.trainer
+        model, switch = self._model(weights)
+        targets = [
+            Target(row.teacher_prompt_ids if name == TEACHER else row.prompt_ids, row.completion_ids, row.mask)
+            for name in names
+            for row in rows
+        ]
+        runner = Runner(
+            model,
+            shared=self._shares,
+            layers=trainer.accelerator.unwrap_model(trainer.model).config.get_text_config().num_hidden_layers,
+            pad=trainer._tokenizer.pad_token_id,
+            device=trainer.accelerator.device,
+            budget=trainer.recipe.optimiser.tokens_per_microbatch,
+            autocast=trainer.accelerator.autocast,
+        )
+        with switch, disable_gradient_checkpointing(trainer.model, trainer.args.gradient_checkpointing_kwargs):
+            found = runner.log_probs(targets)
+        self._add_seconds(time.perf_counter() - start, rows, names)
+        return {name: found[i * len(rows) : (i + 1) * len(rows)] for i, name in enumerate(names)}
+
+    def _add_seconds(self, seconds: float, rows: Sequence[Row], names: Sequence[str]) -> None:
+        """To teacher and scoring, in proportion to the tokens they read."""
+        completions = sum(len(row.completion_ids) for row in rows)
+        tokens = {
+            name: completions + sum(len(row.teacher_prompt_ids if name == TEACHER else row.prompt_ids) for row in rows)
+            for name in names
+        }
+        for name, own in tokens.items():
+            share = own / max(1, sum(tokens.values()))
+            self._seconds["time/teacher" if name == TEACHER else "time/scoring"] += seconds * share

@@ -41,7 +41,7 @@ from sdar_cli.training.full_vocabulary import FullVocabulary
 from sdar_cli.training.measure import mean_losses, trl_metrics
 from sdar_cli.training.moments import gap_moments, reference_kl
 from sdar_cli.training.playing import Playing
-from sdar_cli.training.rows import make_rows
+from sdar_cli.training.rows import LONGEST, STUDENT, make_rows
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.score import Scorer
 from sdar_cli.training.sharded import whole_weights
@@ -128,6 +128,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         self.step_metrics: dict[str, float] = {}
         self.rollout: list[Episode] = []
         """The step's episodes."""
+        self.vocabulary: int = self.accelerator.unwrap_model(self.model).config.get_text_config().vocab_size
         self.terms = Terms(self)
         self.update = Update(self)
         self.padding = Padding()
@@ -177,6 +178,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
             rows_per_update=self.recipe.optimiser.rows_per_update,
             tokens_per_microbatch=self.recipe.optimiser.tokens_per_microbatch,
             shuffle=f"{self.recipe.seed}/{self.state.global_step}",
+            tokens=LONGEST if self.full_vocabulary is not None else STUDENT,
             gather=gather_object,
         )
         with whole_weights(self):
@@ -248,6 +250,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         return score(
             model,
             tight,
+            vocabulary=self.vocabulary,
             autocast=self.accelerator.autocast,
             compute_entropy=compute_entropy,
             compute_aux_loss=compute_aux_loss,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.launch import dist
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.recipe.schema import Recipe
+from sdar_cli.training import zero3
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -51,8 +52,6 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
     """
     import torch
     from trl import GRPOConfig
-
-    from sdar_cli.training.zero3 import CONFIG as zero3_config
 
     objective = OBJECTIVES[recipe.method]
     per_device = max(2, recipe.rollout.tasks * recipe.rollout.group // world_size)
@@ -106,13 +105,13 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,  # every parameter has a part in every loss
         use_cpu=not torch.accelerator.is_available(),  # bf16 is refused on a CPU that was not asked for
-        deepspeed=zero3_config if dist.in_use() == "zero3" else None,
+        deepspeed=zero3.CONFIG if dist.in_use() == "zero3" else None,
         ds3_gather_for_generation=False,  # weights are whole by then (``training.sharded``)
         **engine,
     )
     _let_a_cpu_shard(config)
     if config.deepspeed is not None:
-        _load_whole()
+        _load_whole(config)
     return config
 
 
@@ -126,12 +125,14 @@ def _let_a_cpu_shard(config: GRPOConfig) -> None:
         state.distributed_type = DistributedType.MULTI_GPU
 
 
-def _load_whole() -> None:
+def _load_whole(config: GRPOConfig) -> None:
     """Hugging Face looks for DeepSpeed's settings in a global: to load other models in parts, and to have all ranks
     generate until the last is done. Here models are loaded whole, and ranks generate alone."""
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+    zero3.start()
     unset_hf_deepspeed_config()
+    config.deepspeed_plugin.set_deepspeed_weakref = lambda: None  # which would set it again
 
 
 def corrects_samples(trainer: GRPOTrainer) -> None:
@@ -153,10 +154,18 @@ def walk_weights(trainer: GRPOTrainer) -> Iterator[tuple[str, Tensor]]:
         yield from walker._iter_named_params()
 
 
-def log_probs_of(model: Module, ids: Tensor, labels: Tensor, **about: Any) -> Any:
+def log_probs_of(model: Module, ids: Tensor, labels: Tensor, words: int, **about: Any) -> Any:
     """The head that TRL put on a model: its output's ``log_probs``, ``entropy`` (B, S − 1) and ``aux_loss``, of the
-    tokens whose label is not −100."""
-    return model(input_ids=ids, labels=labels, fused_lm_head=True, **about)
+    tokens whose label is not −100. Its tiles, 32768 words wide whatever the model, are made no wider than the
+    vocabulary of so many ``words``."""
+    from trl.trainer import utils
+
+    width = utils._CHUNKED_LOGPROB_CHUNK_SIZE
+    utils._CHUNKED_LOGPROB_CHUNK_SIZE = min(width, words)
+    try:
+        return model(input_ids=ids, labels=labels, fused_lm_head=True, **about)
+    finally:
+        utils._CHUNKED_LOGPROB_CHUNK_SIZE = width
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from sdar_cli.rollout.episode import Episode
-from sdar_cli.training.rows import Row, split_microbatches, split_updates
+from sdar_cli.training.rows import LONGEST, Row, split_microbatches, split_updates
 
 Update = list[list[int]]
 """Row indices of every micro-batch."""
@@ -26,6 +26,7 @@ def plan_updates(
     rows_per_update: int | None,
     tokens_per_microbatch: int,
     shuffle: str,
+    tokens: Callable[[Row], int] = LONGEST,
     gather: Callable[[list], list] = list,
 ) -> list[Update]:
     """This rank's updates.
@@ -35,6 +36,7 @@ def plan_updates(
         rows_per_update: over all ranks; None: one update.
         tokens_per_microbatch: padded tokens, a rank.
         shuffle: seeds the order of rows where there are several updates.
+        tokens: a row's length in the longest pass of an update.
         gather: a list's items of every rank, in the order of the ranks.
     """
     order = sorted(key for share in gather([list(keys)]) for key in share)
@@ -43,7 +45,7 @@ def plan_updates(
         random.Random(shuffle).shuffle(order)
     own = {key: index for index, key in enumerate(keys)}
     updates = [
-        split_microbatches(rows, [own[order[i]] for i in part if order[i] in own], tokens_per_microbatch)
+        split_microbatches(rows, [own[order[i]] for i in part if order[i] in own], tokens_per_microbatch, tokens=tokens)
         for part in parts
     ]
     counts = gather([[len(update) for update in updates]])

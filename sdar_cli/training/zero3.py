@@ -7,6 +7,7 @@ everywhere else: ``_Engine`` takes the place of accelerate's wrapper.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,19 @@ class _Engine(DeepSpeedEngineWrapper):
 
         norm = torch.linalg.vector_norm(torch.stack(self.engine.optimizer._get_norm_groups())).item()
         return norm if norm >= 0 else float("nan")
+
+
+def start() -> None:
+    """Import DeepSpeed, whose chatter goes to standard output, and which compiles what a CPU can do without."""
+    import deepspeed
+    import torch
+    from deepspeed.utils import logger
+
+    for handler in logger.handlers:
+        handler.setStream(sys.stderr)
+        handler.setLevel(logging.ERROR)
+    if not torch.accelerator.is_available():
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
 def is_on(accelerator: Accelerator) -> bool:

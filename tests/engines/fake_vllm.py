@@ -90,6 +90,10 @@ class FakeVllm:
             with suppress(OSError):
                 connection.shutdown(2)
 
+    def asked(self) -> list[dict]:
+        """Completions, in order."""
+        return [body for path, body in self.requests if path == "/v1/completions"]
+
     def paths(self) -> list[str]:
         return [path for path, _ in self.requests]
 

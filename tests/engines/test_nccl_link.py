@@ -64,7 +64,7 @@ def test_a_server_that_restarts_in_mid_rollout_is_helped_by_the_folder(vllm, lin
         vllm.restart_after = 1
         assert len(engine.generate([[5, 6]])) == 1
         assert (tmp_path / "weights-0").is_dir()
-        engine.source.whole = False
+        engine.delivery.source.whole = False
         step(model, 0.02)
         engine.sync(1)
         vllm.restart_after = 1

@@ -53,11 +53,11 @@ def test_the_stream_of_seeds(vllm: FakeVllm, model, tmp_path) -> None:
         assert len({tuple(g.ids) for g in engine.generate([PROMPTS[0]] * 8)}) > 1, "a group is no copy of one sample"
         with engine.drawing(Sampling(temperature=0.5), "evaluation", 0):
             inside = engine.generate(PROMPTS)
-            assert vllm.requests[-2][1]["temperature"] == 0.5
+            assert vllm.asked()[-1]["temperature"] == 0.5
         with engine.drawing(Sampling(temperature=0.5), "evaluation", 0):
             assert engine.generate(PROMPTS) == inside
         engine.generate(PROMPTS)
-        assert vllm.requests[-2][1]["temperature"] == 1.0
+        assert vllm.asked()[-1]["temperature"] == 1.0
 
 
 @pytest.mark.parametrize("size", [1e-6, 1e-2])
@@ -155,12 +155,12 @@ def _reloads(vllm: FakeVllm) -> int:
 
 
 def test_several_servers_share_and_stand_in_for_each_other(base, model, tmp_path) -> None:
-    with FakeVllm(base) as one, FakeVllm(base) as two, engine_of([one, two], model, tmp_path) as engine:
+    with FakeVllm(base) as one, FakeVllm(base) as two, engine_of([one, two], model, tmp_path, neighbours=4) as engine:
         step(model, 0.02)
         engine.sync(1)
         engine.restart_stream("k")
         calm = engine.generate(PROMPTS)
-        asked = [[body["prompt"] for path, body in fake.requests if path == "/v1/completions"] for fake in (one, two)]
+        asked = [[body["prompt"] for body in fake.asked()] for fake in (one, two)]
         assert [sorted(share) for share in asked] == [PROMPTS[:4], PROMPTS[4:]], "neighbours stay together"
         engine.restart_stream("k")
         two.kill_after = 2
@@ -242,7 +242,7 @@ def test_an_adapter_goes_by_itself(vllm: FakeVllm, adapted, tmp_path) -> None:
         for version in range(2):
             engine.sync(version)
             engine.generate(PROMPTS)
-            assert vllm.requests[-2][1]["model"] == f"sdar-{version}"
+            assert vllm.asked()[-1]["model"] == f"sdar-{version}"
             step(adapted, 0.01)
         assert _reloads(vllm) == 0, "the server had the base"
 

@@ -125,7 +125,7 @@ def test_trls_own_walk_gives_the_same_weights(vllm: FakeVllm, base, tmp_path) ->
     from sdar_cli.training.trl_seam import walk_weights
 
     made, _ = made_on(vllm, base, tmp_path)
-    ours, theirs = dict(made.engine.source.named()), dict(walk_weights(made))
+    ours, theirs = dict(made.engine.delivery.source.named()), dict(walk_weights(made))
     assert ours.keys() == theirs.keys()
     assert all((ours[name] == theirs[name]).all() for name in ours)
     made.engine.close()

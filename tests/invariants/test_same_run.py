@@ -53,6 +53,8 @@ ALONE = {
     "full": ("REPLAY=one-turn", "rollout.context=full"),
 }
 TWO = {"plain-2": (), "spread-2": SPREAD, "one-group-2": ("rollout.tasks=1",)}
+SPLIT = ("time/", "eval/", "optim/padding")
+"""What depends on how rows are spread over ranks and micro-batches, or is looked at elsewhere."""
 COLLAPSE = ("guards.stop_on_collapse=true", "guards.entropy=[7.5, 8]", "guards.patience=1")
 
 
@@ -75,9 +77,8 @@ class Runs:
 
 
 def record(root: Path, vocabulary: int) -> None:
-    """Prompts of one length, as rotary positions are float32 in any model and padding moves them."""
     for step in range(STEPS):
-        played = episodes(step, vocabulary, groups=3, group=3, prompts=(7, 8))
+        played = episodes(step, vocabulary, groups=3, group=3)
         append_rollout(root / "whole.jsonl", step, played)
         for episode in played:
             del episode.turns[1:]
@@ -140,7 +141,7 @@ def differences(runs: Runs, one: str, other: str) -> list[str]:
     assert len(rows[0]) == len(rows[1]) == STEPS
     for mine, wanted in zip(*rows, strict=True):
         assert mine["optim/grad_norm"] > 0
-        names = [{name for name in row if not name.startswith(("time/", "eval/"))} for row in (mine, wanted)]
+        names = [{name for name in row if not name.startswith(SPLIT)} for row in (mine, wanted)]
         if names[0] != names[1]:
             out.append(f"step {mine['step']}: {names[0] ^ names[1]}")
         out += [

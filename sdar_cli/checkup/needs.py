@@ -1,0 +1,165 @@
+"""What one recipe needs of this machine: its model, engine, environment, memory, store and room."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sdar_cli.checkup.devices import devices
+from sdar_cli.checkup.engines import quantisation, vllm
+from sdar_cli.checkup.finding import Finding, from_sentence
+from sdar_cli.checkup.machine import limits, room
+from sdar_cli.checkup.model import model
+from sdar_cli.checkup.packages import packages, python
+from sdar_cli.checkup.services import mlflow_store
+from sdar_cli.errors import SdarError
+from sdar_cli.recipe.estimate import Processes
+from sdar_cli.recipe.fit import fit
+from sdar_cli.recipe.gpus import GIB, Gpu, named_like
+from sdar_cli.recipe.hours import hours
+from sdar_cli.recipe.memory import memory, recipe_shape
+from sdar_cli.recipe.schema import Recipe
+
+SMALL = 100_000_000
+"""Parameters up to which a model is trained without a GPU."""
+SERVER_PATIENCE = 10.0
+
+
+def examine_recipe(recipe: Recipe, runs_root: Path) -> list[Finding]:
+    """All findings, in the order of the table."""
+    return [
+        *python(),
+        *packages(),
+        *devices(),
+        model(recipe, runs_root),
+        *engine(recipe),
+        environment(recipe),
+        *size(recipe, present_gpus()),
+        *limits(),
+        *room(runs_root, kept_bytes(recipe)),
+        mlflow_store(recipe.tracking.uri, runs_root),
+    ]
+
+
+def engine(recipe: Recipe) -> Iterator[Finding]:
+    """vLLM here, or the servers; and what quantised weights need."""
+    own = recipe.engine
+    if own.kind == "hf":
+        yield Finding("engine", "ok", "Hugging Face's generate")
+    elif own.mode == "colocate":
+        found = vllm()
+        if found.verdict == "absent":
+            remedy = "pip install 'sdar[vllm]', or set engine.kind=hf, which is slower"
+            found = Finding("vLLM", "problem", "not installed, and engine.kind=vllm colocates it", remedy)
+        yield found
+    else:
+        for url in own.urls:
+            yield server(recipe, url)
+    if getattr(recipe.model.lora, "quantise", None) is not None:
+        found = quantisation()
+        yield found if found.verdict != "absent" else Finding(
+            found.subject, "problem", "not installed, and the recipe quantises", "pip install bitsandbytes"
+        )
+
+
+def server(recipe: Recipe, url: str) -> Finding:
+    """Whether a vLLM server answers, and was started as training needs it."""
+    from sdar_cli.engines.client import Gone, Server
+    from sdar_cli.engines.started import check_started
+
+    sampler = Server(url, key=os.environ.get("VLLM_API_KEY"), timeout=SERVER_PATIENCE)
+    try:
+        info = sampler.info()
+        check_started(
+            sampler,
+            info,
+            logprobs_for=recipe.rollout.sampling,
+            adapters=recipe.engine.lora == "hot",
+            longest=recipe.rollout.max_prompt_tokens + recipe.rollout.max_response_tokens,
+        )
+    except Gone as error:
+        remedy = "start it as docs/vllm.md says, or correct engine.server_url"
+        return Finding("vLLM server", "problem", f"{sampler.url} does not answer ({error})", remedy)
+    except SdarError as error:
+        return from_sentence("vLLM server", str(error))
+    finally:
+        sampler.close()
+    return Finding("vLLM server", "ok", f"{sampler.url} holds {info.model}")
+
+
+def environment(recipe: Recipe) -> Finding:
+    """Whether its data are there for both of the splits that are used, and its servers answer."""
+    from sdar_cli.environments import build_environment
+
+    section = recipe.environment
+    subject = f"environment {section.name}" if len(section.name) <= 20 else "environment"
+    try:
+        made = build_environment(section)
+        try:
+            counts = len(made.tasks("train")), len(made.tasks(recipe.evaluation.split))
+            made.check()
+        finally:
+            made.close()
+    except SdarError as error:
+        return from_sentence(subject, str(error))
+    if counts[1] < recipe.evaluation.tasks:
+        found = f"{counts[1]} tasks of {recipe.evaluation.split}, and evaluation.tasks={recipe.evaluation.tasks}"
+        return Finding(subject, "problem", found, f"lower evaluation.tasks to {counts[1]}, or bring more data")
+    return Finding(subject, "ok", f"{counts[0]:,} tasks to train on, {counts[1]:,} of {recipe.evaluation.split}")
+
+
+def size(recipe: Recipe, gpus: list[Gpu]) -> Iterator[Finding]:
+    """Memory and hours on the GPUs that are here, a process each."""
+    subject = "GPU memory"
+    shape = recipe_shape(recipe)
+    if shape is None:
+        remedy = "give a folder with its config.json: --model FOLDER"
+        yield Finding(subject, "absent", "not known, as the model's shape is not", remedy)
+        return
+    if not gpus:
+        if shape.parameters <= SMALL:
+            yield Finding(subject, "ok", "not needed: the model is small enough for a CPU")
+            return
+        colocated = recipe.engine.kind == "vllm" and recipe.engine.mode == "colocate"
+        beside = ", vLLM's share not counted" if colocated else ""
+        found = f"{memory(recipe).peak / GIB:.1f} GiB needed{beside}, and there is no GPU"
+        yield Finding(subject, "problem", found, "train on a machine with a GPU; docs/sizing.md says of which size")
+        return
+    smallest = min(gpus, key=lambda gpu: gpu.memory)
+    processes = Processes(len(gpus))
+    fitting = fit(recipe, smallest, processes)
+    found = f"{fitting.memory.peak / GIB:.1f} GiB needed at once, {smallest.memory / GIB:.1f} GiB on {smallest.name}"
+    if fitting.sequences is not None and fitting.sequences < 1:
+        found += ", and no cache fits into vLLM's share"
+    verdict = "ok" if fitting.fits else "problem"
+    yield Finding(subject, verdict, found, f"set {fitting.remedy}" if fitting.remedy else "")
+    time = hours(recipe, smallest, processes)
+    if time is not None:
+        words = f"about {time.usual / 3600:,.1f}, at most {time.most / 3600:,.1f}, on {len(gpus)} × {smallest.name}"
+        yield Finding("hours", "ok", words)
+
+
+def present_gpus() -> list[Gpu]:
+    """Those that torch sees, with the speed of the table's GPU of their name."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    out = []
+    for index in range(torch.cuda.device_count()):
+        card = torch.cuda.get_device_properties(index)
+        like = named_like(card.name)
+        speed = (like.bfloat16, like.float32, like.bandwidth) if like else (None, None, None)
+        out.append(Gpu(card.name, card.total_memory, *speed))
+    return out
+
+
+def kept_bytes(recipe: Recipe) -> int:
+    """Of a run's checkpoints, the one included that is being written: weights, and two moments of what trains."""
+    shape = recipe_shape(recipe)
+    if shape is None:
+        return 0
+    lora = recipe.model.lora
+    trained = shape.lora_parameters(lora.rank) if lora else shape.parameters
+    return (recipe.train.keep_checkpoints + 1) * 3 * 4 * trained

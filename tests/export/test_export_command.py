@@ -1,0 +1,79 @@
+"""Where an export may go, what is refused, and that a folder is never half an export."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from exported_runs import Runs
+
+
+def test_the_last_lines_say_where_it_is_and_how_to_load_it(runs: Runs, tmp_path: Path) -> None:
+    _ = runs.adapted
+    folder = tmp_path / "a b"
+    done = runs.export("adapted", "--to", str(folder))
+    assert done.out.splitlines()[0].startswith("adapted, step-2: the adapter merged, ")
+    assert done.out.splitlines()[2:] == [
+        f"folder         {folder}",
+        f'transformers   AutoModelForCausalLM.from_pretrained("{folder}")',
+        f"vllm           vllm serve '{folder}'",
+    ]
+    assert done.err.startswith("writing step-2, the adapter merged")
+
+
+def test_an_export_is_replaced_only_if_wished(runs: Runs, tmp_path: Path) -> None:
+    _ = runs.adapted
+    words = ("adapted", "--checkpoint", "base", "--to", str(tmp_path / "out"))
+    (tmp_path / "out").mkdir()
+    assert runs.export(*words).code == 0, "an empty folder is free"
+    (tmp_path / "out" / "mine").write_text("x")
+    assert runs.export(*words).sentence().endswith("name another folder with --to, or add --force")
+    assert (tmp_path / "out" / "mine").is_file()
+    assert runs.export(*words, "--force").code == 0
+    assert not (tmp_path / "out" / "mine").exists()
+
+
+def test_other_folders_are_never_replaced(runs: Runs, tmp_path: Path) -> None:
+    _ = runs.adapted
+    for name, words in (("sdar_export.json", "{}"), ("thesis.tex", "x")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text(words)
+        sentence = runs.export("adapted", "--to", str(folder), "--force").sentence()
+        assert "holds something else than an export of sdar's" in sentence
+        assert (folder / name).is_file()
+    sentence = runs.export("adapted", "--to", str(tmp_path / "thesis.tex" / "thesis.tex")).sentence()
+    assert sentence.endswith("is a file: name a folder with --to")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_failure_leaves_nothing_behind(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    _ = runs.adapted
+    if force:
+        assert runs.export("adapted", "--to", str(tmp_path / "out")).code == 0
+    before = sorted(tmp_path.rglob("*"))
+
+    def full(*about, **more) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sdar_cli.export.export.make_card", full)
+    done = runs.export("adapted", "--to", str(tmp_path / "out"), *["--force"] * force)
+    assert "cannot be written" in done.sentence()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_cannot_be_exported(runs: Runs, tmp_path: Path) -> None:
+    _ = runs.adapted
+    assert "is a bare model" in runs.export(str(runs.base)).sentence()
+    assert "no checkpoint of step 9" in runs.export("adapted", "--checkpoint", "9").sentence()
+    assert "must be a step, 'base' or 'last'" in runs.export("adapted", "--checkpoint", "first").sentence()
+    run = runs.train("whole")
+    assert "has no adapter, its weights being whole" in runs.export("whole", "--adapter").sentence()
+    early = tmp_path / "early"
+    shutil.copytree(run.path, early)
+    shutil.rmtree(early / "checkpoints")
+    (early / "checkpoints").mkdir()
+    assert "has no checkpoint yet" in runs.export(str(early)).sentence()
