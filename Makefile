@@ -2,6 +2,7 @@
 # make test         install the test extras, run the suite
 # make lint         ruff
 # make verify       claims and benchmarks: hours, never part of the suite
+# make benchmarks   speed, side by side with GRPO, TRL and the usual way: a quarter of an hour
 # make verify-vllm  the engines against real vLLM on a CPU, installed beside: minutes
 # make clean        remove build products and caches (not .venv, not .venv-vllm, not runs)
 #
@@ -21,7 +22,7 @@ VLLM ?= .venv-vllm
 VLLM_PIP := $(VLLM)/bin/python -m pip --disable-pip-version-check --quiet
 PROOF := OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks
 
-.PHONY: quickstart test lint verify verify-vllm clean
+.PHONY: quickstart test lint verify benchmarks verify-vllm clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.stamp-run
@@ -37,7 +38,10 @@ lint: $(VENV)/.stamp-dev
 	$(VENV)/bin/ruff format --check .
 
 verify: $(VENV)/.stamp-dev
+	$(PROOF)/speed.py
 	$(PROOF)/step.py --repeats 7 --json benchmarks/results/step.json
+	$(PROOF)/contexts.py --json benchmarks/results/contexts.json
+	$(PROOF)/contexts.py --train
 	$(PROOF)/calibration.py
 	$(PROOF)/kills.py | tee benchmarks/results/kills.txt
 	$(PROOF)/sweep_kills.py | tee benchmarks/results/sweep-kills.txt
@@ -50,6 +54,9 @@ verify: $(VENV)/.stamp-dev
 	$(PROOF)/seeds.py --recipe webshop-tiny --methods sdar --seeds 0 1 2
 	$(PROOF)/seeds.py --recipe search-qa-tiny --methods sdar --seeds 0 1 2
 	$(PROOF)/claims.py --jobs $(JOBS)
+
+benchmarks: $(VENV)/.stamp-dev
+	$(PROOF)/speed.py $(ARGS)
 
 # Real vLLM on a CPU, in an environment of its own: what pulls it in also breaks on what it does not need.
 verify-vllm: $(VLLM)/.stamp

@@ -1,6 +1,6 @@
 """Peak memory of a training step as episodes grow longer, with as many tokens to a micro-batch.
 
-    python benchmarks/memory.py [--repeats 3] [--episodes 8] [--budget 2048] [--layers 2 --width 64 …] [--json FILE]
+    python benchmarks/memory.py [--repeats 3] [--episodes 48] [--budget 1024] [--layers 2 --width 64 …] [--json FILE]
 
 Made-up episodes with lengths as ALFWorld's (a task, two turns of history, what may be done now, an answer), divided
 by ``--scale``, are trained on by a Qwen3 with random weights: teacher, reference, update. What is measured is the most
@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import transformers
 from spread import machine, quartiles, ratios, show
 
 from sdar_cli.models.load import load_model, load_tokenizer
-from sdar_cli.models.tiny import build_model, build_tokenizer
+from sdar_cli.models.tiny import MAX_POSITIONS, build_model, build_tokenizer
 from sdar_cli.recipe.schema import Recipe, TinyModel
 from sdar_cli.rollout.episode import Episode, Turn
 from sdar_cli.training.schedule import TaskSchedule
@@ -38,7 +39,7 @@ from sdar_envs.base import Task
 MIB = 2**20
 WINDOW = (5, 15, 50)
 """Turns of an episode; the first is what the others are compared with."""
-FULL = (5, 10, 20)
+FULL = (5, 15, 50, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,12 @@ class Shape:
     width: int = 64
     heads: int = 4
     mlp: int = 128
-    vocabulary: int = 1024
+    vocabulary: int = 256
     scale: int = 16
     """Lengths are divided by it."""
-    budget: int = 2048
-    episodes: int = 8
+    budget: int = 1024
+    episodes: int = 48
+    """Under window context; a quarter of them under full context."""
     dtype: str = "float32"
     checkpointing: bool = False
 
@@ -65,6 +67,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", **about)
     options = parser.parse_args()
     shape = Shape(**{name: getattr(options, name) for name in Shape.__slots__})
+    transformers.utils.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as scratch:
         found = measure(shape, options.repeats, Path(scratch))
     figures = summarise(found)
@@ -126,7 +129,7 @@ def played(shape: Shape, context: str, turns: int, seed: int) -> list[Episode]:
         return [draw.randrange(4, shape.vocabulary) for _ in range(count)]
 
     out = []
-    for number in range(shape.episodes):
+    for number in range(shape.episodes if context == "window" else shape.episodes // 4):
         episode = Episode(Task(f"t{number // 4}", "type"), "", number // 4, number % 4, has_task_skill=True)
         task, skills = tokens(380, 520), tokens(250, 500)
         whole: list[int] = []
@@ -146,9 +149,8 @@ def played(shape: Shape, context: str, turns: int, seed: int) -> list[Episode]:
 
 
 def save_base(shape: Shape, folder: Path) -> Path:
-    tokenizer = build_tokenizer([" ".join(f"word{i}" for i in range(2 * shape.vocabulary))])
-    vocabulary = [f"word{i}" for i in range(shape.vocabulary - len(build_tokenizer(["a"])) + 1)]
-    tokenizer = build_tokenizer([" ".join(vocabulary)])
+    letters = str.maketrans("0123456789", "abcdefghij")
+    tokenizer = build_tokenizer([" ".join(f"word{i}".translate(letters) for i in range(shape.vocabulary))])
     about = TinyModel(layers=shape.layers, width=shape.width, heads=shape.heads, mlp=shape.mlp)
     model = build_model(about, tokenizer, seed=0)
     model.save_pretrained(folder)
@@ -179,10 +181,12 @@ def make_trainer(shape: Shape, base: Path, context: str, scratch: Path) -> SDART
         make_loop=lambda _: Nothing(),
         schedule=TaskSchedule([Task("t0", "type"), Task("t1", "type")], 2, 0),
         output=scratch / context,
-        max_model_tokens=4096,
+        max_model_tokens=MAX_POSITIONS,
     )
     trainer.create_optimizer_and_scheduler(1)
     trainer.current_gradient_accumulation_steps = 1
+    if shape.checkpointing:  # as Hugging Face's loop does
+        trainer.model.gradient_checkpointing_enable(trainer.args.gradient_checkpointing_kwargs)
     return trainer
 
 

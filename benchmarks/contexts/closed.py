@@ -12,7 +12,11 @@ class Shape:
     turns: int
     """T."""
     head: int
-    """p: what a prompt says whatever the turn: the template's own tokens, the instruction, the task."""
+    """p: what every prompt says: the template's own tokens, the instruction, the task."""
+    shared: int
+    """Of the head, what stands before everything that changes from turn to turn."""
+    message: int
+    """m: what the template puts around a message, and before an answer."""
     observation: int
     """o: an observation, the commands that are listed with it included."""
     response: int
@@ -43,14 +47,14 @@ class Cost:
 
 
 def window(shape: Shape) -> Cost:
-    """T prompts of bounded length. ``cached``: the head, which all prompts of an episode begin with."""
+    """T prompts of bounded length; a cache finds the beginning that they share."""
     s = shape
     shown = sum(min(turn, s.history) for turn in range(s.turns))
     read = s.turns * (s.head + s.observation) + shown * s.past
     most = s.head + s.observation + min(s.turns - 1, s.history) * s.past
     return Cost(
         read=read,
-        cached=(s.turns - 1) * s.head,
+        cached=(s.turns - 1) * s.shared,
         generated=s.turns * s.response,
         trained=read + s.turns * s.response,
         teacher=read + s.turns * (s.response + s.skills),
@@ -59,15 +63,15 @@ def window(shape: Shape) -> Cost:
 
 
 def full(shape: Shape) -> Cost:
-    """One conversation, of which every prompt repeats the one before it and the response to it."""
+    """One conversation: a prompt is the one before it, the response to it, and a message; a cache finds the first two,
+    but for the token that was sampled last and never read."""
     s = shape
-    turn = s.observation + s.response
-    before = s.turns * (s.turns - 1) // 2
-    read = s.turns * (s.head + s.observation) + before * turn
-    said = s.head + s.turns * turn
+    added = s.message + s.observation
+    read = s.turns * (s.head + s.observation) + s.turns * (s.turns - 1) // 2 * (s.response + added)
+    said = s.head + s.observation + s.response + (s.turns - 1) * (added + s.response)
     return Cost(
         read=read,
-        cached=read - (s.head + s.turns * s.observation) - (s.turns - 1) * s.response,
+        cached=read - (s.head + s.observation) - (s.turns - 1) * (added + 1),
         generated=s.turns * s.response,
         trained=said,
         teacher=said + s.skills,

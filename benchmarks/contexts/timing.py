@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spread import quartiles, ratios
+from transformers.utils.logging import disable_progress_bar
 
 from contexts.tokens import CONTEXTS
 from sdar_cli.models.load import load_model, load_tokenizer
@@ -30,6 +31,7 @@ PHASES = ("rollout", "training", "step")
 
 def measure(lengths: Sequence[int], tasks: int, group: int, repeats: int, scratch: Path) -> list[dict]:
     """A row for each number of turns: medians of seconds under each context, and of full over window."""
+    disable_progress_bar()
     rows = []
     for turns in lengths:
         seconds: dict[tuple[str, str], list[float]] = defaultdict(list)

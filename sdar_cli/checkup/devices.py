@@ -115,7 +115,9 @@ def _links(torch: Any, count: int) -> Finding:
         return Finding("GPU links", "ok", f"each of the {count} reads the others' memory")
     first = f"{apart[0][0]} and {apart[0][1]}"
     found = f"{len(apart)} of {count * (count - 1) // 2} pairs cannot read each other's memory, first {first}"
-    remedy = "exchange goes through the host, slower: choose GPUs with links, CUDA_VISIBLE_DEVICES=…, see nvidia-smi topo"
+    remedy = (
+        "exchange goes through the host, slower: choose GPUs with links, CUDA_VISIBLE_DEVICES=…, see nvidia-smi topo"
+    )
     return Finding("GPU links", "absent", found, remedy)
 
 

@@ -63,17 +63,19 @@ def vllm() -> Finding:
 def quantisation() -> Finding:
     version = installed("bitsandbytes")
     if version is None:
-        return Finding("bitsandbytes", "absent", "not installed", "for quantised weights: pip install bitsandbytes")
+        return Finding("bitsandbytes", "absent", "not installed", "for model.lora.quantise: pip install 'sdar[qlora]'")
     wrong = imports("bitsandbytes")
     if wrong is not None:
-        return Finding("bitsandbytes", "problem", f"{version} cannot be imported: {wrong}", "pip install -U bitsandbytes")
+        return Finding(
+            "bitsandbytes", "problem", f"{version} cannot be imported: {wrong}", "pip install -U bitsandbytes"
+        )
     return Finding("bitsandbytes", "ok", version)
 
 
 def deepspeed() -> Finding:
     version = installed("deepspeed")
     if version is None:
-        return Finding("DeepSpeed", "absent", "not installed", "for --dist zero3: pip install deepspeed")
+        return Finding("DeepSpeed", "absent", "not installed", "for --dist zero3: pip install 'sdar[zero3]'")
     return Finding("DeepSpeed", "ok", version)
 
 

@@ -123,5 +123,7 @@ def _on_the_hub(path: str) -> Finding:
     files = {file.rfilename: file.size or 0 for file in told.siblings or ()}
     weights = sum(size for name, size in files.items() if name.endswith(".safetensors"))
     if not any(name.endswith(".safetensors") for name in files):
-        return Finding(SUBJECT, "problem", f"{path} has no safetensors weights on the hub", f"take another, {elsewhere}")
+        return Finding(
+            SUBJECT, "problem", f"{path} has no safetensors weights on the hub", f"take another, {elsewhere}"
+        )
     return Finding(SUBJECT, "ok", f"{path}, on the hub: {weights / 2**30:.1f} GiB to fetch")

@@ -18,7 +18,8 @@ from sdar_cli.recipe.estimate import Processes
 from sdar_cli.recipe.fit import fit
 from sdar_cli.recipe.gpus import GIB, Gpu, named_like
 from sdar_cli.recipe.hours import hours
-from sdar_cli.recipe.memory import memory, recipe_shape
+from sdar_cli.recipe.memory import memory
+from sdar_cli.recipe.memory_case import recipe_shape
 from sdar_cli.recipe.schema import Recipe
 
 SMALL = 100_000_000
@@ -56,11 +57,12 @@ def engine(recipe: Recipe) -> Iterator[Finding]:
     else:
         for url in own.urls:
             yield server(recipe, url)
-    if getattr(recipe.model.lora, "quantise", None) is not None:
+    if recipe.model.lora is not None and recipe.model.lora.quantise is not None:
         found = quantisation()
-        yield found if found.verdict != "absent" else Finding(
-            found.subject, "problem", "not installed, and the recipe quantises", "pip install bitsandbytes"
-        )
+        if found.verdict == "absent":
+            remedy = "pip install 'sdar[qlora]', or set model.lora.quantise=null"
+            found = Finding(found.subject, "problem", "not installed, and model.lora.quantise needs it", remedy)
+        yield found
 
 
 def server(recipe: Recipe, url: str) -> Finding:
@@ -161,5 +163,5 @@ def kept_bytes(recipe: Recipe) -> int:
     if shape is None:
         return 0
     lora = recipe.model.lora
-    trained = shape.lora_parameters(lora.rank) if lora else shape.parameters
+    trained = shape.lora_parameters(lora) if lora else shape.parameters
     return (recipe.train.keep_checkpoints + 1) * 3 * 4 * trained

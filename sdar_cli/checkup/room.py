@@ -26,6 +26,8 @@ def warning(recipe: Recipe, processes: Processes, free: int, total: int) -> str 
     found = fit(recipe, Gpu("this GPU", total), processes)
     if found is None or found.memory.peak <= CLEARLY * free:
         return None
-    needed = f"this run may need {found.memory.peak / GIB:.0f} GiB of GPU memory at once and {free / GIB:.0f} GiB are free"
+    needed = (
+        f"this run may need {found.memory.peak / GIB:.0f} GiB of GPU memory at once and {free / GIB:.0f} GiB are free"
+    )
     remedy = f"set {found.remedy}" if found.remedy else "see with nvidia-smi what else uses the GPU"
     return f"warning: {needed} (an estimate, `--dry-run` shows its parts): if it fails, {remedy}"

@@ -78,7 +78,9 @@ def hub() -> Finding:
         answer.raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         why = f"{endpoint} does not answer ({type(error).__name__}), {token}"
-        remedy = "for models that are not here: mend the connection, name a mirror (HF_ENDPOINT), or give --model FOLDER"
+        remedy = (
+            "for models that are not here: mend the connection, name a mirror (HF_ENDPOINT), or give --model FOLDER"
+        )
         return Finding(subject, "absent", why, remedy)
     return Finding(subject, "ok", f"{endpoint} answers, {token}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 from sdar_cli.cli.render import JsonOption, RunsOption, note, print_json
 
 if TYPE_CHECKING:
-    from sdar_cli.checkup import Finding
+    from sdar_cli.checkup.finding import Finding
 
 RecipeOption = Annotated[
     str | None, typer.Option("--recipe", "-r", metavar="NAME", help="Check what this recipe needs: a name, or a file.")
@@ -45,17 +46,19 @@ def doctor(
 
     root = runs_root(runs)
     if recipe is None:
-        from sdar_cli.checkup import examine
+        from sdar_cli.checkup.overview import examine
 
         if overrides or overlays:
             raise UserError("overrides and overlays are a recipe's: name one with --recipe")
-        findings = examine(root)
+        with _looking():
+            findings = examine(root)
     else:
         from sdar_cli.checkup.needs import examine_recipe
         from sdar_cli.recipe.load import load_recipe
 
         resolved = load_recipe(recipe, overlays or [], overrides or [], check_environment=False)
-        findings = examine_recipe(resolved.recipe, root)
+        with _looking():
+            findings = examine_recipe(resolved.recipe, root)
     problems = [finding for finding in findings if finding.verdict == "problem"]
     if as_json:
         print_json({"ok": not problems, "recipe": recipe, "findings": [asdict(finding) for finding in findings]})
@@ -64,6 +67,14 @@ def doctor(
         note("no problem found" if not problems else f"{len(problems)} to mend")
     if problems:
         raise typer.Exit(1)
+
+
+def _looking() -> AbstractContextManager[object]:
+    """Something that moves, on a terminal: vLLM takes its time to be imported."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.status("looking around") if console.is_terminal else nullcontext()
 
 
 def _print(findings: Sequence[Finding]) -> None:

@@ -71,17 +71,29 @@ def run_or_launch(
         if agent.is_needed(launch, nproc):
             more = ["--json"] * as_json + ["--debug"] * ("--debug" in sys.argv)
             raise typer.Exit(agent.start(launch.words(nproc, [*words, *launch.own_words, *more])))
-    dist.apply(launch.dist)
+    if Place.here().world > 1:  # one process has nobody to divide with
+        dist.apply(launch.dist)
 
     from sdar_cli.cli.results import print_training
     from sdar_cli.training import ranks
 
     with ranks.session():
+        _warn_of_memory(recipe, launch)
         with _display(recipe) as display:
             result = work(display)
         ranks.from_main(lambda: print_training(result, as_json=as_json))
         if result.report is None:
             raise typer.Exit(INTERRUPTED)
+
+
+def _warn_of_memory(recipe: Recipe, launch: Launch) -> None:
+    """Rank 0 says that its GPU has too little memory, if an estimate has it so; the run is not refused."""
+    from sdar_cli.checkup.room import too_large
+    from sdar_cli.recipe.estimate import Processes
+
+    place = Place.here()
+    if place.is_main and (words := too_large(recipe, Processes(place.world, launch.dist), place.local_rank)):
+        print(words, file=sys.stderr)
 
 
 @contextmanager

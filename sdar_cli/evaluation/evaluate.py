@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.errors import RunError
 from sdar_cli.evaluation.evaluator import Evaluator
 from sdar_cli.evaluation.panel import Panel, options_digest
-from sdar_cli.evaluation.players import Player
+from sdar_cli.evaluation.players import Player, engine_name
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation, Mode
-from sdar_cli.evaluation.run_conditions import file_suffix, kept_base
+from sdar_cli.evaluation.run_conditions import file_suffix, kept_base, own_engine
 from sdar_cli.evaluation.single import SingleReport
 from sdar_cli.evaluation.transcripts import Witness
 from sdar_cli.models.quantised import Quantised
@@ -80,9 +80,10 @@ def evaluate_run(
         tasks: size of a panel to draw, instead of the recipe's.
         panel: a panel file, instead of one that is drawn.
         checkpoint: ``last``, ``base`` or a step; of a run only.
-        engine: ``hf``, ``vllm`` or the URL of a server.
+        engine: ``hf``, ``vllm`` or the URL of a server; evaluations by another are kept apart and not paired.
 
     Raises:
+        RunFailed: the server does not answer.
         RunError: there is no such checkpoint.
         PanelError: the panel is malformed, or holds training tasks.
     """
@@ -93,13 +94,19 @@ def evaluate_run(
         workshop.prepare(display)
         chosen = _panel(workshop, run)
         evaluator = Evaluator(workshop, chosen)
-        suffix = file_suffix(run, evaluator)
+        plays = engine_name(engine)
+        suffix = file_suffix(run, evaluator, plays)
         cells: dict[tuple[str, Mode], Evaluation] = {}
         fresh: list[tuple[Evaluation, list[Episode]]] = []
         alone = True
         if run is not None and trained.label != "base":
-            cells |= kept_base(run, evaluator, modes, suffix)
+            cells |= kept_base(run, evaluator, modes, suffix, plays)
             missing = [mode for mode in modes if ("base", mode) not in cells]
+            if missing and (own := own_engine(run)) != plays:
+                display.message(
+                    f"the evaluations of {run.name} were played by {own}: its base is played too, as checkpoint and "
+                    "base are compared by one engine"
+                )
             if missing:
                 fresh += _play(evaluator, _base(run), missing, run, suffix, display, engine, alone=False)
             alone = not missing

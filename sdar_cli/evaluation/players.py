@@ -119,9 +119,7 @@ class Player:
                 info = server.info()
                 engine = self._given(server) if info.development else self._found(server, info.model)
             except Gone as error:
-                raise RunFailed(
-                    f"the server {server.url} does not answer ({error}): start it, or evaluate with --engine vllm"
-                ) from error
+                raise _away(server, error) from error
             until_it_works.callback(engine.close)
             engine.sync(0)
             until_it_works.pop_all()
@@ -170,6 +168,26 @@ class Player:
 
         workshop = self.evaluator.workshop
         return longest_sequence(workshop.recipe, workshop, self.tokenizer)
+
+
+def engine_name(engine: str) -> str:
+    """What an ``Evaluation`` calls the engine of ``--engine``: a server that takes weights is vLLM, another is some
+    ``server``. Raises RunFailed where it does not answer."""
+    if engine in ("hf", "vllm"):
+        return engine
+    from sdar_cli.engines.client import Gone, Server
+
+    server = Server(engine, key=os.environ.get("VLLM_API_KEY"))
+    try:
+        return "vllm" if server.info().development else "server"
+    except Gone as error:
+        raise _away(server, error) from error
+    finally:
+        server.close()
+
+
+def _away(server: Server, why: Exception) -> RunFailed:
+    return RunFailed(f"the server {server.url} does not answer ({why}): start it, or evaluate with --engine vllm")
 
 
 def _base_of(path: str) -> str:

@@ -12,17 +12,30 @@ from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.runs.store import RunFolder
 
 
-def file_suffix(run: RunFolder | None, evaluator: Evaluator) -> str:
-    """What the names of a run's files get where they are not about its own panel and conditions: a hash of them."""
+def file_suffix(run: RunFolder | None, evaluator: Evaluator, engine: str) -> str:
+    """What the names of a run's files get where they are not about its own panel and conditions: a hash of them.
+
+    Args:
+        engine: what plays, as an ``Evaluation`` names it.
+    """
     if run is None:
         return ""
     panel = evaluator.panel.digest
-    if not _as_trained(run, evaluator):
+    if other := engine != own_engine(run):
+        panel = f"{panel}-{engine}"
+    if other or not _as_trained(run, evaluator):
         conditions = sampling_record(evaluator.workshop.recipe), evaluator.workshop.recipe.evaluation.panel_seed
         environment = evaluator.workshop.environment
         about = evaluator.workshop.bank.digest, episode_options(environment), dict(environment.facts())
         return f"-{digest([panel, *conditions, *about])[:8]}"
     return "" if Panel.load(run.panel_file).digest == panel else f"-{panel[:8]}"
+
+
+def own_engine(run: RunFolder) -> str:
+    """What played the run's own evaluations; before there is one, what its recipe names."""
+    files = run.evaluations()
+    file = files.get("base-no_skills") or files.get("base-skills")
+    return Evaluation.load(file).engine if file is not None else run.recipe().engine.kind
 
 
 def _as_trained(run: RunFolder, evaluator: Evaluator) -> bool:
@@ -40,10 +53,10 @@ def _as_trained(run: RunFolder, evaluator: Evaluator) -> bool:
 
 
 def kept_base(
-    run: RunFolder, evaluator: Evaluator, modes: Sequence[Mode], suffix: str
+    run: RunFolder, evaluator: Evaluator, modes: Sequence[Mode], suffix: str, engine: str
 ) -> Mapping[tuple[str, Mode], Evaluation]:
-    """Evaluations of the base that the run has, where panel, sampling, skills, seed and environment are those of
-    now; one that does not say what its environment was is of no use where there is something to say."""
+    """Evaluations of the base that the run has, where engine, panel, sampling, skills, seed and environment are those
+    of now; one that does not say what its environment was is of no use where there is something to say."""
     recipe, environment = evaluator.workshop.recipe, evaluator.workshop.environment
     now = episode_options(environment), dict(environment.facts())
     found = {}
@@ -53,7 +66,8 @@ def kept_base(
             continue
         kept = Evaluation.load(file)
         same = (
-            kept.panel == evaluator.panel.digest
+            kept.engine == engine
+            and kept.panel == evaluator.panel.digest
             and dict(kept.sampling) == sampling_record(recipe)
             and kept.seed == recipe.evaluation.panel_seed
             and kept.bank_digest == evaluator.workshop.bank.digest

@@ -45,7 +45,7 @@ def apply(dist: Dist) -> None:
 
 
 def in_use() -> Dist:
-    """What this process was told."""
+    """What this process trains with."""
     if "ACCELERATE_USE_FSDP" in os.environ:
         return "fsdp2"
     return "zero3" if "ACCELERATE_USE_DEEPSPEED" in os.environ else "ddp"
@@ -55,11 +55,13 @@ def check_recipe(dist: Dist, recipe: Recipe) -> None:
     """Raises UserError for a profile that cannot be used, or not with this recipe."""
     if dist == "zero3":
         check_zero3()
-    if dist == "fsdp2" and recipe.needs_teacher and recipe.teacher.kind == "ema":
-        raise UserError("--dist fsdp2 keeps no moving average of weights in parts: set teacher.kind=live or frozen")
-    if dist == "fsdp2" and recipe.needs_teacher and recipe.distill.divergence != "sampled":
+    if dist != "ddp" and recipe.model.lora is not None and recipe.model.lora.quantise is not None:
+        raise UserError(f"--dist {dist} divides no weights of four bits: use --dist ddp, or model.lora.quantise=null")
+    if dist != "ddp" and recipe.needs_teacher and recipe.teacher.kind == "ema":
+        raise UserError(f"--dist {dist} keeps no moving average of weights in parts: set teacher.kind=live or frozen")
+    if dist != "ddp" and recipe.needs_teacher and recipe.distill.divergence != "sampled":
         raise UserError(
-            f"--dist fsdp2 has no whole head for distill.divergence={recipe.distill.divergence}: set it to sampled"
+            f"--dist {dist} has no whole head for distill.divergence={recipe.distill.divergence}: set it to sampled"
         )
 
 

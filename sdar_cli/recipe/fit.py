@@ -10,7 +10,8 @@ from typing import Any
 
 from sdar_cli.recipe.estimate import ONE, Processes, longest_row
 from sdar_cli.recipe.gpus import Gpu
-from sdar_cli.recipe.memory import Memory, memory, recipe_shape, sequences_held
+from sdar_cli.recipe.memory import Memory, memory, sequences_held
+from sdar_cli.recipe.memory_case import recipe_shape
 from sdar_cli.recipe.schema import Lora, Recipe
 
 MARGIN = 0.05
@@ -123,5 +124,9 @@ def _changes(recipe: Recipe, processes: Processes) -> Iterator[Change]:
         yield Change(f"{also}--dist fsdp2", processes=Processes(count, "fsdp2"))
     if recipe.model.lora is None:
         yield Change("model.lora={}", "model", {"lora": Lora()})
+        yield Change("model.lora.quantise=nf4", "model", {"lora": Lora(quantise="nf4")})
+    elif recipe.model.lora.quantise is None:
+        lora = recipe.model.lora.model_copy(update={"quantise": "nf4"})
+        yield Change("model.lora.quantise=nf4", "model", {"lora": lora})
     if engine.kind == "vllm" and engine.mode == "colocate":
         yield Change("engine.mode=server with a vLLM on another GPU (docs/vllm.md)", "engine", {"mode": "server"})

@@ -10,7 +10,8 @@ from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.objectives.settings import Settings
 from sdar_cli.recipe.estimate import ONE, Processes
 from sdar_cli.recipe.gpus import Gpu
-from sdar_cli.recipe.memory import recipe_shape, sequences_held, value_size
+from sdar_cli.recipe.memory import sequences_held
+from sdar_cli.recipe.memory_case import recipe_shape, value_size
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.recipe.shapes import Shape
 
@@ -23,7 +24,7 @@ OVERHEAD = {"hf": 1e-3, "vllm": 1e-4}
 TURNS, PROMPT, RESPONSE = 0.5, 0.5, 0.4
 """Share of the recipe's bounds that is usual: turns that are played, prompt and response tokens."""
 ENVIRONMENT = {"alfworld": (0.5, 0.004), "webshop": (0.0, 0.001), "search-qa": (0.0, 0.2), "household": (0.0, 0.0)}
-"""Seconds of a reset and of a step, as measured on two cores (docs/alfworld.md, docs/webshop.md); of a search, assumed."""
+"""Seconds of a reset and of a step, measured on two cores (docs/alfworld.md, docs/webshop.md); of a search, assumed."""
 OTHER_ENVIRONMENT = (0.1, 0.01)
 
 
@@ -86,7 +87,7 @@ def hours(recipe: Recipe, gpu: Gpu, processes: Processes = ONE) -> Hours | None:
     shape = recipe_shape(recipe)
     if shape is None or gpu.peak(value_size(recipe)) is None or gpu.bandwidth is None:
         return None
-    rooflines = [_Roofline(recipe, shape, gpu, processes, load(recipe)) for load in (Load.usual, Load.most)]
+    rooflines = [Roofline(recipe, shape, gpu, processes, load(recipe)) for load in (Load.usual, Load.most)]
     usual, most = ({name: (seconds, words) for name, seconds, words in line.step()} for line in rooflines)
     step = tuple(TimePart(name, usual[name][0], most[name][0], words) for name, (_, words) in most.items())
     tasks = math.ceil(recipe.evaluation.tasks / processes.count)
@@ -109,7 +110,7 @@ def passes(recipe: Recipe) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-class _Roofline:
+class Roofline:
     """Seconds of the busiest process under one load."""
 
     def __init__(self, recipe: Recipe, shape: Shape, gpu: Gpu, processes: Processes, load: Load) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sdar_cli.paths import is_file, user_path
-from sdar_cli.recipe.schema import Model, TinyModel
+from sdar_cli.recipe.schema import Lora, Model, TinyModel
 
 TINY_VOCABULARY = 512
 """Assumed size of a word tokenizer's vocabulary, which is known only once it is built."""
@@ -44,9 +44,22 @@ class Shape:
         return self.kv_heads * self.head_dim
 
     @property
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """Of a layer: what each reads and writes."""
+        return {
+            "q_proj": (self.width, self.inner),
+            "k_proj": (self.width, self.kv),
+            "v_proj": (self.width, self.kv),
+            "o_proj": (self.inner, self.width),
+            "gate_proj": (self.width, self.mlp),
+            "up_proj": (self.width, self.mlp),
+            "down_proj": (self.mlp, self.width),
+        }
+
+    @property
     def linear(self) -> int:
-        """Weights of a layer's seven matrices."""
-        return self.width * (2 * self.inner + 2 * self.kv) + 3 * self.width * self.mlp
+        """Weights of a layer's matrices."""
+        return sum(read * written for read, written in self.matrices.values())
 
     @property
     def layer(self) -> int:
@@ -65,20 +78,17 @@ class Shape:
     def parameters(self) -> int:
         return self.layers * self.layer + self.embeddings + self.width
 
-    def lora_parameters(self, rank: int) -> int:
-        """Adapter weights with every linear layer of the blocks as a target."""
-        attention = 2 * (self.width + self.inner) + 2 * (self.width + self.kv)
-        return self.layers * rank * (attention + 3 * (self.width + self.mlp))
+    def lora_parameters(self, lora: Lora) -> int:
+        """Adapter weights; a target that is none of the layers' matrices counts for nothing."""
+        every = lora.targets == "all-linear"
+        chosen = [size for name, size in self.matrices.items() if every or name in lora.targets]
+        return self.layers * sum(
+            lora.rank * (read + written) + (written if lora.dora else 0) for read, written in chosen
+        )
 
-    def cache(self, size: int, exact: bool = False) -> int:
-        """Bytes that a token's keys and values take.
-
-        Args:
-            size: bytes of a value.
-            exact: keys as a float32 model leaves them behind the norm of its heads.
-        """
-        key = 4 if exact and self.head_norms else size
-        return self.layers * self.kv * (key + size)
+    def cache(self, size: int) -> int:
+        """Bytes that a token's keys and values take, ``size`` a value."""
+        return 2 * self.layers * self.kv * size
 
 
 KNOWN = {

@@ -39,7 +39,7 @@ Command = Callable[[Job, Path | None], Sequence[str]]
 def sdar_command(job: Job, recipe: Path | None) -> list[str]:
     # -P: a file of the working directory must not stand in for a library.
     words = [sys.executable, "-P", "-m", "sdar_cli.cli.main"]
-    runs = ["--runs", str(job.folder.parent)]
+    runs = ["--runs", str(job.folder.parent), "--nproc", "1"]  # a run is one process, whatever GPUs are visible
     if recipe is None:
         return [*words, "resume", str(job.folder), *runs]
     return [*words, "train", "--recipe", str(recipe), "--name", job.name, *runs]

@@ -29,6 +29,7 @@ from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener
 from sdar_cli.training.failure import NotFinite, save_failure
 from sdar_cli.training.preempt import StopOnSignal
+from sdar_cli.training.resumable import written_by
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.sharded import whole_weights
 from sdar_cli.training.trainer import CHECKPOINT_STATE, SDARTrainer
@@ -155,7 +156,7 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
             listener=listener,
             frozen=frozen,
             checkpoint=lambda step: ranks.on_main(run.saving_checkpoint(step)),
-            checkpoint_state=lambda: {"retriever": workshop.retriever.state()},
+            checkpoint_state=lambda: {"retriever": workshop.retriever.state(), **written_by()},
         )
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)

@@ -62,5 +62,6 @@ def _finish(folder: Path, step: int, state: dict) -> None:
     for path in list(written.iterdir()):
         path.rename(folder / path.name)
     written.rmdir()
-    (folder / "training_args.bin").unlink(missing_ok=True)
+    for name in ("training_args.bin", "zero_to_fp32.py", "zero_to_torch.py"):
+        (folder / name).unlink(missing_ok=True)
     (folder / CHECKPOINT_STATE).write_text(json.dumps({"step": step} | state, indent=2), encoding="utf-8")

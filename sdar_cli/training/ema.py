@@ -27,7 +27,7 @@ FILE = "ema.safetensors"
 class MovingAverage(TrainerCallback):
     """θ̄ ← d·θ̄ + (1 − d)·θ after every optimiser update, in float32; starts at θ.
 
-    As a callback it follows the updates of Hugging Face's loop; ``update`` serves the others.
+    A callback of the trainer, which hears of every update.
     """
 
     def __init__(self, model: Module, decay: float) -> None:

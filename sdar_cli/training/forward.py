@@ -75,7 +75,6 @@ def score(
     model: PreTrainedModel,
     tight: Tight,
     *,
-    vocabulary: int,
     autocast: Callable[[], AbstractContextManager],
     compute_entropy: bool,
     compute_aux_loss: bool,
@@ -87,7 +86,7 @@ def score(
     labels = tight.ids.masked_fill(~tight.scored, -100)
     about = {"attention_mask": tight.real.long(), "output_router_logits": True} if compute_aux_loss else {}
     with autocast():
-        out = log_probs_of(model, tight.ids, labels, vocabulary, **about)
+        out = log_probs_of(model, input_ids=tight.ids, labels=labels, **about)
     entropy = tight.spread(out.entropy) if compute_entropy else None
     return tight.spread(out.log_probs), entropy, out.aux_loss if compute_aux_loss else None
 

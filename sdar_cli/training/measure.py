@@ -4,14 +4,50 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sdar_cli.rollout.episode import Episode, StopReason
 
 
-def episode_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What every rank is told of an episode. The tokens of all turns of all ranks would fill a machine's memory."""
+
+    group: int
+    skills: tuple[str, ...]
+    has_task_skill: bool
+    stop: StopReason
+    reward: float
+    won: bool
+    trainable: bool
+    turns: int
+    truncated_turns: int
+    invalid_turns: int
+    prompt_tokens: int
+    response_tokens: int
+
+    @classmethod
+    def of(cls, episode: Episode) -> Outline:
+        return cls(
+            episode.group,
+            episode.skills,
+            episode.has_task_skill,
+            episode.stop,
+            episode.reward,
+            episode.won,
+            episode.trainable,
+            len(episode.turns),
+            sum(turn.truncated for turn in episode.turns),
+            episode.invalid_turns,
+            episode.prompt_tokens,
+            episode.response_tokens,
+        )
+
+
+def episode_metrics(episodes: Sequence[Outline]) -> dict[str, float]:
     """What the rollout did. Rates are over episodes or turns that ran, errors counted apart."""
     ran = [e for e in episodes if e.trainable]
-    turns = sum(len(e.turns) for e in ran)
+    turns = sum(e.turns for e in ran)
     groups: dict[int, set[float]] = defaultdict(set)
     for episode in ran:
         groups[episode.group].add(episode.reward)
@@ -24,7 +60,7 @@ def episode_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
         "rollout/response_tokens": sum(e.response_tokens for e in ran) / turn_count,
         "rollout/prompt_tokens": sum(e.prompt_tokens for e in ran) / turn_count,
         "rollout/invalid_action_rate": sum(e.invalid_turns for e in ran) / turn_count,
-        "rollout/truncated_rate": sum(t.truncated for e in ran for t in e.turns) / turn_count,
+        "rollout/truncated_rate": sum(e.truncated_turns for e in ran) / turn_count,
         "rollout/zero_variance_groups": sum(len(r) == 1 for r in groups.values()) / max(1, len(groups)),
         "teacher/task_skill_fraction": sum(e.has_task_skill for e in ran) / count,
     }

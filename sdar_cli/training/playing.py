@@ -15,7 +15,7 @@ from sdar_cli.rollout.loop import Start
 from sdar_cli.rollout.policies import Generation
 from sdar_cli.skills.retrieval import Outcome
 from sdar_cli.training import ranks
-from sdar_cli.training.measure import episode_metrics
+from sdar_cli.training.measure import Outline, episode_metrics
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.sharded import whole_weights
 
@@ -42,7 +42,7 @@ class Playing:
         self.loop.timing.generation = self.loop.timing.environment = 0.0
         with whole_weights(self):
             episodes = ranks.together(lambda: self.loop.play(starts))
-        everyone = gather_object(episodes)
+        everyone = gather_object([Outline.of(episode) for episode in episodes])
         self.loop.retriever.observe(_outcomes(everyone))
         self.step_metrics = episode_metrics(everyone) | {
             "time/generation": self.loop.timing.generation,
@@ -79,9 +79,9 @@ class Playing:
         return {"time/sync": seconds}
 
 
-def _outcomes(episodes: Sequence[Episode]) -> list[Outcome]:
+def _outcomes(episodes: Sequence[Outline]) -> list[Outcome]:
     """One a group: the skills that its episodes shared, and its mean success."""
-    groups: dict[int, list[Episode]] = defaultdict(list)
+    groups: dict[int, list[Outline]] = defaultdict(list)
     for episode in episodes:
         if episode.trainable:
             groups[episode.group].append(episode)

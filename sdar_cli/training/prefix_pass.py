@@ -20,6 +20,7 @@ import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from sdar_cli.training.prefixes import CALL, Plan, Segment, plan
+from sdar_cli.training.trl_seam import log_probs_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,8 +60,8 @@ class Runner:
 
     @torch.no_grad()
     def log_probs(self, targets: Sequence[Target]) -> list[Tensor]:
-        """(T_i,) in float32 on the CPU for each target, after temperature; 0 where the mask is. Equal targets are
-        scored once."""
+        """(T_i,) on the CPU for each target, after temperature; 0 where the mask is. Equal targets are scored
+        once."""
         same: dict[tuple, int] = {}
         each = [
             same.setdefault((tuple(t.prompt), tuple(t.completion), tuple(t.mask)), place)
@@ -88,7 +89,7 @@ class Runner:
                 for i, target, values in zip(batch, chosen, logps, strict=True):
                     length = len(target.completion)
                     end = len(own[i]) - 1
-                    out[places[i]] = values[end - length : end]
+                    out[places[i]] = values[end - length : end].clone()
         return out
 
     def _store(self, level: Sequence[Segment], stored: list[_Stored]) -> _Stored:
@@ -115,8 +116,9 @@ class Runner:
             wanted = torch.tensor(target.completion).masked_fill(torch.tensor(target.mask) == 0, -100)
             row[len(own) - len(wanted) : len(own)] = wanted
         with self.autocast():
-            found = self.model(**inputs, labels=labels.to(self.device), fused_lm_head=True)
-        return found.log_probs.float().cpu()
+            found = log_probs_of(self.model, **inputs, labels=labels.to(self.device))
+        dtype = torch.promote_types(found.log_probs.dtype, torch.float32)
+        return found.log_probs.to("cpu", dtype)
 
     def _inputs(self, tokens: Sequence[Sequence[int]], parents: Sequence[Segment | None], cache: _Level | None) -> dict:
         width = max(map(len, tokens))

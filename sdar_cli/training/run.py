@@ -24,6 +24,7 @@ from sdar_cli.training.events import Listener, Listeners
 from sdar_cli.training.follower import FollowedRun
 from sdar_cli.training.guards import Finding
 from sdar_cli.training.recorder import RunRecorder
+from sdar_cli.training.resumable import check_processes
 from sdar_cli.training.tracked import publish, tracking
 from sdar_cli.training.watch import Watch
 from sdar_cli.workshop import Workshop
@@ -75,7 +76,7 @@ def resume(run_given: RunFolder, *, display: Listener) -> TrainResult:
     """Take an interrupted run from its latest checkpoint to its end.
 
     Raises:
-        RunError: it is finished, or another process is working on it.
+        RunError: it is finished, another process is working on it, or these processes cannot read its checkpoint.
     """
     run = _of_all_ranks(lambda: run_given)
     with _locked(run):
@@ -83,6 +84,9 @@ def resume(run_given: RunFolder, *, display: Listener) -> TrainResult:
             raise RunError(f"the run {run.name} is finished: evaluate it with `sdar eval {run.name}`, or start another")
         if run.state.status is RunStatus.COLLAPSED:
             raise RunError(_why_collapsed(run))
+        checkpoint = ranks.from_main(run.latest_checkpoint)
+        if checkpoint is not None and (note := check_processes(checkpoint)) is not None:
+            display.message(note)
         with Workshop.open(run.recipe()) as workshop:
             ranks.in_turn(lambda: workshop.prepare(display))
             panel = Panel.load(run.panel_file)

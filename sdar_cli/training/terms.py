@@ -40,6 +40,8 @@ class Terms:
         self._seen: Tokens | None = None
         self._gap: Tensor | None = None
         self._entropies: Tensor | None = None
+        config = trainer.accelerator.unwrap_model(trainer.model).config
+        self._log_vocabulary = math.log(config.get_text_config().vocab_size)
 
     def begin(self) -> None:
         """Forget the step before."""
@@ -114,7 +116,7 @@ class Terms:
             advantages=inputs["advantages"],
             normaliser=inputs["num_items_in_batch"].clamp(min=1.0) / trainer.accelerator.num_processes,
             teacher=inputs.get("teacher_logps"),
-            entropy=entropies / math.log(trainer.vocabulary),
+            entropy=entropies / self._log_vocabulary,
             divergence=trainer.full_vocabulary.divergence(states, mask) if states else None,
             gap_mean=self.gap_moments[0],
             gap_std=self.gap_moments[1],

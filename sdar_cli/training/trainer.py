@@ -46,7 +46,7 @@ from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.score import Scorer
 from sdar_cli.training.sharded import whole_weights
 from sdar_cli.training.terms import Terms
-from sdar_cli.training.trl_seam import corrects_samples, grpo_config
+from sdar_cli.training.trl_seam import corrects_samples, drop_reference_adapter, grpo_config
 from sdar_cli.training.update import Update
 from sdar_cli.training.updates import plan_updates, row_keys
 
@@ -106,6 +106,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
                 processing_class=tokenizer,
                 callbacks=list(callbacks),
             )
+        drop_reference_adapter(self.model)
         self.engine = make_engine(self, output.parent / "engine", max_model_tokens, self.listener.message)
         """What samples for the policy; None: Hugging Face's ``generate``."""
         if self.engine is not None:
@@ -128,11 +129,10 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         self.step_metrics: dict[str, float] = {}
         self.rollout: list[Episode] = []
         """The step's episodes."""
-        self.vocabulary: int = self.accelerator.unwrap_model(self.model).config.get_text_config().vocab_size
         self.terms = Terms(self)
         self.update = Update(self)
         self.padding = Padding()
-        """Of the step's passes, scoring included."""
+        """Of the step's passes inside losses."""
         self.layout: Tight | None = None
         """Of the forward pass that was last."""
         self._tokens_seen: list[int] = []
@@ -250,7 +250,6 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         return score(
             model,
             tight,
-            vocabulary=self.vocabulary,
             autocast=self.accelerator.autocast,
             compute_entropy=compute_entropy,
             compute_aux_loss=compute_aux_loss,

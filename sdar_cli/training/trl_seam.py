@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import Tensor
     from torch.nn import Module
+    from transformers import PreTrainedModel
     from trl import GRPOConfig, GRPOTrainer
 
 PRIVATE_NAMES = (
@@ -39,6 +40,9 @@ PRIVATE_ATTRIBUTES = (
     "vllm_importance_sampling_correction",
 )
 """Attributes that a constructed trainer must have."""
+
+REFERENCE_ADAPTER = "ref"
+"""TRL's name for the copy that it makes of an adapter."""
 
 PRIVATE_ENGINE_NAMES = ("_iter_named_params", "sync_weights")
 """Methods of TRL's ``VLLMGeneration`` that engines call."""
@@ -132,7 +136,18 @@ def _load_whole(config: GRPOConfig) -> None:
 
     zero3.start()
     unset_hf_deepspeed_config()
-    config.deepspeed_plugin.set_deepspeed_weakref = lambda: None  # which would set it again
+    config.deepspeed_plugin.set_deepspeed_weakref = _nothing  # which would set it again
+
+
+def _nothing() -> None:
+    pass
+
+
+def drop_reference_adapter(model: PreTrainedModel) -> None:
+    """TRL copies a fresh adapter as ``ref`` where there is a KL term. The reference is the adapter switched off, and
+    from a checkpoint with such a copy Hugging Face's loop restores the copy alone: the policy would start anew."""
+    if REFERENCE_ADAPTER in getattr(model, "peft_config", {}):
+        model.delete_adapter(REFERENCE_ADAPTER)
 
 
 def corrects_samples(trainer: GRPOTrainer) -> None:
@@ -154,16 +169,17 @@ def walk_weights(trainer: GRPOTrainer) -> Iterator[tuple[str, Tensor]]:
         yield from walker._iter_named_params()
 
 
-def log_probs_of(model: Module, ids: Tensor, labels: Tensor, words: int, **about: Any) -> Any:
-    """The head that TRL put on a model: its output's ``log_probs``, ``entropy`` (B, S − 1) and ``aux_loss``, of the
-    tokens whose label is not −100. Its tiles, 32768 words wide whatever the model, are made no wider than the
-    vocabulary of so many ``words``."""
+def log_probs_of(model: Module, **inputs: Any) -> Any:
+    """Through the head that TRL put on a model: an output with ``log_probs`` and ``entropy``, (B, S − 1), of the tokens
+    whose label in ``labels`` is not −100, and ``aux_loss``. TRL's tiles are 32768 words wide whatever the model; here,
+    no wider than its vocabulary."""
     from trl.trainer import utils
 
+    words = getattr(model, "module", model).config.get_text_config().vocab_size
     width = utils._CHUNKED_LOGPROB_CHUNK_SIZE
     utils._CHUNKED_LOGPROB_CHUNK_SIZE = min(width, words)
     try:
-        return model(input_ids=ids, labels=labels, fused_lm_head=True, **about)
+        return model(**inputs, fused_lm_head=True)
     finally:
         utils._CHUNKED_LOGPROB_CHUNK_SIZE = width
 

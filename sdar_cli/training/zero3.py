@@ -95,13 +95,17 @@ def not_last(accelerator: Accelerator) -> Iterator[None]:
 
 @contextmanager
 def whole(engine: Module) -> Iterator[None]:
-    """All weights on every rank, and no hook that would gather or release any of them."""
+    """All weights on every rank, and no hook that would gather or release any of them, or compare notes with others."""
     import deepspeed
     from trl.models.utils import add_hooks, remove_hooks
 
+    offload = getattr(engine.optimizer, "parameter_offload", engine.optimizer)
     with deepspeed.zero.GatheredParameters(engine.module.parameters()):
+        offload.fwd_pre_hook.remove()
         remove_hooks(engine)
         try:
             yield
         finally:
+            begin = offload.get_param_coordinator
+            offload.fwd_pre_hook = engine.module.register_forward_pre_hook(lambda *about: begin().reset_step())
             add_hooks(engine)

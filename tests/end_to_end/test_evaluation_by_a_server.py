@@ -45,6 +45,23 @@ def test_one_that_takes_none_is_asked_whether_it_has_them(sdar: Sdar, trained: T
     assert "does not hold" in sdar(*bare, "environment.options.things=12").sentence()
 
 
+def test_a_base_of_another_engine_is_not_paired_with(sdar: Sdar, trained: Trained, vllm: FakeVllm) -> None:
+    """The run's own evaluations are Hugging Face's, on the same panel under the same conditions."""
+    before = {path: path.read_bytes() for path in trained.run.path.glob("evaluations/*.json")}
+    words = ["eval", "first", "--no-skills", "--json"]
+    first = sdar(*words, "--engine", vllm.url)
+    assert first.code == 0, first.err
+    said = "the evaluations of first were played by hf: its base is played too"
+    assert said in " ".join(first.err.split())
+    made = sorted(set(trained.run.path.glob("evaluations/*-no_skills-*.json")) - before.keys())
+    assert [json.loads(path.read_text())["engine"] for path in made] == ["vllm", "vllm"]
+    assert {path: path.read_bytes() for path in before} == before, "the run's own files are as they were"
+    again = sdar(*words, "--engine", vllm.url)
+    assert said not in " ".join(again.err.split()), "the base that vLLM has played is kept"
+    assert json.loads(again.out)["report"] == json.loads(first.out)["report"]
+    assert sdar(*words).code == 0 and said not in sdar(*words).err
+
+
 def test_no_server(sdar: Sdar, trained: Trained) -> None:
     done = sdar("eval", "first", *TASKS, "--engine", "http://127.0.0.1:9")
     assert done.code == 1

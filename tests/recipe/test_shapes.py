@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, Qwen2Config, Qwen3Config
 from transformers.models.auto import AutoModelForCausalLM
 
-from sdar_cli.recipe.schema import Model, TinyModel
+from sdar_cli.recipe.schema import Lora, Model, TinyModel
 from sdar_cli.recipe.shapes import KNOWN, TINY_VOCABULARY, model_shape
 
 CONFIGS = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig}
@@ -61,17 +61,18 @@ def test_a_folders_config_gives_the_parameters(tmp_path: Path, kind: str, more: 
     assert str(tmp_path) in shape.source
 
 
-def test_adapters_on_all_linear_layers_have_the_weights_that_peft_makes(tmp_path: Path) -> None:
-    from peft import LoraConfig, get_peft_model
+@pytest.mark.parametrize("targets", ["all-linear", ["q_proj", "down_proj"]])
+@pytest.mark.parametrize("dora", [False, True])
+def test_adapters_have_the_weights_that_peft_makes(tmp_path: Path, targets: str | list[str], dora: bool) -> None:
+    from sdar_cli.models.load import add_lora
 
     config = config_of("qwen3", (3, 48, 4, 2, 16, 80, 101, True))
     config.save_pretrained(tmp_path)
-    model = get_peft_model(
-        AutoModelForCausalLM.from_config(config), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
-    )
+    lora = Lora(rank=4, targets=targets, dora=dora)
+    model = add_lora(AutoModelForCausalLM.from_config(config), lora, 0)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     shape = model_shape(Model(path=str(tmp_path)))
-    assert shape is not None and shape.lora_parameters(4) == trained
+    assert shape is not None and shape.lora_parameters(lora) == trained
 
 
 def test_a_tiny_model_is_what_the_run_makes() -> None:

@@ -103,9 +103,11 @@ def test_with_distillation_the_weights_differ(base, tmp_path):
 
 def test_the_names_of_trl_that_we_use_exist(base, tmp_path):
     from trl import GRPOTrainer
+    from trl.trainer import utils
 
     for name in PRIVATE_NAMES:
         assert callable(getattr(GRPOTrainer, name)), name
+    assert utils._CHUNKED_LOGPROB_CHUNK_SIZE == 32768, "read at every call, and only made less"
     made, _ = trainer(base, tmp_path, recipe())
     for name in PRIVATE_ATTRIBUTES:
         assert hasattr(made, name), name

@@ -1,4 +1,5 @@
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -19,15 +20,17 @@ def pytest_collection_modifyitems(items) -> None:
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory):
-    """Runs with a base that all of them share."""
+    """Runs with a base that all of them share, the workers of pytest-xdist too."""
     from real_vllm import Place
 
-    return Place(tmp_path_factory.mktemp("vllm"))
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    return Place(shared / "vllm")
 
 
 @pytest.fixture(scope="session")
 def server(place):
-    """vLLM's own server, on the base."""
+    """vLLM's own server, on the base, as docs/vllm.md says."""
     from real_vllm import RealServer
 
     with RealServer(place) as made:

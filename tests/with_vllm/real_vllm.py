@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -19,8 +20,8 @@ SMALL = [
     "train.steps=2",
     "rollout.tasks=2",
     "rollout.group=4",
-    "evaluation.tasks=12",
-    "evaluation.transcripts=2",
+    "evaluation.tasks=4",
+    "evaluation.transcripts=0",
     "optimiser.learning_rate=1e-2",
     "tracking.system_metrics=false",
     "engine.kind=vllm",
@@ -45,6 +46,7 @@ class Place:
     """A folder of runs."""
 
     def __init__(self, root: Path) -> None:
+        root.mkdir(exist_ok=True)
         self.root = root
         self.environment = {
             **os.environ,
@@ -80,13 +82,16 @@ class Place:
 
     @cached_property
     def base(self) -> Path:
-        """Weights with heads of 32, the smallest that vLLM's attention has on a CPU."""
-        ran = self.sdar(
-            *["train", "--recipe", "quickstart", "--name", "first", *SMALL, "engine.kind=hf", "train.steps=1"],
-            *["model.tiny.heads=2", "warmup.demonstrations=64", "warmup.required_success=0"],
-        )
-        assert ran.code == 0, ran.err
-        return self.root / "runs" / "first" / "base"
+        """Weights with heads of 32, the smallest that vLLM's attention has on a CPU; made once."""
+        made = self.root / "runs" / "first"
+        with (self.root / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.is_dir():
+                words = [*SMALL, "engine.kind=hf", "train.steps=1", "evaluation.tasks=1"]
+                words += ["model.tiny.heads=2", "warmup.demonstrations=64", "warmup.required_success=0"]
+                ran = self.sdar("train", "--recipe", "quickstart", "--name", made.name, *words)
+                assert ran.code == 0, ran.err
+        return made / "base"
 
     def metrics(self, name: str, key: str) -> list[float]:
         """Of every training step, in order."""
@@ -100,10 +105,14 @@ def _values(record: dict) -> dict:
 
 
 class RealServer:
-    """Started as docs/vllm.md says, on a free port that it keeps."""
+    """On the base, and on a free port that it keeps.
 
-    def __init__(self, place: Place, *flags: str, model: Path | None = None) -> None:
-        self.place, self.flags, self.model = place, flags, model or place.base
+    Args:
+        development: started as docs/vllm.md says, so that it takes weights; else as anybody would.
+    """
+
+    def __init__(self, place: Place, *, development: bool = True) -> None:
+        self.place, self.development, self.model = place, development, place.base
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -119,10 +128,12 @@ class RealServer:
 
     def start(self) -> None:
         words = ["--model", str(self.model), "--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32"]
-        words += ["--max-model-len", "2048", "--logprobs-mode", "processed_logprobs", "--enforce-eager", *self.flags]
-        words += ["--worker-extension-cls", "sdar_cli.engines.fingerprint.Fingerprint"]
-        words += ["--enable-lora", "--max-lora-rank", "16"]
-        modes = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
+        words += ["--max-model-len", "2048", "--logprobs-mode", "processed_logprobs", "--enforce-eager"]
+        modes = {}
+        if self.development:
+            words += ["--worker-extension-cls", "sdar_cli.engines.fingerprint.Fingerprint"]
+            words += ["--enable-lora", "--max-lora-rank", "16"]
+            modes = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
         with (self.place.root / f"server-{self.port}.log").open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *words],

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("in process")
+
 MEAN = "sampling/logp_difference/mean"
+STALE = "vLLM does not hold the policy's weights after they were sent"
+ADAPTER = ["model.lora.rank=4", "teacher.kind=live"]
 
 
 def test_samples_are_of_the_present_weights(place) -> None:
@@ -22,22 +26,15 @@ def test_without_a_sync_they_are_not(place) -> None:
     assert first < 0.01 and second > 0.05
 
 
-@pytest.mark.parametrize("rate", ["1e-2", "1e-6"])
-def test_the_guard_stops_a_run_without_a_sync(place, rate: str) -> None:
-    ran = place.train(f"colocate-guard-{rate}", f"optimiser.learning_rate={rate}", sabotage="colocate")
+def test_the_guard_stops_a_run_without_a_sync(place) -> None:
+    """At a learning rate that no log-prob would tell."""
+    ran = place.train("colocate-guard", "optimiser.learning_rate=1e-6", sabotage="colocate")
     assert ran.code == 1
-    assert "vLLM does not hold the policy's weights after they were sent" in ran.sentence, ran.err
+    assert STALE in ran.sentence, ran.err
 
 
 @pytest.mark.parametrize("way", ["hot", "merge"])
 def test_an_adapter(place, way: str) -> None:
-    ran = place.train(f"colocate-{way}", "model.lora.rank=4", f"engine.lora={way}", "teacher.kind=live")
+    ran = place.train(f"colocate-{way}", *ADAPTER, f"engine.lora={way}")
     assert ran.code == 0, ran.err
     assert max(place.metrics(f"colocate-{way}", MEAN)) < 0.01
-
-
-def test_heads_that_vllm_has_not_on_a_cpu(place) -> None:
-    words = ["train", "--recipe", "quickstart", "engine.kind=vllm", "warmup.demonstrations=64"]
-    ran = place.sdar(*words, "tracking.system_metrics=false")
-    assert ran.code == 2
-    assert "vLLM on a CPU has no attention for heads of 16" in ran.sentence

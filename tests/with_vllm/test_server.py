@@ -5,9 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
-from real_vllm import PATIENCE, SMALL
+from real_vllm import PATIENCE, SMALL, RealServer
+
+pytestmark = pytest.mark.xdist_group("server")
 
 MEAN = "sampling/logp_difference/mean"
+STALE = "does not hold the policy's weights after they were sent"
+ADAPTER = ["model.lora.rank=4", "engine.lora=hot", "teacher.kind=live"]
+STEPS = 10
 
 
 def on(server) -> list[str]:
@@ -29,44 +34,65 @@ def test_without_a_sync_they_are_not(place, server) -> None:
     assert first < 0.01 and second > 0.05
 
 
-@pytest.mark.parametrize("rate", ["1e-2", "1e-6"])
-def test_the_guard_stops_a_run_without_a_sync(place, server, rate: str) -> None:
-    ran = place.train(f"server-guard-{rate}", *on(server), f"optimiser.learning_rate={rate}", sabotage="server")
+def test_the_guard_stops_a_run_without_a_sync(place, server) -> None:
+    """At a learning rate that no log-prob would tell."""
+    ran = place.train("server-guard", *on(server), "optimiser.learning_rate=1e-6", sabotage="server")
     assert ran.code == 1
-    assert "does not hold the policy's weights after they were sent" in ran.sentence, ran.err
+    assert STALE in ran.sentence, ran.err
 
 
-ADAPTER = ["model.lora.rank=4", "engine.lora=hot", "teacher.kind=live"]
-
-
-def test_an_adapter_is_loaded_by_itself(place, server) -> None:
+@pytest.fixture(scope="module")
+def hot(place, server) -> str:
+    """A run whose adapter went by itself."""
     ran = place.train("server-hot", *on(server), *ADAPTER)
     assert ran.code == 0, ran.err
-    assert max(place.metrics("server-hot", MEAN)) < 0.01
+    return "server-hot"
+
+
+def test_an_adapter_is_loaded_by_itself(place, hot) -> None:
+    assert max(place.metrics(hot, MEAN)) < 0.01
+
+
+def test_a_checkpoint_is_given_to_a_server_and_evaluated(place, server, hot) -> None:
+    """Merged, though the server takes adapters; the base was played by vLLM before."""
+    ran = place.sdar("eval", hot, "--no-skills", "--engine", server.url, "--json")
+    assert ran.code == 0, ran.err
+    run = place.root / "runs" / hot
+    assert not list(run.glob("evaluation-*")), "what was exchanged is removed"
+    assert [path.name for path in (run / "evaluations").glob("base-no_skills*")] == ["base-no_skills.json"]
+
+
+def test_a_server_that_takes_no_weights_must_have_them(place, hot) -> None:
+    with RealServer(place, development=False) as plain:
+        words = ["eval", hot, "--no-skills", "--engine", plain.url, "--json"]
+        figures = place.sdar(*words, "--checkpoint", "base")
+        assert figures.code == 0, figures.err
+        refused = place.sdar(*words)
+        assert refused.code == 2 and "does not hold" in refused.sentence
 
 
 def test_the_guard_sees_an_adapter_of_before(place, server) -> None:
     words = [*on(server), *ADAPTER, "optimiser.learning_rate=1e-6"]
     ran = place.train("server-hot-guard", *words, sabotage="adapter")
     assert ran.code == 1
-    assert "does not hold the policy's weights after they were sent" in ran.sentence, ran.err
+    assert STALE in ran.sentence, ran.err
 
 
 def test_a_server_that_is_killed_in_mid_run_and_started_again(place, server) -> None:
     """It comes back with the base's weights and gets the run's own."""
     name = "server-killed"
     about = ["train", "--recipe", "quickstart", "--name", name, "--init-from", str(place.base)]
-    process = place.start(*about, *SMALL, *on(server), "train.steps=40")
+    process = place.start(*about, *SMALL, *on(server), f"train.steps={STEPS}")
     deadline = time.monotonic() + PATIENCE
-    while _steps(place, name) < 3:
+    while _steps(place, name) < 2:
         assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
-        time.sleep(0.05)
+        time.sleep(0.02)
     server.kill()
     before = _steps(place, name)
     server.start()
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
-    assert before < 40 and _steps(place, name) == 40
+    assert before < STEPS and _steps(place, name) == STEPS
     assert max(place.metrics(name, MEAN)) < 0.01
     assert "is gone" in err or "waiting for vLLM" in err
 
