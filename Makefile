@@ -60,7 +60,8 @@ benchmarks: $(VENV)/.stamp-dev
 
 # Real vLLM on a CPU, in an environment of its own: what pulls it in also breaks on what it does not need.
 verify-vllm: $(VLLM)/.stamp
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_vllm $(ARGS)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_vllm \
+		-n $(JOBS) --dist loadfile $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@
 
 ``tokens``: episodes of household and of ALFWorld's generated games, of 5 to 50 turns, told under both contexts and
 counted: what generation reads, with and without a prefix cache as vLLM has it, and what training and teacher read.
-``time``: a step of the quickstart recipe under both, with episodes that all last so many turns, as ratios of paired
+``time``: answering and training on such episodes under both, with the quickstart's model, as ratios of paired
 repetitions. ``quality``: the quickstart recipe's runs that ``--train`` made, paired by seed.
 """
 

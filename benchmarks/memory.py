@@ -1,6 +1,6 @@
 """Peak memory of a training step as episodes grow longer, with as many tokens to a micro-batch.
 
-    python benchmarks/memory.py [--repeats 3] [--episodes 48] [--budget 1024] [--layers 2 --width 64 …] [--json FILE]
+    python benchmarks/memory.py [--repeats 3] [--episodes 24] [--budget 1024] [--json FILE] [--embed]
 
 Made-up episodes with lengths as ALFWorld's (a task, two turns of history, what may be done now, an answer), divided
 by ``--scale``, are trained on by a Qwen3 with random weights: teacher, reference, update. What is measured is the most
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import random
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,19 +25,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler says when it starts and stops
+
 import torch
 import transformers
+from marked import embed, table
 from spread import machine, quartiles, ratios, show
 
 from sdar_cli.models.load import load_model, load_tokenizer
 from sdar_cli.models.tiny import MAX_POSITIONS, build_model, build_tokenizer
 from sdar_cli.recipe.schema import Recipe, TinyModel
 from sdar_cli.rollout.episode import Episode, Turn
+from sdar_cli.training.rows import STUDENT, make_rows, split_microbatches
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.trainer import SDARTrainer
 from sdar_envs.base import Task
 
 MIB = 2**20
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "memory.md"
 WINDOW = (5, 15, 50)
 """Turns of an episode; the first is what the others are compared with."""
 FULL = (5, 15, 50, 100)
@@ -52,7 +58,7 @@ class Shape:
     scale: int = 16
     """Lengths are divided by it."""
     budget: int = 1024
-    episodes: int = 48
+    episodes: int = 24
     """Under window context; a quarter of them under full context."""
     dtype: str = "float32"
     checkpointing: bool = False
@@ -62,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--embed", action="store_true", help=f"write the table into {PAGE.name}")
     for name, default in ((name, getattr(Shape(), name)) for name in Shape.__slots__):
         about = {"action": "store_true"} if default is False else {"type": type(default), "default": default}
         parser.add_argument(f"--{name}", **about)
@@ -71,11 +78,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         found = measure(shape, options.repeats, Path(scratch))
     figures = summarise(found)
+    figures["layouts"] = {name: quartiles(values) for name, values in layouts(options.repeats).items()}
     print(f"{machine()}\n{shape}\n")
     show("MiB at the peak of a step, beyond its rest", figures["peak, MiB"], digits=2)
     show("ratios", figures["ratios"])
     show("share of padding", figures["padding"])
+    show("padding at full lengths", figures["layouts"])
     show("tokens of the longest row", figures["longest row"], digits=0)
+    if options.embed:
+        embed(PAGE, "benchmarks/memory.py --embed", as_markdown(figures))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
@@ -100,6 +111,25 @@ def measure(shape: Shape, repeats: int, scratch: Path) -> dict[str, dict[str, li
     return out
 
 
+def layouts(repeats: int) -> dict[str, list[float]]:
+    """At full lengths, 16 episodes of 15 turns and a budget of 16384: padding of rows moved to the left, beside TRL's
+    layout of the same rows, and by how much that exceeds the budget at most."""
+    out: dict[str, list[float]] = {"to the left": [], "on both sides": [], "on both sides, over budget": []}
+    for repeat in range(repeats):
+        rows = make_rows(played(Shape(scale=1, episodes=16), "window", 15, repeat), "window")
+        tokens = sum(row.student_tokens for row in rows)
+        batches = [[rows[i] for i in own] for own in split_microbatches(rows, range(len(rows)), 16384, tokens=STUDENT)]
+        left = [len(own) * max(row.student_tokens for row in own) for own in batches]
+        both = [
+            len(own) * (max(len(row.prompt_ids) for row in own) + max(len(row.completion_ids) for row in own))
+            for own in batches
+        ]
+        out["to the left"].append(1 - tokens / sum(left))
+        out["on both sides"].append(1 - tokens / sum(both))
+        out["on both sides, over budget"].append(max(both) / 16384 - 1)
+    return out
+
+
 def summarise(found: dict[str, dict[str, list[float]]]) -> dict:
     peaks = {name: cell["peak"] for name, cell in found.items()}
     pairs = [
@@ -113,6 +143,18 @@ def summarise(found: dict[str, dict[str, list[float]]]) -> dict:
         "padding": {name: quartiles(cell["padding"]) for name, cell in found.items()},
         "longest row": {name: quartiles(cell["longest"]) for name, cell in found.items()},
     }
+
+
+def as_markdown(figures: dict) -> str:
+    head = ("episodes", "longest row, tokens", "MiB at the peak", "over 5 turns", "quartiles", "padding")
+    body = []
+    for name, cell in figures["peak, MiB"].items():
+        ratio = figures["ratios"].get(f"{name} / {WINDOW[0]}")
+        spread = f"{ratio['q1']:.3f} to {ratio['q3']:.3f}" if ratio else ""
+        longest, padding = figures["longest row"][name]["median"], figures["padding"][name]["median"]
+        median = f"{ratio['median']:.3f}" if ratio else "1"
+        body.append((name, f"{longest:.0f}", f"{cell['median']:.2f}", median, spread, f"{padding:.1%}"))
+    return table(head, body)
 
 
 def step(trainer: SDARTrainer, episodes: list[Episode]) -> None:

@@ -43,11 +43,11 @@ def _costs(row: Mapping) -> list[str]:
 def _time(rows: Sequence[Mapping]) -> str:
     body = []
     for row in rows:
-        cells = [row["ratios"][phase] for phase in ("rollout", "training", "step")]
+        cells = [row["ratios"][phase] for phase in ("generation", "training", "step")]
         spreads = [f"{cell['median']:.2f} ({cell['q1']:.2f} to {cell['q3']:.2f})" for cell in cells]
         seconds = f"{row['window']['step']['median']:.2f} : {row['full']['step']['median']:.2f}"
         body.append([f"{row['turns']} turns", *spreads, seconds])
-    head = ["full over window, CPU time", "rollout", "scoring and training", "step", "seconds a step, window : full"]
+    head = ["full over window, CPU time", "generation", "scoring and training", "both", "seconds a step, window : full"]
     return table(head, body)
 
 

@@ -1,9 +1,9 @@
 """Seconds of a step under both contexts, with episodes that all last a given number of turns.
 
-A random model of the recipe's shape writes nothing that the environment understands, so that every episode lasts to
-the turn limit. Both contexts are played and trained in each repetition, one after the other, in an order that
-alternates; a repetition gives one ratio. The HF engine keeps nothing between turns: under full context every turn reads
-the conversation anew, which vLLM's prefix cache avoids.
+The episodes are walks in household (``wander.py``), told under both contexts, and the model is a random one of the
+quickstart's shape. It answers each turn's prompts, which are those of the walk whatever it says, and is then trained
+on the walks. A repetition takes both contexts, in an order that alternates, and gives one ratio. The HF engine keeps
+nothing between turns: under full context every turn reads the conversation anew, which vLLM's prefix cache avoids.
 """
 
 from __future__ import annotations
@@ -17,64 +17,64 @@ from spread import quartiles, ratios
 from transformers.utils.logging import disable_progress_bar
 
 from contexts.tokens import CONTEXTS
+from contexts.wander import tell, wander
 from sdar_cli.models.load import load_model, load_tokenizer
 from sdar_cli.models.tiny import create
 from sdar_cli.recipe.load import load_recipe
-from sdar_cli.rollout.loop import Start
+from sdar_cli.recipe.schema import Recipe
+from sdar_cli.rollout.episode import Episode
 from sdar_cli.training.build import frozen_copy
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.trainer import SDARTrainer
 from sdar_cli.workshop import Workshop
 
-PHASES = ("rollout", "training", "step")
+PHASES = ("generation", "training", "step")
 
 
 def measure(lengths: Sequence[int], tasks: int, group: int, repeats: int, scratch: Path) -> list[dict]:
     """A row for each number of turns: medians of seconds under each context, and of full over window."""
     disable_progress_bar()
+    shared = ["method=sdar", "train.steps=1000", "environment.options.things=24"]
+    shared += [f"rollout.tasks={tasks}", f"rollout.group={group}", "rollout.max_prompt_tokens=8000"]
+    recipes = {kind: load_recipe("quickstart", [], [*shared, f"rollout.context={kind}"]).recipe for kind in CONTEXTS}
     rows = []
-    for turns in lengths:
-        seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
-        settings = [f"rollout.max_turns={turns}", f"rollout.tasks={tasks}", f"rollout.group={group}"]
-        settings += ["method=sdar", "rollout.max_prompt_tokens=8000", "train.steps=1000"]
-        recipes = {
-            kind: load_recipe("quickstart", [], [*settings, f"rollout.context={kind}"]).recipe for kind in CONTEXTS
-        }
-        with Workshop.open(recipes["window"]) as first, Workshop.open(recipes["full"]) as second:
-            workshops = dict(zip(CONTEXTS, (first, second), strict=True))
-            folder = scratch / f"base-{turns}"
-            base = str(create(recipes["window"], first.environment, first.bank, folder).folder)
-            trainers = {kind: make_trainer(workshops[kind], base, scratch) for kind in CONTEXTS}
+    with Workshop.open(recipes["window"]) as workshop:
+        base = str(create(recipes["window"], workshop.environment, workshop.bank, scratch / "base").folder)
+        trainers = {kind: make_trainer(workshop, recipe, base, scratch) for kind, recipe in recipes.items()}
+        chosen = list(workshop.environment.tasks("train"))[:tasks]
+        walks = wander(workshop, [task for task in chosen for _ in range(group)], max(lengths), seed=0)
+        for turns in lengths:
+            told = {
+                kind: tell(workshop, trainer.processing_class, walks, kind=kind, turns=turns, group=group)
+                for kind, trainer in trainers.items()
+            }
+            seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
             for repeat in range(repeats + 1):
                 for kind in CONTEXTS if repeat % 2 else CONTEXTS[::-1]:
-                    one = step(trainers[kind], repeat, group)
-                    for phase, value in zip(PHASES, one, strict=True):
+                    for phase, value in zip(PHASES, step(trainers[kind], told[kind]), strict=True):
                         seconds[kind, phase] += [value] if repeat else []
-        rows.append(
-            {"turns": turns}
-            | {kind: {phase: quartiles(seconds[kind, phase]) for phase in PHASES} for kind in CONTEXTS}
-            | {"ratios": {phase: ratios(seconds["full", phase], seconds["window", phase]) for phase in PHASES}}
-        )
+            rows.append(
+                {"turns": turns, "episodes": len(told["window"])}
+                | {kind: {phase: quartiles(seconds[kind, phase]) for phase in PHASES} for kind in CONTEXTS}
+                | {"ratios": {phase: ratios(seconds["full", phase], seconds["window", phase]) for phase in PHASES}}
+            )
     return rows
 
 
-def step(trainer: SDARTrainer, number: int, group: int) -> tuple[float, float, float]:
-    """CPU seconds of the rollout, of all else, and of both. Every second episode is given the reward."""
-    starts = [Start(task, g, s) for g, task in enumerate(trainer.schedule.at(number)) for s in range(group)]
+def step(trainer: SDARTrainer, episodes: Sequence[Episode]) -> tuple[float, float, float]:
+    """CPU seconds of answering every turn's prompts, of scoring and training, and of both."""
     begin = time.process_time()
-    episodes = trainer.loop.play(starts)
-    played = time.process_time()
-    for index, episode in enumerate(episodes):
-        episode.won = bool(index % 2)
-        episode.reward = 10.0 * episode.won
+    for index in range(len(episodes[0].turns)):
+        trainer.generate([episode.turns[index].prompt_ids for episode in episodes])
+    answered = time.process_time()
     trainer.train_on(trainer.model, episodes)
     trainer.update.step(trainer.model)
     end = time.process_time()
-    return played - begin, end - played, end - begin
+    return answered - begin, end - answered, end - begin
 
 
-def make_trainer(workshop: Workshop, base: str, scratch: Path) -> SDARTrainer:
-    recipe, tokenizer = workshop.recipe, load_tokenizer(base)
+def make_trainer(workshop: Workshop, recipe: Recipe, base: str, scratch: Path) -> SDARTrainer:
+    tokenizer = load_tokenizer(base)
     trainer = SDARTrainer(
         recipe=recipe,
         model=load_model(base),

@@ -55,7 +55,7 @@ def measure(world: World, lengths: Sequence[int], tasks: int, group: int) -> lis
         rows = []
         for turns in lengths:
             told = {
-                kind: tell(workshop, tokenizer, walks, kind=kind, turns=turns, thought=world.thought)
+                kind: tell(workshop, tokenizer, walks, kind=kind, turns=turns, group=group, thought=world.thought)
                 for kind in CONTEXTS
             }
             costs = {kind: asdict(count(episodes, kind)) for kind, episodes in told.items()}

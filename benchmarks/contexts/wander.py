@@ -66,15 +66,21 @@ def tell(
     *,
     kind: str,
     turns: int,
-    thought: int,
+    group: int,
+    thought: int = 0,
 ) -> list[Episode]:
-    """The first ``turns`` of the walks that last so long, as episodes under one context, with the teacher's prompts."""
+    """The first ``turns`` of the walks that last so long, as episodes under one context, with the teacher's prompts.
+
+    ``group``: walks on each task. Every second episode is given the reward.
+    """
     context = replace(workshop.context(tokenizer), kind=kind, max_prompt_tokens=1_000_000)
     episodes = []
     for number, walk in enumerate(walks):
         if len(walk.exchanges) < turns:
             continue
-        episode = Episode(walk.task, workshop.environment.goal(walk.task, walk.first), number, 0)
+        goal = workshop.environment.goal(walk.task, walk.first)
+        episode = Episode(walk.task, goal, number // group, number % group)
+        episode.won, episode.reward = bool(number % 2), 10.0 * (number % 2)
         key = walk.task.id
         retrieved = workshop.retriever.retrieve(task_type=walk.task.task_type, text=episode.goal, key=key)
         dialogue = context.open(walk.task, walk.first, render_block(retrieved))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import marked
 from spread import machine
 
 from speed import table
-from speed.parts import PARTS, Part
+from speed.parts import BASE, PARTS, Part
 
 HERE = Path(__file__).resolve().parent.parent
 JSON = HERE / "results" / "speed.json"
@@ -54,12 +55,14 @@ def mark(name: str) -> str:
 def run(name: str, part: Part, repeats: int) -> dict[str, Any]:
     """A part's command, machine and figures; a part without the GPU that it asks for says so instead."""
     words = [f"benchmarks/{part.program}", *part.arguments, "--repeats", str(repeats)]
-    print(f"{name}: python {' '.join(words)}", file=sys.stderr, flush=True)
-    kept: dict[str, Any] = {"command": f"python {' '.join(words)}"}
+    shown = f"python {shlex.join(words)}"
+    print(f"{name}: {shown}", file=sys.stderr, flush=True)
+    kept: dict[str, Any] = {"command": shown}
     environment = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} | os.environ
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "figures.json"
-        command = [sys.executable, str(HERE / part.program), *words[1:], "--json", str(file)]
+        given = [warm_base() if word == BASE else word for word in words[1:]]
+        command = [sys.executable, str(HERE / part.program), *given, "--json", str(file)]
         done = subprocess.run(command, stdout=2, env=environment)  # what it prints is talk here
         if part.gpu and done.returncode == 2:
             return kept | {"absent": "no GPU"}
@@ -68,6 +71,17 @@ def run(name: str, part: Part, repeats: int) -> dict[str, Any]:
         figures = json.loads(file.read_text(encoding="utf-8"))
     own = figures.get("machine", "")
     return kept | {"machine": own if "GiB" in own else machine(), "figures": figures}
+
+
+def warm_base() -> str:
+    """The quickstart's base, from the cache or warmed up now, a minute."""
+    from sdar_cli.recipe.load import load_recipe
+    from sdar_cli.training.events import Listener
+    from sdar_cli.training.warmup_cache import warm_base as warmed
+    from sdar_cli.workshop import Workshop
+
+    with Workshop.open(load_recipe("quickstart", [], []).recipe) as workshop:
+        return str(warmed(workshop.recipe, workshop.environment, workshop.bank, Listener()).folder)
 
 
 def save(kept: dict[str, Any], path: Path) -> None:

@@ -62,7 +62,9 @@ def startup_cells(figures: Mapping[str, Any]) -> Cells:
 
 
 def memory_cells(figures: Mapping[str, Any]) -> Cells:
-    return {f"padding: {name}": cell for name, cell in figures["padding"].items()} | figures["ratios"]
+    """Peaks over those of the shortest episodes, and shares of padding."""
+    padding = {f"padding: {name}": cell for name, cell in (figures["padding"] | figures["layouts"]).items()}
+    return padding | figures["ratios"]
 
 
 def rollout_cells(figures: Mapping[str, Any]) -> Cells:
@@ -77,19 +79,43 @@ def least(value: float) -> Target:
     return Target("at least", value)
 
 
+BASE = "BASE"
+"""Among a part's arguments: the folder of the quickstart's base after its warm-up."""
 SOLVED = (22, 50, 84)
 """Percent of episodes that end before the turn limit."""
 
 PARTS: dict[str, Part] = {
     "step": Part(
-        "An SDAR step",
+        "A whole SDAR step",
         "step.py",
         [
-            Line("step: sdar / grpo", "step, SDAR / GRPO", most(1.14)),
-            Line("step: sdar / TRL's GRPO", "step, SDAR / TRL's GRPOTrainer"),
-            Line("teacher pass / bare teacher forward", "teacher pass / its bare forward"),
+            Line("step: sdar / grpo", "step, live teacher, SDAR / GRPO", most(1.14)),
+            Line("step: sdar, frozen / grpo", "step, frozen teacher, SDAR / GRPO", most(1.14)),
+            Line("step: sdar / TRL's GRPO", "step, SDAR / TRL's on the same rows"),
+            Line("training only: sdar / grpo", "scoring and training, SDAR / GRPO"),
+            Line("teacher pass / bare teacher forward", "teacher pass / TRL's scoring of it"),
+            Line("teacher pass / its floor", "teacher pass / its floor"),
         ],
+        arguments=("--base", BASE, "--only", "sdar, frozen"),
         repeats=7,
+    ),
+    "toy": Part(
+        "A step of a toy",
+        "step.py",
+        [
+            Line(f"toy step: {side}, {kl}", f"{side.replace('sdar', 'SDAR').replace('grpo', 'GRPO')}, {kl}", target)
+            for kl in ("KL 0", "KL 0.01")
+            for side, target in (("sdar / TRL's GRPO", most(1.15)), ("sdar / grpo", None))
+        ],
+        arguments=("--shape", "toy"),
+        repeats=5,
+    ),
+    "launch": Part(
+        "From launch to the first step",
+        "step.py",
+        [Line("launch to first step: sdar / TRL's GRPO", "launch to first step, SDAR / TRL's", most(1.0))],
+        arguments=("--shape", "launch"),
+        repeats=5,
     ),
     "rollout": Part(
         "Only live episodes are generated, and none waits for another",
@@ -110,7 +136,7 @@ PARTS: dict[str, Part] = {
             Line("full, 15 turns / 5", "peak, full, 15 turns / 5 turns"),
             Line("full, 50 turns / 5", "peak, full, 50 turns / 5 turns"),
             Line("padding: window, 50 turns", "padding, window, 50 turns", most(0.1)),
-            Line("padding: full, 50 turns", "padding, full, 50 turns", most(0.1)),
+            Line("padding: to the left", "padding, window, full lengths", most(0.1)),
         ],
         repeats=3,
         cells=memory_cells,
@@ -121,7 +147,7 @@ PARTS: dict[str, Part] = {
         [
             Line(f"{phase} of {turns} turns: full / window", f"{phase}, {turns} turns, full / window")
             for turns in (5, 15, 30)
-            for phase in ("rollout", "training", "step")
+            for phase in ("generation", "training", "step")
         ],
         arguments=("--only", "time"),
         repeats=5,

@@ -3,15 +3,16 @@
 A Qwen3 of 0.35 M random parameters answers the first turn of 16 household tasks eight times each with 16 tokens, all
 weights are trained, Hugging Face's ``generate`` samples. TRL's side is what its user writes: a data set of the same
 chat prompts, a reward function that plays the answer in the same environments, its own loop, generation and loss.
-Learning rate, KL, clipping, batch and the number of updates are the same. Counted is CPU time from the end of a step
+Learning rate, KL, clipping, batch and the number of updates are the same. Counted is the time, of
+CPU where no GPU works, from the end of a step
 to the end of the next one, so that loading data and logging are in it.
 """
 
 from __future__ import annotations
 
-import time
+import statistics
 from collections import defaultdict
-from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sdar_cli.recipe.schema import Recipe
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.trainer import SDARTrainer
 from sdar_cli.workshop import Workshop
+from steps.clock import now
 
 SHAPE = [
     "model.tiny={layers: 3, width: 96, heads: 4, mlp: 256}",
@@ -49,7 +51,7 @@ def measure(repeats: int, scratch: Path) -> dict[str, list[float]]:
     recipe = toy_recipe("sdar", 0.0)
     with Workshop.open(recipe) as workshop:
         base = str(create(recipe, workshop.environment, workshop.bank, scratch / "base").folder)
-        sides: dict[str, Callable[[], Any]] = {}
+        sides: dict[str, Any] = {}
         for kl in (0.0, 0.01):
             for method in ("sdar", "grpo"):
                 sides[f"{method}, KL {kl:g}"] = make_ours(toy_recipe(method, kl), workshop, base, scratch)
@@ -58,8 +60,6 @@ def measure(repeats: int, scratch: Path) -> dict[str, list[float]]:
 
 
 def timed(sides: dict[str, Any], repeats: int) -> dict[str, list[float]]:
-    import statistics
-
     times: dict[str, list[float]] = defaultdict(list)
     names = list(sides)
     for repeat in range(repeats + 1):
@@ -67,7 +67,7 @@ def timed(sides: dict[str, Any], repeats: int) -> dict[str, list[float]]:
         for name in names[turn:] + names[:turn]:
             ends = ends_of_steps(sides[name])
             if repeat:
-                times[name].append(statistics.median([b - a for a, b in zip(ends, ends[1:], strict=False)]))
+                times[name].append(statistics.median([b - a for a, b in pairwise(ends)]))
     return times
 
 
@@ -78,7 +78,7 @@ def ends_of_steps(trainer) -> list[float]:
 
     class Clock(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
-            ends.append(time.process_time())
+            ends.append(now())
 
     clock = Clock()
     trainer.add_callback(clock)
@@ -110,8 +110,8 @@ def make_ours(recipe: Recipe, workshop: Workshop, base: str, scratch: Path) -> S
 
 
 def make_trl(recipe: Recipe, workshop: Workshop, base: str, scratch: Path):
-    from trl import GRPOTrainer
     from transformers import PrinterCallback
+    from trl import GRPOTrainer
 
     from steps.trl_script import arguments, prompts, rewards
 

@@ -1,6 +1,6 @@
 """TRL's side of the comparison, as a user of TRL writes it; also a script that ends after its first step.
 
-    python benchmarks/steps/trl_script.py MODEL OUTPUT MARK
+python benchmarks/steps/trl_script.py MODEL OUTPUT MARK
 """
 
 from __future__ import annotations
@@ -80,3 +80,37 @@ def rewards(recipe, environment, pool):
         return [answers[slot].reward if slot in answers else 0.0 for slot in actions]
 
     return reward
+
+
+def main(base: str, mark: Path) -> None:
+    import torch
+    from datasets import disable_progress_bars
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from trl import GRPOTrainer
+
+    from sdar_cli.workshop import Workshop
+    from steps.toy import toy_recipe
+
+    torch.set_num_threads(1)
+    disable_progress_bars()
+    recipe = toy_recipe("grpo", 0.01)
+
+    class Mark(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            mark.parent.mkdir(exist_ok=True)
+            mark.write_text(f'{{"step": {state.global_step}}}\n', encoding="utf-8")
+
+    with Workshop.open(recipe) as workshop:
+        GRPOTrainer(
+            model=AutoModelForCausalLM.from_pretrained(base, dtype="float32"),
+            reward_funcs=rewards(recipe, workshop.environment, workshop.pool),
+            args=arguments(recipe, mark.parent / "trl", steps=1),
+            train_dataset=prompts(recipe, workshop.environment),
+            processing_class=AutoTokenizer.from_pretrained(base, padding_side="left"),
+            callbacks=[Mark()],
+        ).train()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -47,6 +48,7 @@ class Display(Listener):
         """``downloads``: weights may come from the hub, whose own progress bars are then left on."""
         if not downloads:
             os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # where it is installed, PEFT imports it
         self._live = sys.stderr.isatty()
         self._progress: Progress | None = None
         self._task: TaskID | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +120,10 @@ def starting(recipe: Recipe) -> Iterator[None]:
     from sdar_cli.engines.fingerprint import keep_weights_readable
 
     keep_weights_readable()
+    if ranks.world() == 1:  # accelerate's port is the same in every run, and two on one machine would meet there
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            os.environ["MASTER_PORT"] = str(free.getsockname()[1])
     extra: dict[str, Any] = {"dtype": recipe.model.dtype, "enable_prefix_caching": True, **on_this_device()}
     extra["quantization"] = None  # it gets whole weights, also where the trainer holds four bits of them
     if recipe.model.lora is not None and recipe.engine.lora == "hot":

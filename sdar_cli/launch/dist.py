@@ -57,8 +57,6 @@ def check_recipe(dist: Dist, recipe: Recipe) -> None:
         check_zero3()
     if dist != "ddp" and recipe.model.lora is not None and recipe.model.lora.quantise is not None:
         raise UserError(f"--dist {dist} divides no weights of four bits: use --dist ddp, or model.lora.quantise=null")
-    if dist != "ddp" and recipe.needs_teacher and recipe.teacher.kind == "ema":
-        raise UserError(f"--dist {dist} keeps no moving average of weights in parts: set teacher.kind=live or frozen")
     if dist != "ddp" and recipe.needs_teacher and recipe.distill.divergence != "sampled":
         raise UserError(
             f"--dist {dist} has no whole head for distill.divergence={recipe.distill.divergence}: set it to sampled"

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import ModelError
@@ -28,6 +29,8 @@ from sdar_envs.base import Environment, Exchange, History, Message, Observation,
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+REMEMBERED = 1024
+"""Prompts whose tokens are kept: the episodes of a group begin with the same one."""
 SENTINEL = "sdarassistantturn"
 """Stands for the assistant's words while the text that follows them is rendered."""
 
@@ -77,6 +80,10 @@ class Context:
     """A text with the tokenizer's special tokens broken."""
     _default_system: str = field(init=False, repr=False, compare=False)
     """The template's own system text where a system message with skills would take its place."""
+    _known: Callable[[tuple[tuple[str, str], ...]], tuple[str, tuple[int, ...]]] = field(
+        init=False, repr=False, compare=False
+    )
+    """Text and tokens of (role, content) messages."""
 
     def __post_init__(self) -> None:
         """Raises ModelError without a chat template, RecipeError for one that cannot take skills as placed."""
@@ -89,6 +96,7 @@ class Context:
         own = default_system(self.tokenizer, self.template_kwargs) if asked else ""
         object.__setattr__(self, "_default_system", own)
         object.__setattr__(self, "_broken", breaker(self.tokenizer))
+        object.__setattr__(self, "_known", lru_cache(REMEMBERED)(self._write))
 
     def seen_by(self, *, skills: bool) -> Context:
         """The same context for a policy that reads the skills itself or does without, and no teacher."""
@@ -103,16 +111,14 @@ class Context:
             return self._continue(dialogue)
         for window in range(min(self.window, len(dialogue.exchanges)), -1, -1):
             messages = self._messages(dialogue, window)
-            plain_text = self._render(messages)
-            plain = self._tokenise(plain_text)
+            plain_text, plain = self._written(messages)
             if len(plain) <= self.max_prompt_tokens:
                 break
         else:
             return None
         if not dialogue.block or not (self.policy_sees_skills or self.teacher):
             return Prompt(plain, plain if self.teacher else None, plain_text)
-        skilled_text = self._render(self._with_skills(messages, dialogue.block))
-        skilled = self._tokenise(skilled_text)
+        skilled_text, skilled = self._written(self._with_skills(messages, dialogue.block))
         if self.policy_sees_skills:
             return Prompt(skilled, skilled if self.teacher else None, skilled_text)
         return Prompt(plain, skilled, plain_text)
@@ -162,6 +168,14 @@ class Context:
         if end and last_token == self.tokenizer.eos_token_id and suffix.lstrip().startswith(end):
             suffix = suffix.lstrip()[len(end) :]
         return suffix
+
+    def _written(self, messages: list[Message]) -> tuple[str, list[int]]:
+        text, ids = self._known(tuple((message["role"], message["content"]) for message in messages))
+        return text, list(ids)
+
+    def _write(self, messages: tuple[tuple[str, str], ...]) -> tuple[str, tuple[int, ...]]:
+        text = self._render([{"role": role, "content": content} for role, content in messages])
+        return text, tuple(self._tokenise(text))
 
     def _render(self, messages: list[Message]) -> str:
         return self.tokenizer.apply_chat_template(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdar_cli.launch import dist
 from sdar_cli.models.quantised import Quantised
 from sdar_cli.training import ranks
 
@@ -45,7 +46,8 @@ class Checkpointing:
         with self.checkpoint(step) as folder:
             self.args.output_dir, own = str(folder), self.args.output_dir
             try:
-                super()._save_checkpoint(model, trial)
+                with nullcontext() if dist.in_use() == "ddp" else ranks.in_step():
+                    super()._save_checkpoint(model, trial)
             finally:
                 self.args.output_dir = own
             ranks.together(lambda: None)  # each has written its random state

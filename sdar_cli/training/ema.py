@@ -1,13 +1,14 @@
 """A moving average of the weights that train: the teacher of ``teacher.kind=ema``.
 
 Only parameters with a gradient are averaged (with LoRA: the adapter), so no second model is held; for a
-forward pass the averages are put in the parameters' place for a while.
+forward pass the averages are put in the parameters' place for a while. Where weights lie in parts on the ranks, each
+rank holds the whole average, and the parts are put together for every update of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from sdar_cli.errors import RunError
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import Module
+    from torch.nn import Module, Parameter
 
 FILE = "ema.safetensors"
 
@@ -30,24 +31,29 @@ class MovingAverage(TrainerCallback):
     A callback of the trainer, which hears of every update.
     """
 
-    def __init__(self, model: Module, decay: float) -> None:
+    def __init__(self, model: Module, decay: float, whole: Callable[[], AbstractContextManager] = nullcontext) -> None:
         self.decay = decay
-        self._own = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self.average = {name: p.detach().float().clone() for name, p in self._own.items()}
+        self._model, self._whole = model, whole
+        self.average = {name: p.detach().float().clone() for name, p in self._own()}
+
+    def _own(self) -> list[tuple[str, Parameter]]:
+        """Asked for again each time, as dividing a model among ranks puts others in their place."""
+        return [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
 
     @torch.no_grad()
     def update(self) -> None:
-        for name, parameter in self._own.items():
-            average = self.average[name]
-            average.lerp_(parameter.detach().to(average.device, average.dtype), 1 - self.decay)
+        with self._whole():
+            for name, parameter in self._own():
+                average = self.average[name]
+                average.lerp_(parameter.detach().to(average.device, average.dtype), 1 - self.decay)
 
     def on_optimizer_step(self, args, state, control, **kwargs):
         self.update()
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The averages in the parameters' place; the parameters come back bit for bit."""
-        kept = {name: parameter.detach().clone() for name, parameter in self._own.items()}
+        """The averages in the place of the parameters, which are whole; they come back bit for bit."""
+        kept = {name: parameter.detach().clone() for name, parameter in self._own()}
         try:
             self._write(self.average)
             yield
@@ -56,7 +62,7 @@ class MovingAverage(TrainerCallback):
 
     @torch.no_grad()
     def _write(self, values: dict[str, Tensor]) -> None:
-        for name, parameter in self._own.items():
+        for name, parameter in self._own():
             parameter.copy_(values[name].to(parameter.dtype))
 
     def save(self, folder: Path) -> None:

@@ -4,7 +4,7 @@ Level by level, segments run on the keys and values of those above them, and the
 prompt. Positions are those of the sequence without padding, and the attention mask leaves padding out, so that the
 numbers are a plain forward pass's. Keys and values live as long as the call: no weight can change meanwhile.
 
-Shapes: B sequences or segments, W their tokens here, S those of a level above, H heads, D a head's size.
+Shapes: B sequences, W their own tokens.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from sdar_cli.training.prefix_cache import Past, Stored
 from sdar_cli.training.prefixes import CALL, Plan, Segment, plan
 from sdar_cli.training.trl_seam import log_probs_of
 
@@ -75,7 +76,7 @@ class Runner:
         out: list[Tensor | None] = [None] * len(targets)
         alone = [(list(range(len(targets))), Plan([], [None] * len(targets)))]
         for places, planned in _plans(targets, self.budget) if self.shared else alone:
-            stored: list[_Stored] = []
+            stored: list[Stored] = []
             for level in planned.levels:
                 stored.append(self._store(level, stored))
             starts = [parent.stop if parent else 0 for parent in planned.parents]
@@ -92,45 +93,43 @@ class Runner:
                     out[places[i]] = values[end - length : end].clone()
         return out
 
-    def _store(self, level: Sequence[Segment], stored: list[_Stored]) -> _Stored:
+    def _store(self, level: Sequence[Segment], stored: list[Stored]) -> Stored:
         tokens, parents = [segment.tokens for segment in level], [segment.parent for segment in level]
         parts, order = [], []
         for batch in _batches(tokens, parents, self.budget):
             chosen = [parents[i] for i in batch]
-            cache = _Level(stored, chosen, self.layers, self.device, keep=True)
+            cache = Past(stored, chosen, self.layers, self.device, keep=True)
             inputs = self._inputs([tokens[i] for i in batch], chosen, cache)
             with self.autocast():
                 self.model(**inputs, use_cache=True, logits_to_keep=1)
             parts.append([(layer.keys, layer.values) for layer in cache.layers])
             order += batch
-        return _Stored.of(parts, order)
+        return Stored.of(parts, order)
 
     def _score(
-        self, targets: list[Target], tokens: list[list[int]], parents: list[Segment | None], stored: list[_Stored]
+        self, targets: list[Target], tokens: list[list[int]], parents: list[Segment | None], stored: list[Stored]
     ) -> Tensor:
         """(B, W − 1), aligned with the tokens from the second on."""
-        cache = _Level(stored, parents, self.layers, self.device) if any(parents) else None
+        cache = Past(stored, parents, self.layers, self.device) if any(parents) else None
         inputs = self._inputs(tokens, parents, cache)
-        labels = torch.full(inputs["input_ids"].shape, -100)
-        for row, target, own in zip(labels, targets, tokens, strict=True):
-            wanted = torch.tensor(target.completion).masked_fill(torch.tensor(target.mask) == 0, -100)
-            row[len(own) - len(wanted) : len(own)] = wanted
+        width = inputs["input_ids"].size(1)
+        labels = torch.tensor([_labels(target, len(own), width) for target, own in zip(targets, tokens, strict=True)])
         with self.autocast():
             found = log_probs_of(self.model, **inputs, labels=labels.to(self.device))
         dtype = torch.promote_types(found.log_probs.dtype, torch.float32)
         return found.log_probs.to("cpu", dtype)
 
-    def _inputs(self, tokens: Sequence[Sequence[int]], parents: Sequence[Segment | None], cache: _Level | None) -> dict:
+    def _inputs(self, tokens: Sequence[Sequence[int]], parents: Sequence[Segment | None], cache: Past | None) -> dict:
         width = max(map(len, tokens))
         ids = torch.tensor([[*own, *[self.pad] * (width - len(own))] for own in tokens])
         steps = torch.arange(width)
-        mask = steps < torch.tensor([[len(own)] for own in tokens])
         inputs = {"input_ids": ids.to(self.device)}
         if cache is not None:
-            mask = torch.cat([cache.mask, mask], dim=1)
+            inputs["past_key_values"] = cache
+        if any(parents):  # else padding is at the end, where no token looks
+            mask = torch.cat([cache.mask, steps < torch.tensor([[len(own)] for own in tokens])], dim=1)
             starts = torch.tensor([[parent.stop if parent else 0] for parent in parents])
-            inputs |= {"position_ids": (starts + steps).to(self.device), "past_key_values": cache}
-        inputs["attention_mask"] = mask.to(self.device)
+            inputs |= {"position_ids": (starts + steps).to(self.device), "attention_mask": mask.to(self.device)}
         return inputs
 
 
@@ -152,80 +151,10 @@ def shares_prefixes(model: PreTrainedModel) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A level's keys and values, (segments, H, S, D) for each layer, padded on the right."""
-
-    layers: list[tuple[Tensor, Tensor]]
-
-    @classmethod
-    def of(cls, parts: list[list[tuple[Tensor, Tensor]]], order: list[int]) -> _Stored:
-        """``parts``: of each batch, every layer's; ``order``: the segments' places in them, one after the other."""
-        if len(parts) == 1 and order == sorted(order):
-            return cls(parts[0])
-        width = max(part[0][0].size(2) for part in parts)
-        back = torch.tensor(order).argsort()
-
-        def join(layer: int, kind: int) -> Tensor:
-            padded = [
-                torch.nn.functional.pad(part[layer][kind], (0, 0, 0, width - part[layer][kind].size(2)))
-                for part in parts
-            ]
-            return torch.cat(padded).index_select(0, back.to(padded[0].device))
-
-        return cls([(join(layer, 0), join(layer, 1)) for layer in range(len(parts[0]))])
-
-
-class _Level(Cache):
-    """What a batch reads of the levels above it; with ``keep`` each layer also keeps what the batch itself adds."""
-
-    def __init__(
-        self,
-        stored: list[_Stored],
-        parents: Sequence[Segment | None],
-        layers: int,
-        device: torch.device,
-        *,
-        keep: bool = False,
-    ) -> None:
-        paths = [parent.path if parent else () for parent in parents]
-        above: list[tuple[_Stored, Tensor, int]] = []
-        masks = [torch.zeros(len(paths), 0, dtype=torch.bool)]
-        for depth in range(max(map(len, paths))):
-            lengths = torch.tensor([len(path[depth].tokens) if depth < len(path) else 0 for path in paths])
-            places = torch.tensor([path[depth].index if depth < len(path) else 0 for path in paths])
-            width = int(lengths.max())
-            above.append((stored[depth], places.to(device), width))
-            masks.append(torch.arange(width) < lengths[:, None])
-        self.mask = torch.cat(masks, dim=1)
-        """(B, S of all levels)."""
-        super().__init__(layers=[_Layer(above, index, self.mask.size(1), keep) for index in range(layers)])
-
-
-class _Layer(DynamicLayer):
-    """Gathers its past when it is asked, so that one layer's is there at a time."""
-
-    def __init__(self, above: list[tuple[_Stored, Tensor, int]], index: int, length: int, keep: bool) -> None:
-        super().__init__()
-        self._above, self._index, self._length, self._keep = above, index, length, keep
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
-        if self._keep:
-            self.keys, self.values = key_states, value_states
-        return self._behind(0, key_states), self._behind(1, value_states)
-
-    def _behind(self, kind: int, own: Tensor) -> Tensor:
-        if not self._above:
-            return own
-        parts = []
-        for stored, places, width in self._above:
-            segments = stored.layers[self._index][kind][:, :, :width]
-            one = segments.size(0) == 1
-            parts.append(segments.expand(len(places), -1, -1, -1) if one else segments.index_select(0, places))
-        return torch.cat([*parts, own], dim=2)
-
-    def get_seq_length(self) -> int:
-        return self._length
+def _labels(target: Target, own: int, width: int) -> list[int]:
+    """Of a row that ends with the target's completion, at ``own`` of ``width`` tokens."""
+    wanted = [token if asked else -100 for token, asked in zip(target.completion, target.mask, strict=True)]
+    return [-100] * (own - len(wanted)) + wanted + [-100] * (width - own)
 
 
 def _plans(targets: Sequence[Target], most: int) -> Iterator[tuple[list[int], Plan]]:

@@ -94,7 +94,7 @@ def plan(prompts: Sequence[Sequence[int]]) -> Plan:
 
 def _worthwhile(keys: Sequence[tuple[int, ...]], weights: Sequence[int]) -> list[_Found]:
     """The cheapest choice, parents before children. ``weights``: sequences with each of the sorted keys."""
-    common = [_common(a, b) for a, b in pairwise(keys)]
+    common = [shared_length(a, b) for a, b in pairwise(keys)]
     choices = [_find(keys, weights, common, share) for share in SHARES]
     cut = [[one for one in found if one.depth <= depth] for found in choices for depth in {o.depth for o in found}]
     return min([[], *cut], key=_cost)
@@ -128,7 +128,7 @@ def _find(keys: Sequence[tuple[int, ...]], weights: Sequence[int], common: Seque
     return found
 
 
-def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+def shared_length(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     """How many tokens both begin with."""
     end = min(len(a), len(b))
     place = 0

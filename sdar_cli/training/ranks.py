@@ -34,6 +34,7 @@ gone is noticed by the launcher, which ends the others."""
 GONE = ("closed by peer", "reset by peer", "Broken pipe", "Connection refused", "NCCL communicator was aborted")
 """What gloo and NCCL say of a process that has ended."""
 _SHARED = "_sdar_on_all_ranks"
+_ALONE = "_sdar_on_this_rank"
 
 
 @contextmanager
@@ -201,11 +202,22 @@ def on_main(context: AbstractContextManager[T]) -> Iterator[T]:
         try:
             yield value
         except Exception as raised:
-            if getattr(raised, _SHARED, False):
+            if getattr(raised, _SHARED, False) or getattr(raised, _ALONE, False):
                 raise
             error = raised
         _raise_first(error)
         from_main(lambda: entered.leave())
+
+
+@contextmanager
+def in_step() -> Iterator[None]:
+    """Around work of others in which ranks wait for each other at places of its own: a rank that fails there asks
+    nobody, as they would not hear, and the launcher ends them."""
+    try:
+        yield
+    except Exception as error:
+        setattr(error, _ALONE, True)
+        raise
 
 
 class _Entered:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sdar_cli.training.trainer import SDARTrainer
 
 TEACHER = "teacher_logps"
+CPU_TOKENS = 4096
+"""Of a pass on a CPU, at most: a larger one is slower, as it leaves the caches."""
 
 
 class Scorer:
@@ -105,6 +107,10 @@ class Scorer:
         """The teacher's model (``teacher.kind``), and the context in which to run it."""
         return self._model(self._weights_of_teacher)
 
+    def teacher_log_probs(self, rows: Sequence[Row]) -> list[Tensor]:
+        """The teacher's alone, (T_i,) a row."""
+        return self._pass(rows, self._weights_of_teacher, [TEACHER])[TEACHER]
+
     def add_teacher_seconds(self, seconds: float) -> None:
         """Of teacher passes that ran inside the loss."""
         self._seconds["time/teacher"] += seconds
@@ -135,13 +141,14 @@ class Scorer:
             for name in names
             for row in rows
         ]
+        budget, device = trainer.recipe.optimiser.tokens_per_microbatch, trainer.accelerator.device
         runner = Runner(
             model,
             shared=self._shares,
             layers=trainer.accelerator.unwrap_model(trainer.model).config.get_text_config().num_hidden_layers,
             pad=trainer._tokenizer.pad_token_id,
-            device=trainer.accelerator.device,
-            budget=trainer.recipe.optimiser.tokens_per_microbatch,
+            device=device,
+            budget=min(budget, CPU_TOKENS) if device.type == "cpu" else budget,
             autocast=trainer.accelerator.autocast,
         )
         with switch, disable_gradient_checkpointing(trainer.model, trainer.args.gradient_checkpointing_kwargs):

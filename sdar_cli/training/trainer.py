@@ -116,7 +116,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         self.settings = Settings.at(recipe, 0)
         self.average = None
         if recipe.needs_teacher and recipe.teacher.kind == "ema":
-            self.average = MovingAverage(self.model, recipe.teacher.ema_decay)
+            self.average = MovingAverage(self.model, recipe.teacher.ema_decay, lambda: whole_weights(self))
             self.add_callback(self.average)
         if zero3.is_on(self.accelerator):
             self.add_callback(zero3.Zero3(self))
@@ -151,6 +151,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         """Roll out, score, and update; gradients of the last update are left for the caller's step."""
         step = self.state.global_step
         self.settings = Settings.at(self.recipe, step)
+        self.rollout = []  # the last one's tokens need not lie beside the next one's
         self.rollout = self._roll_out(step)
         clock = time.perf_counter()
         loss = self.train_on(model, self.rollout)

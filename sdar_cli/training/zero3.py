@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ def start() -> None:
     import torch
     from deepspeed.utils import logger
 
+    warnings.filterwarnings("ignore", "`torch.distributed", FutureWarning)  # of the calls that DeepSpeed makes
     for handler in logger.handlers:
         handler.setStream(sys.stderr)
         handler.setLevel(logging.ERROR)

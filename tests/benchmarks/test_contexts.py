@@ -72,7 +72,8 @@ def test_counted_tokens_are_those_of_the_closed_form(
     first = environment.reset(task)
     walk = Walk(task, first, [base.Exchange(first, "open it")] * turns, first)
     told = {
-        kind: tell(workshop, tokenizer, [walk], kind=kind, turns=turns, thought=thought) for kind in ("window", "full")
+        kind: tell(workshop, tokenizer, [walk], kind=kind, turns=turns, group=1, thought=thought)
+        for kind in ("window", "full")
     }
     opening = told["window"][0].turns[0]
     shape = closed.Shape(

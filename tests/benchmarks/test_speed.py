@@ -137,3 +137,15 @@ def test_startup_runs_each_command_and_its_ratios(tmp_path: Path) -> None:
     assert figures["cpu_seconds"]["sdar --help"]["median"] < figures["cpu_seconds"]["sdar train --dry-run"]["median"]
     assert set(figures["ratios"]) >= {line.key for line in PARTS["startup"].lines} - {"sdar --help"}
     assert max(map(len, done.stdout.splitlines()[2:])) <= 80
+
+
+def test_embedding_replaces_what_stands_between_the_marks_and_nothing_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Title\n\n<!-- begin: one -->\nold\n<!-- end: one -->\n\nAfter <!-- begin: two -->\n")
+    marked.embed(page, "one", "| a |\n")
+    assert page.read_text() == (
+        "# Title\n\n<!-- begin: one -->\n\n| a |\n\n<!-- end: one -->\n\nAfter <!-- begin: two -->\n"
+    )
+    assert marked.embedded(page, "one") == "| a |"
+    with pytest.raises(ValueError, match="lacks the marks"):
+        marked.embed(page, "two", "x")

@@ -116,10 +116,28 @@ def test_a_dry_run_prints_the_command(capsys) -> None:
     assert json.loads(capsys.readouterr().out)["command"] == Launch(2).words(2, OWN)
 
 
-def test_zero3_is_refused_with_what_to_do(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zero3_without_deepspeed_is_refused_with_what_to_do(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sdar_cli.launch.agent._gpus", lambda: 0)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main([*OWN, "--nproc", "2", "--dist", "zero3"]) == 2
-    assert "use --dist fsdp2" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "pip install 'sdar[zero3]'" in said and "--dist fsdp2" in said
+
+
+@pytest.mark.parametrize("name", ["fsdp2", "zero3"])
+def test_what_cannot_be_divided_is_refused(capsys, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("sdar_cli.launch.dist.check_zero3", lambda: None)
+    assert main([*OWN, "distill.divergence=jsd", "--nproc", "2", "--dist", name]) == 2
+    assert f"--dist {name} has no whole head for distill.divergence=jsd" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp2", "zero3"])
+def test_a_process_knows_how_its_weights_lie(monkeypatch: pytest.MonkeyPatch, name: dist.Dist) -> None:
+    for variable in (*dist.FSDP2, *dist.ZERO3):
+        monkeypatch.setenv(variable, "")  # taken back after the test, whatever it becomes
+        monkeypatch.delenv(variable)
+    dist.apply(name)
+    assert dist.in_use() == name
 
 
 def test_a_place_is_read_from_the_launchers_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from functools import cached_property
@@ -32,7 +33,7 @@ SHORT = (
     "tracking.system_metrics=false",
     f"tracking.tags={{password: {SECRET}}}",
 )
-LORA = ("model.lora.rank=4", "model.lora.alpha=8")
+LORA = ("model.lora.rank=4", "model.lora.alpha=8", "train.steps=3")
 """One in which an update of 1e-2 changes the logits by more than rounding does."""
 
 
@@ -64,6 +65,11 @@ class Runs:
     @property
     def adapted(self) -> RunFolder:
         return self.train("adapted", *LORA)
+
+    def copied(self, name: str) -> RunFolder:
+        """The run with an adapter under another name, to be changed."""
+        shutil.copytree(self.adapted.path, self.root / name)
+        return RunFolder.open(self.root / name)
 
     def export(self, *words: str) -> Done:
         return self.sdar("export", *words)

@@ -10,18 +10,16 @@ from short_sdar import interrupt_after, steps_of
 
 from sdar_cli.runs.store import RunFolder
 
-SMALL = ("train.steps=3", "evaluation.tasks=2")
-
 
 @pytest.mark.parametrize("bits", [32, 4])
 def test_resuming_is_bit_identical(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, bits: int
 ) -> None:
-    words = (*LORA, *SMALL)
+    words, name = LORA, "adapted"
     if bits == 4:
         request.getfixturevalue("four_bits")
-        words += ("model.lora.quantise=nf4",)
-    through = runs.train(f"through-{bits}", *words)
+        words, name = (*LORA, "model.lora.quantise=nf4"), "four"
+    through = runs.train(name, *words)
     interrupt_after(monkeypatch, step=1)
     start = ("--model", str(runs.base), "--name", f"stopped-{bits}")
     assert runs.sdar("train", "--recipe", "quickstart", *SHORT, *words, *start).code == 130

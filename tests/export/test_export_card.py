@@ -33,7 +33,7 @@ def test_front_matter(runs: Runs, tmp_path: Path) -> None:
     assert "base_model" not in front, "a folder is no model on the hub"
     results = {result.metric_name: result for result in card.data.eval_results}
     assert set(results) == {"success without skills", "success with skills"}
-    own = Evaluation.load(runs.adapted.evaluations()["trained-step-2-skills"])
+    own = Evaluation.load(runs.adapted.evaluations()["trained-step-3-skills"])
     assert results["success with skills"].metric_value == round(own.summary.success.estimate, 4)
 
 
@@ -51,7 +51,7 @@ def test_the_table_is_that_of_the_kept_evaluations(runs: Runs, tmp_path: Path) -
     run = runs.adapted
     text = str(exported(runs, tmp_path / "out", "adapted"))
     cells = {name: Evaluation.load(path) for name, path in run.evaluations().items() if name != "report"}
-    trained = [cells[f"trained-step-2-{mode}"] for mode in ("no_skills", "skills")]
+    trained = [cells[f"trained-step-3-{mode}"] for mode in ("no_skills", "skills")]
     gap = difference(paired_difference(trained[1].won(), trained[0].won()))
     assert f"| trained | {' | '.join(percent(cell.summary.success) for cell in trained)} | {gap} |" in text
     assert "| base |" in text and "| **gain** |" in text and "Internalised fraction" in text
@@ -64,12 +64,12 @@ def test_the_table_is_that_of_the_kept_evaluations(runs: Runs, tmp_path: Path) -
 def test_what_was_not_measured_is_said_to_be_so(runs: Runs, tmp_path: Path) -> None:
     """Between the base and the end nothing was measured; then without skills alone."""
     _ = runs.adapted
-    card = exported(runs, tmp_path / "nothing", "adapted", "--checkpoint", "1")
+    card = exported(runs, tmp_path / "nothing", "adapted", "--checkpoint", "2")
     assert "were not measured on that panel before they were exported" in str(card)
     assert card.data.eval_results is None and "| trained |" not in str(card)
     assert not list((tmp_path / "nothing" / "evaluations").iterdir())
-    again = runs.train("half", "model.lora.rank=2")
-    (again.path / "evaluations" / "trained-step-2-skills.json").unlink()
+    again = runs.copied("half")
+    (again.path / "evaluations" / "trained-step-3-skills.json").unlink()
     card = exported(runs, tmp_path / "half", "half")
     (row,) = [line for line in str(card).splitlines() if line.startswith("| trained |")]
     assert row.count("not measured") == 2 and "Internalised fraction" in str(card) and "a cell is missing" in str(card)
@@ -77,7 +77,7 @@ def test_what_was_not_measured_is_said_to_be_so(runs: Runs, tmp_path: Path) -> N
 
 
 def test_another_panel_has_a_table_of_its_own(runs: Runs, tmp_path: Path) -> None:
-    run = runs.train("elsewhere", "model.lora.rank=2", "train.steps=1")
+    run = runs.copied("elsewhere")
     assert runs.sdar("eval", "elsewhere", "--tasks", "7").code == 0
     text = str(exported(runs, tmp_path / "out", "elsewhere"))
     assert "### On another panel or under other conditions" in text and "- 7 tasks; " in text

@@ -13,13 +13,13 @@ def test_the_last_lines_say_where_it_is_and_how_to_load_it(runs: Runs, tmp_path:
     _ = runs.adapted
     folder = tmp_path / "a b"
     done = runs.export("adapted", "--to", str(folder))
-    assert done.out.splitlines()[0].startswith("adapted, step-2: the adapter merged, ")
+    assert done.out.splitlines()[0].startswith("adapted, step-3: the adapter merged, ")
     assert done.out.splitlines()[2:] == [
         f"folder         {folder}",
         f'transformers   AutoModelForCausalLM.from_pretrained("{folder}")',
         f"vllm           vllm serve '{folder}'",
     ]
-    assert done.err.startswith("writing step-2, the adapter merged")
+    assert done.err.startswith("writing step-3, the adapter merged")
 
 
 def test_an_export_is_replaced_only_if_wished(runs: Runs, tmp_path: Path) -> None:

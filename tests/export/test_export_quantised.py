@@ -20,7 +20,7 @@ from sdar_cli.models.load import load_model
 from sdar_cli.runs.store import RunFolder
 
 IDS = torch.arange(40).reshape(2, 20)
-QLORA = (*LORA, "model.lora.quantise=nf4", "train.steps=3")
+QLORA = (*LORA, "model.lora.quantise=nf4")
 
 
 @pytest.fixture(scope="module")

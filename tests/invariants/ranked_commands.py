@@ -39,7 +39,7 @@ def exact(patch: pytest.MonkeyPatch) -> Iterator[None]:
 def run_all(commands: Sequence[dict[str, Any]]) -> list[int]:
     """Exit codes."""
     from sdar_cli.cli.main import main
-    from sdar_cli.launch import speaker
+    from sdar_cli.launch import dist, speaker
     from sdar_cli.training import ranks
 
     codes = []
@@ -51,6 +51,8 @@ def run_all(commands: Sequence[dict[str, Any]]) -> list[int]:
                 _spoil_at(patch, command["spoil"][1])
             codes.append(main(command["words"]))
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for name in (*dist.FSDP2, *dist.ZERO3):  # each command says by itself how its weights lie
+            os.environ.pop(name, None)
         ranks.together(lambda: None)
         if ranks.is_main() and (file := speaker._file()) is not None:
             file.unlink(missing_ok=True)  # each command may end with a sentence

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("in process")
-
 MEAN = "sampling/logp_difference/mean"
 STALE = "vLLM does not hold the policy's weights after they were sent"
 ADAPTER = ["model.lora.rank=4", "teacher.kind=live"]

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
-pytestmark = pytest.mark.xdist_group("in process")
-
 
 def test_vllm_is_started_for_a_base_and_for_an_adapter(place) -> None:
     """The run's own evaluations are Hugging Face's, so that its base is played again."""
@@ -18,5 +14,5 @@ def test_vllm_is_started_for_a_base_and_for_an_adapter(place) -> None:
     assert json.loads(ran.out)["checkpoint"] == "step-2"
     files = (place.root / "runs" / "evaluated" / "evaluations").glob("*-no_skills*.json")
     engines = {path.name: json.loads(path.read_text())["engine"] for path in files}
-    assert engines.pop("base-no_skills.json") == engines.pop("trained-no_skills.json") == "hf"
+    assert engines.pop("base-no_skills.json") == engines.pop("trained-step-2-no_skills.json") == "hf"
     assert list(engines.values()) == ["vllm", "vllm"]

@@ -7,12 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from real_vllm import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
-
-pytestmark = pytest.mark.xdist_group("in process")
 
 
 def test_counted_tokens_are_those_that_vllm_finds(place) -> None:

@@ -7,8 +7,6 @@ import time
 import pytest
 from real_vllm import PATIENCE, SMALL, RealServer
 
-pytestmark = pytest.mark.xdist_group("server")
-
 MEAN = "sampling/logp_difference/mean"
 STALE = "does not hold the policy's weights after they were sent"
 ADAPTER = ["model.lora.rank=4", "engine.lora=hot", "teacher.kind=live"]

@@ -1,0 +1,80 @@
+"""From nothing to the end of the first step: ``sdar train`` beside a script of TRL's, on the toy shape.
+
+Each repetition starts both as processes of their own, in alternating order, with the same weights in a folder; the
+first repetition is left out. Counted is the CPU time of the process and the children it has waited for until its first
+step is written down, and the seconds on the clock. ``sdar`` opens its run and its MLflow store, which is there already,
+and evaluates the base with and without skills on one task each, all of which TRL's script does not do.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from steps.toy import SHAPE, toy_recipe
+
+PAIRS = {
+    "launch to first step, CPU: sdar / TRL": ("sdar, CPU", "trl, CPU"),
+    "launch to first step, clock: sdar / TRL": ("sdar, clock", "trl, clock"),
+}
+LIMIT = 300
+"""Seconds until a side has failed."""
+
+
+def measure(repeats: int, scratch: Path) -> dict[str, list[float]]:
+    from sdar_cli.models.tiny import create
+    from sdar_cli.workshop import Workshop
+
+    recipe = toy_recipe("sdar", 0.01)
+    with Workshop.open(recipe) as workshop:
+        base = str(create(recipe, workshop.environment, workshop.bank, scratch / "base").folder)
+    times: dict[str, list[float]] = defaultdict(list)
+    for repeat in range(repeats + 1):
+        for side in ("sdar", "trl") if repeat % 2 else ("trl", "sdar"):
+            mark = scratch / f"runs/{side}-{repeat}/metrics.jsonl"
+            mark.parent.parent.mkdir(exist_ok=True)
+            command = ours(base, mark.parent.name) if side == "sdar" else theirs(base, mark)
+            clock, busy = first_step(command, mark, scratch)
+            if repeat:
+                times[f"{side}, clock"].append(clock)
+                times[f"{side}, CPU"].append(busy)
+    return times
+
+
+def ours(base: str, name: str) -> list[str]:
+    changes = [change for change in SHAPE if "model.tiny" not in change]
+    about = ["warmup=null", f"init_from={base}", "evaluation.tasks=1", "evaluation.transcripts=0", "train.steps=7"]
+    sdar = str(Path(sys.executable).parent / "sdar")
+    return [sdar, "train", "--recipe", "quickstart", "--name", name, *changes, *about]
+
+
+def theirs(base: str, mark: Path) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("trl_script.py")), base, str(mark)]
+
+
+def first_step(command: Sequence[str], mark: Path, scratch: Path) -> tuple[float, float]:
+    """Seconds on the clock and of CPU until a step is in the file; then the process is ended."""
+    environment = os.environ | {"SDAR_RUNS": str(scratch / "runs"), "NO_COLOR": "1"}
+    start = time.perf_counter()
+    log = scratch / "log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, env=environment, cwd=scratch)
+    try:
+        while not (mark.is_file() and '"step": 1' in mark.read_text(encoding="utf-8")):
+            if process.poll() is not None or time.perf_counter() - start > LIMIT:
+                raise SystemExit(f"{' '.join(command)} made no step: {log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.01)
+        return time.perf_counter() - start, cpu_seconds(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
