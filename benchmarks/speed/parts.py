@@ -113,7 +113,11 @@ PARTS: dict[str, Part] = {
     "launch": Part(
         "From launch to the first step",
         "step.py",
-        [Line("launch to first step: sdar / TRL's GRPO", "launch to first step, SDAR / TRL's", most(1.0))],
+        [
+            Line(f"launch to first step, {time}: sdar / {other}", f"{time}, SDAR / {other}", target)
+            for other, target in (("TRL", most(1.0)), ("TRL with MLflow", None))
+            for time in ("clock", "CPU")
+        ],
         arguments=("--shape", "launch"),
         repeats=5,
     ),

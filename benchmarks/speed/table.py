@@ -26,14 +26,17 @@ def show(kept: Kept) -> None:
             print(f"  not measured: {kept[name]['absent']}")
             continue
         for line, cell in lines(part, kept[name]):
-            spread = f"{cell['q1']:.3g} to {cell['q3']:.3g}"
-            print(f"{line.label:<38}{cell['median']:>8.3g}{spread:>18}{verdict(line, cell):>16}".rstrip())
+            middle, quartiles = spread(cell)
+            print(f"{line.label:<38}{middle:>8}{quartiles:>18}{verdict(line, cell):>16}".rstrip())
 
 
 def markdown(kept: Kept) -> dict[str, str]:
     """Part → its table, with command and machine above; under ``SUMMARY`` all that have a target."""
     out = {SUMMARY: summary(kept)}
-    for name, part in present(kept):
+    for name, part in PARTS.items():
+        if name not in kept:
+            out[name] = f"Not measured: `python benchmarks/speed.py --only {name}`."
+            continue
         if "absent" in kept[name]:
             out[name] = "No GPU could be used; `benchmarks/gpu.py` prints the table at real shapes."
             continue
@@ -46,13 +49,19 @@ def markdown(kept: Kept) -> dict[str, str]:
 
 def summary(kept: Kept) -> str:
     body = [
-        [line.label, *spread(cell), str(line.target), "met" if line.target.met(cell["median"]) else "**not met**"]
+        [
+            part.title,
+            line.label,
+            *spread(cell),
+            str(line.target),
+            "met" if line.target.met(cell["median"]) else "**not met**",
+        ]
         for name, part in present(kept)
         if "absent" not in kept[name]
         for line, cell in lines(part, kept[name])
         if line.target is not None
     ]
-    return marked.table(["ratio", "median", "quartiles", "target", "median within it"], body)
+    return marked.table(["", "ratio", "median", "quartiles", "target", "median within it"], body)
 
 
 def present(kept: Kept) -> Iterator[tuple[str, Part]]:
@@ -69,7 +78,12 @@ def lines(part: Part, own: Mapping[str, Any]) -> Iterator[tuple[Line, Cell]]:
 
 
 def spread(cell: Cell) -> list[str]:
-    return [f"{cell['median']:.3g}", f"{cell['q1']:.3g} to {cell['q3']:.3g}"]
+    """The median; the quartiles."""
+    return [digits(cell["median"]), f"{digits(cell['q1'])} to {digits(cell['q3'])}"]
+
+
+def digits(value: float) -> str:
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
 def verdict(line: Line, cell: Cell) -> str:

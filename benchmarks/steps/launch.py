@@ -3,7 +3,8 @@
 Each repetition starts both as processes of their own, in alternating order, with the same weights in a folder; the
 first repetition is left out. Counted is the CPU time of the process and the children it has waited for until its first
 step is written down, and the seconds on the clock. ``sdar`` opens its run and its MLflow store, which is there already,
-and evaluates the base with and without skills on one task each, all of which TRL's script does not do.
+and evaluates the base with and without skills on one task each, all of which TRL's script does not do. A second script
+of TRL's reports to an MLflow store too.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from pathlib import Path
 
 from steps.toy import SHAPE, toy_recipe
 
+SIDES = ("sdar", "TRL", "TRL with MLflow")
 PAIRS = {
-    "launch to first step, CPU: sdar / TRL": ("sdar, CPU", "trl, CPU"),
-    "launch to first step, clock: sdar / TRL": ("sdar, clock", "trl, clock"),
+    f"launch to first step, {time}: sdar / {other}": (f"sdar, {time}", f"{other}, {time}")
+    for other in SIDES[1:]
+    for time in ("CPU", "clock")
 }
 LIMIT = 300
 """Seconds until a side has failed."""
@@ -35,10 +38,14 @@ def measure(repeats: int, scratch: Path) -> dict[str, list[float]]:
         base = str(create(recipe, workshop.environment, workshop.bank, scratch / "base").folder)
     times: dict[str, list[float]] = defaultdict(list)
     for repeat in range(repeats + 1):
-        for side in ("sdar", "trl") if repeat % 2 else ("trl", "sdar"):
-            mark = scratch / f"runs/{side}-{repeat}/metrics.jsonl"
+        turn = repeat % len(SIDES)
+        for number in (*range(turn, len(SIDES)), *range(turn)):
+            side = SIDES[number]
+            mark = scratch / f"runs/{number}-{repeat}/metrics.jsonl"
             mark.parent.parent.mkdir(exist_ok=True)
-            command = ours(base, mark.parent.name) if side == "sdar" else theirs(base, mark)
+            command = (
+                theirs(base, mark, "mlflow" if number == 2 else "none") if number else ours(base, mark.parent.name)
+            )
             clock, busy = first_step(command, mark, scratch)
             if repeat:
                 times[f"{side}, clock"].append(clock)
@@ -53,13 +60,15 @@ def ours(base: str, name: str) -> list[str]:
     return [sdar, "train", "--recipe", "quickstart", "--name", name, *changes, *about]
 
 
-def theirs(base: str, mark: Path) -> list[str]:
-    return [sys.executable, str(Path(__file__).with_name("trl_script.py")), base, str(mark)]
+def theirs(base: str, mark: Path, report: str) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("trl_script.py")), base, str(mark), report]
 
 
 def first_step(command: Sequence[str], mark: Path, scratch: Path) -> tuple[float, float]:
     """Seconds on the clock and of CPU until a step is in the file; then the process is ended."""
-    environment = os.environ | {"SDAR_RUNS": str(scratch / "runs"), "NO_COLOR": "1"}
+    runs = scratch / "runs"
+    environment = os.environ | {"SDAR_RUNS": str(runs), "NO_COLOR": "1"}
+    environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{runs / 'mlflow.db'}"
     start = time.perf_counter()
     log = scratch / "log"
     with log.open("wb") as said:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 
-def arguments(recipe, output: Path, steps: int | None = None):
+def arguments(recipe, output: Path, *, steps: int | None = None, report: str = "none"):
     """TRL's configuration with the recipe's numbers."""
     from trl import GRPOConfig
 
@@ -39,7 +39,7 @@ def arguments(recipe, output: Path, steps: int | None = None):
         shuffle_dataset=False,
         save_strategy="no",
         logging_steps=1,
-        report_to="none",
+        report_to=report,
         disable_tqdm=True,
         use_cpu=True,
     )
@@ -82,7 +82,7 @@ def rewards(recipe, environment, pool):
     return reward
 
 
-def main(base: str, mark: Path) -> None:
+def main(base: str, mark: Path, report: str) -> None:
     import torch
     from datasets import disable_progress_bars
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
@@ -104,7 +104,7 @@ def main(base: str, mark: Path) -> None:
         GRPOTrainer(
             model=AutoModelForCausalLM.from_pretrained(base, dtype="float32"),
             reward_funcs=rewards(recipe, workshop.environment, workshop.pool),
-            args=arguments(recipe, mark.parent / "trl", steps=1),
+            args=arguments(recipe, mark.parent / "trl", steps=1, report=report),
             train_dataset=prompts(recipe, workshop.environment),
             processing_class=AutoTokenizer.from_pretrained(base, padding_side="left"),
             callbacks=[Mark()],
@@ -113,4 +113,4 @@ def main(base: str, mark: Path) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

@@ -56,6 +56,7 @@ class ColocatedEngine(InProcessEngine):
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.llm.llm_engine.engine_core.shutdown()
 
     def bring(self, version: int) -> None:
         if self.hot:

@@ -8,6 +8,7 @@ import os
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from sdar_cli.engines.patience import Patience
 from sdar_cli.errors import ModelError, RecipeError
 from sdar_cli.paths import user_path
 from sdar_cli.recipe.schema import Recipe
+from sdar_cli.training import ranks
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -81,7 +83,9 @@ def make_engine(trainer: SDARTrainer, folder: Path, longest: int, say: Callable[
             say=say,
             **about,
         )
-    atexit.register(_close, weakref.ref(engine))
+    end = partial(_close, weakref.ref(engine))
+    ranks.before_leaving(end)
+    atexit.register(end)
     return engine
 
 

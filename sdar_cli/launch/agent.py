@@ -38,8 +38,6 @@ def processes(launch: Launch) -> int:
     gpus = _gpus()
     if launch.nproc is not None and 0 < gpus < launch.nproc:
         raise UserError(f"--nproc {launch.nproc} is more than the {gpus} visible GPUs: lower it, or leave it out")
-    if launch.launcher == "accelerate" and gpus == 0 and (launch.nproc or 1) > 1:
-        raise UserError("--launcher accelerate starts one process where there is no GPU: use --launcher torchrun")
     return launch.nproc or max(1, gpus)
 
 
@@ -80,8 +78,9 @@ def _run(words: list[str]) -> None:
     else:
         from accelerate.commands import launch as accelerate
 
-        os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = UNHANDLED
-        accelerate.launch_command(accelerate.launch_command_parser().parse_args(words[2:]))
+        parsed = accelerate.launch_command_parser().parse_args(words[2:])
+        parsed.signals_to_handle = UNHANDLED  # for torchrun, to which accelerate hands its arguments
+        accelerate.launch_command(parsed)
 
 
 def _code(codes: dict[int, int]) -> int:

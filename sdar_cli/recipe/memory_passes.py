@@ -43,6 +43,12 @@ def layer_bytes(shape: Shape, size: int, lora_rank: int | None = None) -> int:
     return kept
 
 
+def backward_bytes(shape: Shape, size: int) -> int:
+    """What a layer's backward pass holds of a token beside what was kept: gradients of the MLP's two inner values, and
+    of the residual stream."""
+    return 2 * size * shape.mlp + 2 * KEPT * shape.width
+
+
 def activations(case: Case) -> list[MemoryPart]:
     shape, tokens = case.shape, case.tokens
     layer = layer_bytes(shape, case.size, case.lora.rank if case.lora else None)
@@ -58,14 +64,15 @@ def activations(case: Case) -> list[MemoryPart]:
             "scoring",
         ),
     ]
+    back = backward_bytes(shape, case.size)
     if case.recipe.model.gradient_checkpointing:
         # Each layer's input stays, and the residual stream is the embeddings' float32.
-        amount = tokens * (shape.layers * shape.width * KEPT + layer)
-        words = f"{tokens:,} tokens × ({shape.layers} layers × {shape.width} × {KEPT} bytes + a layer's {layer:,})"
+        a_token = shape.layers * shape.width * KEPT + layer + back
+        words = f"{shape.layers} layers × {shape.width} × {KEPT} bytes + a layer's {layer:,} + its gradients' {back:,}"
     else:
-        amount = tokens * shape.layers * layer
-        words = f"{tokens:,} tokens × {shape.layers} layers × {layer:,} bytes"
-    return [*out, part("activations", amount, words, "updates")]
+        a_token = shape.layers * layer + back
+        words = f"{shape.layers} layers × {layer:,} bytes + a layer's gradients, {back:,}"
+    return [*out, part("activations", tokens * a_token, f"{tokens:,} tokens × ({words})", "updates")]
 
 
 def scored(case: Case) -> int:

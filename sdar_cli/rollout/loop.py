@@ -87,8 +87,7 @@ class RolloutLoop:
             self._ask(policy, live, list(live))
             while live:
                 ended = self._listen(policy, live, acting)
-                overlap = len(acting) < len(live) and not isinstance(policy, ByTurn)
-                ended += self._watch(live, acting, 0.0 if overlap else None)
+                ended += self._watch(live, acting, by_turn=isinstance(policy, ByTurn))
                 self._ask(policy, live, [number for number in ended if number in live])
                 if self.on_turn and ended:
                     self.on_turn(before + len(opened) - len(live), total)
@@ -134,12 +133,13 @@ class RolloutLoop:
             self._end_turn(live, number, turns[number], None)
         return idle
 
-    def _watch(self, live: dict[int, _Live], acting: dict[int, Turn], seconds: float | None) -> list[int]:
-        """Record the steps that environments have done; returns their episodes."""
+    def _watch(self, live: dict[int, _Live], acting: dict[int, Turn], *, by_turn: bool) -> list[int]:
+        """Record the steps that environments have done, by turn all of them; returns their episodes."""
         if not acting:
             return []
         clock = time.perf_counter()
-        answers = self.pool.take(seconds)
+        patience = None if len(acting) == len(live) else 0.0
+        answers = self.pool.wait() if by_turn else self.pool.take(patience)
         self.timing.environment += time.perf_counter() - clock
         numbers = {live[number].slot: number for number in acting}
         for slot, answer in answers.items():

@@ -65,15 +65,17 @@ class Pool:
         self.release(tasks)
         self._backend.recycle({slot for slot, state in self._states.items() if state is _State.LIVE}, RECYCLE_RESETS)
         self._begin("reset", tasks)
-        return self._all(tasks)
+        answers = self.wait()
+        return {slot: answers[slot] for slot in tasks}
 
     def step(self, actions: Mapping[int, str]) -> dict[int, Step | SlotError]:
         """Send one action to the live episode of each of these slots, and wait for all."""
         self.submit(actions)
-        return self._all(actions)
+        answers = self.wait()
+        return {slot: answers[slot] for slot in actions}
 
     def submit(self, actions: Mapping[int, str]) -> None:
-        """``step`` that does not wait: ``take`` has the answers, as they come."""
+        """``step`` that does not wait: ``take`` has the answers as they come, ``wait`` has all."""
         for slot in actions:
             if self._states.get(slot, _State.OVER) is _State.OVER or slot in self._asked:
                 raise ValueError(f"slot {slot} has no live episode: reset it before it is stepped")
@@ -88,6 +90,14 @@ class Pool:
         """
         asked = set(self._asked)
         return {slot: answer for slot, answer in self._answers(seconds).items() if slot in asked}
+
+    def wait(self) -> dict[int, Any]:
+        """Answers to all that is under way. A slot that loses its episode after it has answered is lost as well."""
+        answers: dict[int, Any] = {}
+        asked = set(self._asked)
+        while self._asked:
+            answers |= self._answers(None)
+        return {slot: answers[slot] for slot in asked}
 
     def drop(self) -> None:
         """Forget what was submitted and not taken; those episodes are lost."""
@@ -120,13 +130,6 @@ class Pool:
         except BaseException:
             self.drop()
             raise
-
-    def _all(self, slots: Mapping[int, Any]) -> dict[int, Any]:
-        """Every slot's answer; one that lost its episode after it had answered is lost all the same."""
-        answers: dict[int, Any] = {}
-        while self._asked:
-            answers |= self._answers(None)
-        return {slot: answers[slot] for slot in slots}
 
     def _answers(self, seconds: float | None) -> dict[int, Any]:
         """What came, also of slots that were not asked."""

@@ -54,9 +54,9 @@ class Past(Cache):
         *,
         keep: bool = False,
     ) -> None:
-        distinct = list(dict.fromkeys(parents))
+        distinct = {parent: place for place, parent in enumerate(dict.fromkeys(parents))}
         paths = [parent.path if parent else () for parent in distinct]
-        rows = torch.tensor([distinct.index(parent) for parent in parents])
+        rows = torch.tensor([distinct[parent] for parent in parents])
         above: list[tuple[Stored, Tensor, int]] = []
         masks = [torch.zeros(len(paths), 0, dtype=torch.bool)]
         for depth in range(max(map(len, paths))):

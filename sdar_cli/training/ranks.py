@@ -34,6 +34,7 @@ gone is noticed by the launcher, which ends the others."""
 GONE = ("closed by peer", "reset by peer", "Broken pipe", "Connection refused", "NCCL communicator was aborted")
 """What gloo and NCCL say of a process that has ended."""
 _SHARED = "_sdar_on_all_ranks"
+_BEFORE_LEAVING: list[Callable[[], None]] = []
 _ALONE = "_sdar_on_this_rank"
 
 
@@ -292,10 +293,18 @@ def _stay() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+def before_leaving(work: Callable[[], None]) -> None:
+    """Have something done while the processes still have their groups: what ends groups of its own, as vLLM does."""
+    _BEFORE_LEAVING.append(work)
+
+
 def _leave() -> None:
     import torch
 
     sys.stdout.flush()
     torch.distributed.barrier()
     _stay()
-    torch.distributed.destroy_process_group()
+    for work in _BEFORE_LEAVING:
+        work()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -82,12 +82,6 @@ def test_what_does_not_go_together_is_refused(launch: Launch, says: str) -> None
         launch.check()
 
 
-def test_accelerate_is_refused_without_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr("sdar_cli.launch.agent._gpus", lambda: 0)
-    assert main([*OWN, "--nproc", "2", "--launcher", "accelerate"]) == 2
-    assert "use --launcher torchrun" in capsys.readouterr().err
-
-
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr("sdar_cli.launch.agent._gpus", lambda: 2)
     assert main([*OWN, "--nproc", "3"]) == 2

@@ -1,5 +1,9 @@
 """``sdar train --nproc 2`` on one server: each rank asks by itself, as often as its episodes need, and both have the
-weights of the step, even when the server is started again between two answers."""
+weights of the step, even when the server is started again between two answers.
+
+What TRL's server mode would do in the place of that: hand a rank the answers to another one's prompts where their
+numbers differ, and wait for ever for a rank whose episodes have ended.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,14 @@ from pathlib import Path
 import pytest
 from fake_vllm import FakeVllm
 
+from sdar_cli.rollout.replay import read_rollouts
 from sdar_cli.tracking.journal import Journal
 
 pytestmark = pytest.mark.train
+
+UNEVEN = ("rollout.context=full", "rollout.max_turns=5", "rollout.max_prompt_tokens=95")
+"""Three groups on two ranks, whose tasks differ in length: the second rank's episode is full a turn before the first
+one of the other."""
 
 SHORT = (
     "train.steps=2",
@@ -67,8 +76,12 @@ def test_both_sample_from_the_steps_weights_whatever_the_server_does(
     household_vllm: FakeVllm, household: Path, tmp_path: Path
 ) -> None:
     household_vllm.restart_after = 25
-    done = train(tmp_path, household, household_vllm)
+    recording = tmp_path / "rollouts.jsonl.gz"
+    done = train(tmp_path, household, household_vllm, *UNEVEN, f"rollout.record={recording}")
     assert done.returncode == 0, done.stderr
+    for played in read_rollouts(recording).values():
+        turns = [{len(episode.turns) for episode in played if episode.group % 2 == rank} for rank in range(2)]
+        assert max(turns[0]) > max(turns[1]) > 1, "the ranks' rollouts end at different turns"
     values = [values for record in Journal(tmp_path / "two" / "metrics.jsonl").read() for values in [_values(record)]]
     gaps = [v["sampling/logp_difference/max"] for v in values if "sampling/logp_difference/max" in v]
     assert len(gaps) == 2 and max(gaps) < 1e-3

@@ -68,8 +68,11 @@ def errors(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("error: ")]
 
 
-def test_a_signal_to_the_launcher_stops_both_ranks_at_one_step(household_base: Path, tmp_path: Path) -> None:
-    with start(tmp_path, household_base, "stopped", "--nproc", "2") as process:
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+def test_a_signal_to_the_launcher_stops_both_ranks_at_one_step(
+    household_base: Path, tmp_path: Path, launcher: str
+) -> None:
+    with start(tmp_path, household_base, "stopped", "--nproc", "2", "--launcher", launcher) as process:
         wait_for_steps(tmp_path / "stopped", process, 2)
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=DEADLINE)
@@ -79,7 +82,7 @@ def test_a_signal_to_the_launcher_stops_both_ranks_at_one_step(household_base: P
     assert run.state.status == "interrupted" and saved.step == run.state.step >= 2
     assert {path.name for path in saved.path.glob("rng_state*")} == {"rng_state_0.pth", "rng_state_1.pth"}
     first = err.splitlines()[0]
-    assert first.startswith("launching: torchrun --standalone --nproc-per-node=2 -m sdar_cli.cli.main train ")
+    assert first.startswith(f"launching: {launcher} ") and "-m sdar_cli.cli.main train " in first
     assert not errors(err) and "Traceback" not in err and err.count("stopping: ") == 1
     assert out.count("go on with") == 1
 
@@ -91,7 +94,8 @@ def test_a_mistake_that_one_rank_finds_is_said_once_with_its_code(household_base
     from sdar_cli.rollout.replay import append_rollout
 
     append_rollout(recording, 0, episodes(0, 50, groups=1, group=2))
-    process = start(tmp_path, household_base, "lacking", "--nproc", "2", f"rollout.replay={recording}")
+    words = ("--nproc", "2", "--launcher", "accelerate", f"rollout.replay={recording}")
+    process = start(tmp_path, household_base, "lacking", *words)
     out, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 2, err
     assert [line for line in errors(err) if "has no group 1 at step 0" in line] == errors(err) and len(errors(err)) == 1

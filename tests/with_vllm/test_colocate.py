@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 import pytest
 
 MEAN = "sampling/logp_difference/mean"
@@ -10,7 +13,12 @@ ADAPTER = ["model.lora.rank=4", "teacher.kind=live"]
 
 
 def test_samples_are_of_the_present_weights(place) -> None:
-    ran = place.train("colocate")
+    """Also where another run of this machine has accelerate's port."""
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # there is one
+            other.bind(("127.0.0.1", 29500))
+            other.listen()
+        ran = place.train("colocate")
     assert ran.code == 0, ran.err
     gaps = place.metrics("colocate", MEAN)
     assert len(gaps) == 2 and max(gaps) < 0.01
@@ -36,3 +44,10 @@ def test_an_adapter(place, way: str) -> None:
     ran = place.train(f"colocate-{way}", *ADAPTER, f"engine.lora={way}")
     assert ran.code == 0, ran.err
     assert max(place.metrics(f"colocate-{way}", MEAN)) < 0.01
+
+
+def test_two_processes_have_an_engine_each(place) -> None:
+    ran = place.train("colocate-two", "--nproc", "2")
+    assert ran.code == 0, ran.err
+    assert max(place.metrics("colocate-two", MEAN)) < 0.01
+    assert "Traceback" not in ran.err, "they part before the engines are gone"
