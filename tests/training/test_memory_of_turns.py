@@ -19,7 +19,7 @@ from memory import Shape, make_trainer, peak, played, save_base, step  # noqa: E
 
 pytestmark = pytest.mark.train
 
-SHAPE = Shape(layers=2, width=32, heads=2, mlp=64, vocabulary=64, budget=1024, episodes=16)
+SHAPE = Shape(layers=2, width=32, heads=2, mlp=64, vocabulary=64, budget=512, episodes=16)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_fifty_turns_need_no_more_memory_than_five(trained):
 
 def test_the_budget_is_what_memory_follows(trained):
     """The count can see growth: twice the budget is about twice the memory."""
-    small, large = trained(), trained(replace(SHAPE, budget=2048))
+    small, large = trained(), trained(replace(SHAPE, budget=1024))
     episodes = played(SHAPE, "window", 5, seed=0)
     assert 1.6 < held(large, episodes) / held(small, episodes) < 2.2
 
@@ -63,7 +63,9 @@ def test_full_context_grows_with_the_longest_row_alone(trained):
     """Up to the budget not at all; beyond it, a row is a micro-batch by itself, and memory grows with its length and
     not with its square."""
     trainer = trained(context="full")
-    short, whole, long = (played(SHAPE, "full", turns, seed=0) for turns in (5, 50, 150))
+    short, whole, long = (
+        played(replace(SHAPE, episodes=count), "full", turns, seed=0) for turns, count in ((5, 64), (25, 16), (75, 8))
+    )
     lengths = [max(len(e.turns[-1].prompt_ids) for e in own) for own in (short, whole, long)]
     assert lengths[0] < lengths[1] < SHAPE.budget < 2 * SHAPE.budget < lengths[2]
     peaks = [held(trainer, own) for own in (short, whole, long)]
