@@ -21,7 +21,7 @@ from steps.toy import SHAPE, toy_recipe
 
 SIDES = ("sdar", "TRL", "TRL with MLflow")
 PAIRS = {
-    f"launch to first step, {time}: sdar / {other}": (f"sdar, {time}", f"{other}, {time}")
+    f"first step, {time}: sdar / {other}": (f"sdar, {time}", f"{other}, {time}")
     for other in SIDES[1:]
     for time in ("CPU", "clock")
 }

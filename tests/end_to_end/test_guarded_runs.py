@@ -205,9 +205,9 @@ def test_a_loss_that_is_not_finite_is_kept_and_repeated(sdar: Sdar, trained: Tra
 
 def test_the_kept_rollout_is_what_was_played(sdar: Sdar, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a loss that a bug made NaN once: weights and rollout are well, and the kept recipe trains on them."""
-    from sdar_cli.training import trainer
+    from sdar_cli.training import terms as loss
 
-    real = trainer.check_finite
+    real = loss.check_finite
 
     losses = 0
 
@@ -216,7 +216,7 @@ def test_the_kept_rollout_is_what_was_played(sdar: Sdar, trained: Trained, monke
         losses += "policy" in terms
         real(step, dict.fromkeys(terms, math.nan) if losses == 2 else terms)
 
-    monkeypatch.setattr(trainer, "check_finite", broken)
+    monkeypatch.setattr(loss, "check_finite", broken)
     done = train(sdar, "once", "train.steps=3", "distill.schedule={to: 0.5, steps: 2}")
     monkeypatch.undo()
     run = RunFolder.open(sdar.root / "once")
