@@ -82,7 +82,8 @@ def least(value: float) -> Target:
 BASE = "BASE"
 """Among a part's arguments: the folder of the quickstart's base after its warm-up."""
 SOLVED = (22, 50, 84)
-"""Percent of episodes that end before the turn limit."""
+"""Percent of episodes that end before the turn limit. What can be saved is 50 over the mean number of turns, 1.2, 1.6
+and 2.8: the target is for the last, the trained policy."""
 
 PARTS: dict[str, Part] = {
     "step": Part(
@@ -125,7 +126,10 @@ PARTS: dict[str, Part] = {
         "Only live episodes are generated, and none waits for another",
         "rollout.py",
         [
-            *(Line(f"live, {share} % solved", f"everything / live, {share} % solved", least(2)) for share in SOLVED),
+            *(
+                Line(f"live, {share} % solved", f"everything / live, {share} % solved", target)
+                for share, target in zip(SOLVED, (None, None, least(2)), strict=True)
+            ),
             *(Line(f"barrier, {share} % solved", f"by turns / streaming, {share} % solved") for share in SOLVED),
         ],
         repeats=5,

@@ -95,6 +95,8 @@ def _check_engine(engine: str) -> None:
         raise UserError(
             f"--engine is {engine!r}, but must be hf, vllm or a URL such as http://127.0.0.1:8000: correct it"
         )
+    if "@" in engine:
+        raise UserError("--engine holds a user or password: leave it out, and put the server's key into VLLM_API_KEY")
 
 
 def _split(run: str | None, overrides: list[str]) -> tuple[str | None, list[str]]:

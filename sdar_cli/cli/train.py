@@ -116,11 +116,13 @@ def train(
 
     if slurm is not None:
         from sdar_cli.launch.slurm import read_profile, script
+        from sdar_cli.runs.store import check_name
 
         if name is None:
             raise UserError(
                 "--slurm needs the run's name, under which the job goes on when it is submitted again: --name"
             )
+        check_name(name)
         where = {"run": root / name, "folder": Path.cwd()}
         text = script(read_profile(slurm), command, launch.own_words, **where)
         print_json({"script": text}) if as_json else print(text, end="")

@@ -27,6 +27,11 @@ EXTENSION = "sdar_cli.engines.fingerprint.Fingerprint"
 """What ``--worker-extension-cls`` must name."""
 
 
+PLAIN = {"min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+"""What a server would take from the model's ``generation_config.json`` where a request is silent (Qwen2.5 asks for a
+repetition penalty): tokens of another policy than the one that trains."""
+
+
 class Gone(Exception):
     """The server did not answer, or says that it is broken."""
 
@@ -51,17 +56,21 @@ class Server:
     """A client of one server; its methods may be called from many threads."""
 
     def __init__(self, url: str, *, key: str | None = None, timeout: float = 600.0) -> None:
+        """Raises UserError for what is no URL."""
         import httpx
 
         self.url = url.rstrip("/").removesuffix("/v1")
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        self._http: httpx.Client = httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {key}"} if key else None,
-            timeout=httpx.Timeout(timeout, connect=5.0),
-            limits=limits,
-            trust_env=False,
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers={"Authorization": f"Bearer {key}"} if key else None,
+                timeout=httpx.Timeout(timeout, connect=5.0),
+                limits=limits,
+                trust_env=False,
+            )
+        except httpx.InvalidURL as error:
+            raise self._no_url() from error
 
     def close(self) -> None:
         self._http.close()
@@ -113,6 +122,7 @@ class Server:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "top_k": sampling.top_k,
+            **PLAIN,
             "seed": seed,
             "stop_token_ids": list(ends),
             "logprobs": 0,
@@ -192,7 +202,7 @@ class Server:
         except httpx.TransportError as error:
             raise Gone(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         except httpx.InvalidURL as error:
-            raise UserError(f"{self.url!r} is no URL: give one such as http://127.0.0.1:8000") from error
+            raise self._no_url() from error
         if answer.status_code == 404 and missing_is_fine:
             return None
         if answer.status_code >= 500 or answer.status_code in (408, 425, 429):
@@ -203,6 +213,9 @@ class Server:
                 "docs/vllm.md for how to start it"
             )
         return answer
+
+    def _no_url(self) -> UserError:
+        return UserError(f"{self.url!r} is no URL: give one such as http://127.0.0.1:8000")
 
     def _json(self, answer: httpx.Response, path: str) -> dict[str, Any]:
         try:

@@ -95,12 +95,13 @@ class ServerEngine(Engine):
         dtypes, nccl = ranks.from_main(lambda: self._meet(version))
         delivery.begin(version, dtypes)
         self._held = {}
-        sent = nccl and not delivery.hot
-        if sent:
-            delivery.send(self.link, ranks.from_main(lambda: self.link.open(self._reachable())))
+        sent: list[str] = []
+        if nccl and not delivery.hot:
+            sent = ranks.from_main(lambda: self.link.open(self._reachable()))
+            delivery.send(self.link, sent)
         else:
             delivery.write()
-        told = ranks.from_main(lambda: self._bring_to_all(sent=sent))
+        told = ranks.from_main(lambda: self._bring_to_all(sent))
         for server in self.servers:
             if server.url in told:
                 self._hold(server, *told[server.url])
@@ -129,12 +130,18 @@ class ServerEngine(Engine):
             )
         return tuple(sorted(found)), nccl
 
-    def _bring_to_all(self, *, sent: bool) -> dict[str, tuple[str, str]]:
-        """To every server that answers; the others get it at the next sync."""
+    def _bring_to_all(self, sent: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """To every server that answers; the others get it at the next sync.
+
+        Args:
+            sent: URLs of those that have the weights already, by NCCL.
+        """
         told: dict[str, tuple[str, str]] = {}
 
         def bring(server: Server) -> None:
-            told[server.url] = self._bring(server, sent=sent)
+            if sent and server.url not in sent and not self.delivery.source.whole:
+                raise Gone("it was away while the weights were sent")
+            told[server.url] = self._bring(server, sent=server.url in sent)
 
         self._wait_for_any(bring)
         return told

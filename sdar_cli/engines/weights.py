@@ -118,11 +118,12 @@ def write_folder(folder: Path, named: Iterable[tuple[str, Tensor]], dtype: str |
         RunFailed: the disk does not take them. The tensors are walked to the end all the same.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     beside = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     shutil.rmtree(beside, ignore_errors=True)
-    failed: OSError | None = None
+    failed: Exception | None = None
     shard: dict[str, Tensor] = {}
     written = size = 0
 
@@ -131,26 +132,30 @@ def write_folder(folder: Path, named: Iterable[tuple[str, Tensor]], dtype: str |
         try:
             beside.mkdir(parents=True, exist_ok=True)
             save_file(shard, beside / f"model-{written:05d}.safetensors", metadata={"format": "pt"})
-        except OSError as error:
+        except (OSError, SafetensorError) as error:  # of a full disk too it is safetensors that speaks
             failed = error
         shard, size, written = {}, 0, written + 1
 
-    for name, tensor in named:
-        if failed is not None:
-            continue
-        kept = tensor.detach().to("cpu", getattr(torch, dtype) if dtype else tensor.dtype, copy=True).contiguous()
-        shard[name] = kept
-        size += kept.numel() * kept.element_size()
-        if size >= SHARD:
+    try:
+        for name, tensor in named:
+            if failed is not None:
+                continue
+            kept = tensor.detach().to("cpu", getattr(torch, dtype) if dtype else tensor.dtype, copy=True).contiguous()
+            shard[name] = kept
+            size += kept.numel() * kept.element_size()
+            if size >= SHARD:
+                flush()
+        if shard:
             flush()
-    if shard:
-        flush()
-    if failed is None:
-        failed = _attempt(lambda: _replace(beside, folder))
+        if failed is None:
+            failed = _attempt(lambda: _replace(beside, folder))
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     if failed is not None:
+        why = getattr(failed, "strerror", None) or failed
         raise RunFailed(
-            f"the weights for the engine cannot be written to {folder} ({failed.strerror or failed}): make room there, "
-            "or name another folder that the servers see, engine.sync_folder=FOLDER"
+            f"the weights for the engine cannot be written to {folder} ({why}): make room there, or name another "
+            "folder that the servers see, engine.sync_folder=FOLDER"
         ) from failed
     return folder
 

@@ -18,7 +18,7 @@ from sdar_cli.models.quantised import Quantised, is_quantised
 from sdar_cli.rollout.policies import end_tokens
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from sdar_cli.engines.client import Server
     from sdar_cli.engines.engine import Engine
@@ -83,8 +83,9 @@ class Player:
         from sdar_cli.engines.offline import OfflineEngine
 
         recipe = self.evaluator.workshop.recipe
-        check_installed("--engine vllm", "evaluate with --engine hf", head_size(_config(self.path)))
-        ends = _declared_ends(self.path, self.tokenizer)
+        trust = recipe.model.trust_remote_code
+        check_installed("--engine vllm", "evaluate with --engine hf", head_size(_config(self.path, trust)))
+        ends = _declared_ends(self.path, self.tokenizer, trust)
         with self._plain_weights() as path:
             return OfflineEngine(path, recipe, recipe.evaluation.sampling, ends, self._longest())
 
@@ -197,19 +198,19 @@ def _base_of(path: str) -> str:
     return json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"] if adapter.is_file() else path
 
 
-def _config(path: str):
+def _config(path: str, trust_remote_code: bool) -> PretrainedConfig:
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(_base_of(path))
+    return AutoConfig.from_pretrained(_base_of(path), trust_remote_code=trust_remote_code)
 
 
-def _declared_ends(path: str, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+def _declared_ends(path: str, tokenizer: PreTrainedTokenizerBase, trust_remote_code: bool) -> set[int]:
     """``end_tokens`` of a model that is not loaded."""
     from transformers import GenerationConfig
 
     try:
         declared = GenerationConfig.from_pretrained(_base_of(path)).eos_token_id
     except OSError:
-        declared = _config(path).get_text_config().eos_token_id
+        declared = _config(path, trust_remote_code).get_text_config().eos_token_id
     declared = [declared] if isinstance(declared, int) else declared or []
     return {*declared, tokenizer.eos_token_id}

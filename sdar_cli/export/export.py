@@ -151,6 +151,8 @@ def _whole(folder: Path) -> Iterator[Path]:
     Raises:
         RunError: the disk does not take it.
     """
+    from safetensors import SafetensorError
+
     beside: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -163,10 +165,10 @@ def _whole(folder: Path) -> Iterator[Path]:
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
         _replace(beside, folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # of a full disk too it is safetensors that speaks
+        why = getattr(error, "strerror", None) or error
         raise RunError(
-            f"the export cannot be written to {folder} ({error.strerror or error}): make room there, or name another "
-            "folder with --to"
+            f"the export cannot be written to {folder} ({why}): make room there, or name another folder with --to"
         ) from error
     finally:
         if beside is not None:
@@ -178,6 +180,11 @@ def _replace(beside: Path, folder: Path) -> None:
     if folder.exists():
         aside = folder.with_name(f".{folder.name}-old-{os.getpid()}-{time.monotonic_ns()}")
         os.replace(folder, aside)
-    os.replace(beside, folder)
+    try:
+        os.replace(beside, folder)
+    except OSError:
+        if aside is not None:
+            os.replace(aside, folder)
+        raise
     if aside is not None:
         shutil.rmtree(aside, ignore_errors=True)

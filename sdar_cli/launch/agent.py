@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from sdar_cli.errors import RunFailed, UserError
+from sdar_cli.importing import importing
 from sdar_cli.launch.options import Launch
 from sdar_cli.launch.place import Place
 
@@ -101,7 +102,8 @@ def _code(codes: dict[int, int]) -> int:
 
 
 def _gpus() -> int:
-    import torch
+    with importing():
+        import torch
 
     return torch.cuda.device_count()
 

@@ -20,11 +20,6 @@ def weights(case: Case) -> list[MemoryPart | None]:
 
 
 def gradients(case: Case) -> MemoryPart:
-    """FSDP2 sums whole ones until an update's last micro-batch, and exchanges them then."""
-    several = case.processes.rows(case.recipe) * case.row > case.tokens
-    if case.processes.dist == "fsdp2" and case.processes.count > 1 and several:
-        words = f"{case.trained_words}, whole until an update's last micro-batch"
-        return part("gradients", case.trained * KEPT, words, "updates")
     return part("gradients", case.of_trained, f"{case.trained_words}{case.shared}", "updates")
 
 
@@ -73,7 +68,6 @@ def casts(case: Case) -> MemoryPart | None:
 def put_together(case: Case) -> list[MemoryPart]:
     if case.processes.parts == 1:
         return []
-    several = 2 if reference(case) is not None else 1
     whole, words = case.whole
     size = case.size if case.deepspeed else KEPT
     if case.deepspeed:
@@ -81,11 +75,20 @@ def put_together(case: Case) -> list[MemoryPart]:
     else:
         live = 2 * case.shape.layer + case.shape.embeddings + case.shape.width + case.shape.head
         what = "two layers, embeddings and the head"
-    during = f"{several} × {words}, while episodes are played and scored"
+    during = f"{words}, one model at a time, while episodes are played and scored"
     return [
-        part("whole weights", several * whole, during, "rollouts", "scoring"),
+        part("whole weights", whole, during, "rollouts", "scoring"),
         part("layers put together", live * size, f"{what}: {millions(live)} × {size} bytes", "updates"),
+        *([] if case.deepspeed else [_not_yet_divided(case, live)]),
     ]
+
+
+def _not_yet_divided(case: Case, live: int) -> MemoryPart:
+    """Gradients of the same parameters, until FSDP2 has summed them over the processes."""
+    if case.lora is not None:
+        live = 2 * case.trained // case.shape.layers
+    words = f"of the same: {millions(live)} trained × {KEPT} bytes"
+    return part("gradients not yet divided", live * KEPT, words, "updates")
 
 
 def optimiser(case: Case) -> MemoryPart:

@@ -7,6 +7,7 @@ Lengths are in tokens, learning rates per optimiser update, ``steps`` count roll
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -354,9 +355,22 @@ class Engine(Section):
     @model_validator(mode="after")
     def _urls_are_urls(self) -> Engine:
         for url in self.urls:
-            if not url.startswith(("http://", "https://")):
+            if not _is_url(url):
                 raise ValueError(f"engine.server_url={url} is no URL: give one such as http://127.0.0.1:8000")
+            if "@" in url:
+                raise ValueError(
+                    "engine.server_url holds a user or password, which every copy of the recipe would show: leave it "
+                    "out, and put the server's key into VLLM_API_KEY"
+                )
         return self
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 class Tracking(Section):

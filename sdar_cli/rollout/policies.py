@@ -23,6 +23,17 @@ class Policy(Protocol):
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]: ...
 
 
+PLAIN = {
+    "repetition_penalty": 1.0,
+    "min_p": 0.0,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "no_repeat_ngram_size": 0,
+}
+"""Settings of Transformers' sampling that change nothing."""
+
+
 @runtime_checkable
 class Streaming(Protocol):
     """A policy that answers some episodes while others are with their environments."""
@@ -90,6 +101,7 @@ class HFPolicy:
             pad_token_id=self.pad,
             eos_token_id=sorted(self.ends),
             disable_compile=True,
+            **_plain(model),
         )
 
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]:
@@ -117,6 +129,12 @@ class HFPolicy:
         finally:
             self.model.train(training)
         return [Generation(until_end(row, self.ends)) for row in out[:, width:].tolist()]
+
+
+def _plain(model: PreTrainedModel) -> dict[str, float]:
+    """What undoes a model's own wishes (Qwen2.5: a repetition penalty), which ``generate`` would grant where the
+    recipe, that knows no such settings, is silent: log-probs are of the policy without them."""
+    return {name: value for name, value in PLAIN.items() if getattr(model.generation_config, name, None) is not None}
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:

@@ -223,11 +223,17 @@ def list_states(root: Path) -> list[tuple[RunFolder, RunState]]:
     return [(run, state) for _, _, run, state in sorted(runs, key=lambda item: item[:2])]
 
 
-def _make_folder(root: Path, recipe_name: str, name: str | None) -> Path:
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
+def check_name(name: str) -> None:
+    """Raises RunError for what no run can be called."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
         raise RunError(f"{name!r} cannot name a run: use letters, digits, '.', '_' and '-'")
     if name == "latest":
         raise RunError("'latest' cannot name a run, as it means the newest one: choose another name")
+
+
+def _make_folder(root: Path, recipe_name: str, name: str | None) -> Path:
+    if name is not None:
+        check_name(name)
     slug = re.sub(r"[^A-Za-z0-9.]+", "-", recipe_name).strip("-.")[:60] or "run"
     try:
         root.mkdir(parents=True, exist_ok=True)

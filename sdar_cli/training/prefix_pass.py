@@ -10,11 +10,11 @@ Shapes: B sequences, W their own tokens.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
@@ -32,6 +32,8 @@ PAST = 0.25
 time, beside the activations of its queries."""
 ARGUMENTS = {"input_ids", "attention_mask", "position_ids", "past_key_values", "logits_to_keep"}
 ATTENTION = ("sdpa", "eager")
+ROTATED_BY_LENGTH = {"dynamic", "longrope"}
+"""Transformers' rotary positions whose frequencies change with the length of the sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,15 @@ class Runner:
 def shares_prefixes(model: PreTrainedModel) -> bool:
     """Whether every layer attends to all tokens before, and keeps its keys and values as they are.
 
-    Not so with sliding windows, recurrent layers or layers that share keys; nor do we trust it of a model that reads
-    more than text, or of attention that has not been compared.
+    Not so with sliding windows, recurrent layers or layers that share keys, nor where early keys are rotated by the
+    length of the whole sequence; nor do we trust it of a model that reads more than text, or of attention that has not
+    been compared.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     config = causal.config
     if config.get_text_config() is not config or getattr(config, "is_encoder_decoder", False):
+        return False
+    if ROTATED_BY_LENGTH & _rotations(getattr(config, "rope_parameters", None) or {}):
         return False
     layers = DynamicCache(config=config).layers
     return (
@@ -149,6 +154,12 @@ def shares_prefixes(model: PreTrainedModel) -> bool:
         and config._attn_implementation in ATTENTION
         and inspect.signature(type(causal).forward).parameters.keys() >= ARGUMENTS
     )
+
+
+def _rotations(parameters: Mapping[str, Any]) -> set[str]:
+    """The kinds of a model's rotary positions, which some models have of each kind of layer."""
+    inner = [own for own in parameters.values() if isinstance(own, dict)]
+    return {str(own.get("rope_type")) for own in (parameters, *inner)}
 
 
 def _labels(target: Target, own: int, width: int) -> list[int]:

@@ -13,6 +13,7 @@ from sdar_cli.evaluation.conditions import differing, episode_options
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation, Mode
+from sdar_cli.importing import importing
 from sdar_cli.launch.speaker import said
 from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.runs.state import RunState, RunStatus
@@ -132,11 +133,12 @@ def _phases(
     journal: Journal,
     watch: Watch,
 ) -> InternalisationReport | None:
-    from sdar_cli.evaluation.evaluator import Evaluator
-    from sdar_cli.training.base import prepare_base
-    from sdar_cli.training.build import build_trainer
-    from sdar_cli.training.collapse import train_until_collapse
-    from sdar_cli.training.warmup_tracking import track_warmup
+    with importing():
+        from sdar_cli.evaluation.evaluator import Evaluator
+        from sdar_cli.training.base import prepare_base
+        from sdar_cli.training.build import build_trainer
+        from sdar_cli.training.collapse import train_until_collapse
+        from sdar_cli.training.warmup_tracking import track_warmup
 
     run.update(status=RunStatus.WARMING_UP)
     base = ranks.from_main(lambda: prepare_base(workshop, run, root, listener))

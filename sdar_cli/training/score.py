@@ -20,6 +20,7 @@ from sdar_cli.errors import UserError
 from sdar_cli.training.correction import importance_ratios
 from sdar_cli.training.prefix_pass import Runner, Target, shares_prefixes
 from sdar_cli.training.rows import Row
+from sdar_cli.training.sharded import whole_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +64,8 @@ class Scorer:
     def score(
         self, rows: Sequence[Row], objective: Objective, settings: Settings, *, several_updates: bool
     ) -> dict[str, list[Tensor]]:
-        """One vector (T_i,) a row for each pass that ran; without rows the same names, and no vector.
+        """One vector (T_i,) a row for each pass that ran; without rows the same names, and no vector. Every rank must
+        call: a pass puts the weights together that lie in parts, those of one model at a time.
 
         ``teacher_logps``, ``old_logps``, ``ref_logps``; and under the names that TRL's loss looks for, where
         it shall use them, ``ref_per_token_logps``, ``old_per_token_logps``, ``importance_sampling_ratio``.
@@ -151,7 +153,8 @@ class Scorer:
             budget=min(budget, CPU_TOKENS) if device.type == "cpu" else budget,
             autocast=trainer.accelerator.autocast,
         )
-        with switch, disable_gradient_checkpointing(trainer.model, trainer.args.gradient_checkpointing_kwargs):
+        checkpointing = trainer.args.gradient_checkpointing_kwargs
+        with whole_weights(trainer, model), switch, disable_gradient_checkpointing(trainer.model, checkpointing):
             found = runner.log_probs(targets)
         self._add_seconds(time.perf_counter() - start, rows, names)
         return {name: found[i * len(rows) : (i + 1) * len(rows)] for i, name in enumerate(names)}

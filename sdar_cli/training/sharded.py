@@ -8,7 +8,8 @@ neither gradients nor activations are held then.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sdar_cli.training import zero3
@@ -20,21 +21,39 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def whole_weights(trainer: SDARTrainer) -> Iterator[None]:
-    """No rank waits for another within; every rank must enter and leave."""
-    with ExitStack() as stack:
-        policy = trainer.model_wrapped if zero3.is_on(trainer.accelerator) else trainer.model
-        for model in (policy, trainer.ref_model):
-            if model is not None:
-                stack.enter_context(zero3.whole(model) if zero3.is_engine(model) else _whole(model))
+def whole_weights(trainer: SDARTrainer, model: Module | None = None) -> Iterator[None]:
+    """Of the policy, or of another model of the trainer's: its reference, for which there is no room beside the policy.
+
+    No rank waits for another within; every rank must enter and leave.
+    """
+    if model is None or model is trainer.model:
+        model = trainer.model_wrapped if zero3.is_on(trainer.accelerator) else trainer.model
+    with (
+        zero3.whole(model) if zero3.is_engine(model) else _whole(model),
+        _generating_alone(trainer.accelerator.unwrap_model(trainer.model)),
+    ):
         yield
 
 
 @contextmanager
 def not_last(trainer: SDARTrainer, model: Module) -> Iterator[None]:
-    """Around a micro-batch after which the update goes on: gradients are kept, and not yet summed over ranks."""
-    with zero3.not_last(trainer.accelerator), trainer.accelerator.no_sync(model):
+    """Around a micro-batch after which the update goes on. Whole gradients are kept, and not yet summed over ranks;
+    FSDP2 sums them now, so that each rank keeps its part alone."""
+    accelerator = trainer.accelerator
+    with zero3.not_last(accelerator), nullcontext() if accelerator.is_fsdp2 else accelerator.no_sync(model):
         yield
+
+
+@contextmanager
+def _generating_alone(model: Module) -> Iterator[None]:
+    """Hugging Face's ``generate`` asks the other ranks after every token whether they are done, where a model lies in
+    parts. One that answers fewer prompts would never say so."""
+    generate = model.generate
+    model.generate = partial(generate, synced_gpus=False)
+    try:
+        yield
+    finally:
+        del model.generate
 
 
 @contextmanager

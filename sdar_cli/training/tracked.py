@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.evaluation.panel import Panel
+from sdar_cli.importing import importing
 from sdar_cli.launch.speaker import said
 from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener
@@ -52,25 +53,26 @@ def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) ->
     uri = state.tracking_uri or tracking_uri(recipe, root)
     experiment = recipe.tracking.experiment or recipe.name
     panel = Panel.load(run.panel_file)
-    tracker = Tracker.start(
-        uri=uri,
-        experiment=experiment,
-        run_name=run.name,
-        recipe_yaml=dump(recipe),
-        params=flatten(recipe.model_dump(mode="json")),
-        tags=labels.of_training(
-            recipe,
-            run.path,
-            panel=panel.digest,
-            bank=f"{workshop.bank.name} {workshop.bank.digest[:12]}",
-            commit=state.git_commit,
-        )
-        | {labels.STATUS: "running"},
-        run_id=state.mlflow_run_id,
-        parent=recipe.tracking.parent,
-        system_metrics=recipe.tracking.system_metrics,
-        say=display.message,
+    tags = labels.of_training(
+        recipe,
+        run.path,
+        panel=panel.digest,
+        bank=f"{workshop.bank.name} {workshop.bank.digest[:12]}",
+        commit=state.git_commit,
     )
+    with importing():  # MLflow, and what its store is made of
+        tracker = Tracker.start(
+            uri=uri,
+            experiment=experiment,
+            run_name=run.name,
+            recipe_yaml=dump(recipe),
+            params=flatten(recipe.model_dump(mode="json")),
+            tags=tags | {labels.STATUS: "running"},
+            run_id=state.mlflow_run_id,
+            parent=recipe.tracking.parent,
+            system_metrics=recipe.tracking.system_metrics,
+            say=display.message,
+        )
     run.update(tracking_uri=uri, mlflow_run_id=tracker.run_id, experiment=experiment)
     tracker.panel(panel, run.panel_file)
     tracker.describe(notes.of_training(recipe, run.name, root))

@@ -182,8 +182,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
             tokens=LONGEST if self.full_vocabulary is not None else STUDENT,
             gather=gather_object,
         )
-        with whole_weights(self):
-            scores = self.scorer.score(rows, self.objective, self.settings, several_updates=len(updates) > 1)
+        scores = self.scorer.score(rows, self.objective, self.settings, several_updates=len(updates) > 1)
         if self.settings.normalise == "zscore" and self.objective.teaches(self.settings):
             self.terms.gap_moments = gap_moments(rows, scores, gather_object)
         self.step_metrics |= reference_kl(rows, scores, gather_object)

@@ -185,3 +185,11 @@ def test_the_script_needs_a_name(tmp_path: Path, capsys) -> None:
     assert "--slurm needs the run's name" in capsys.readouterr().err
     assert main([*OWN, "--slurm", str(tmp_path / "profile.yaml"), "--name", "big"]) == 0
     assert capsys.readouterr().out.startswith("#!/bin/bash\n# The run big.")
+
+
+@pytest.mark.parametrize("name", ["two words", "a\n#SBATCH --wrap=b", "latest"])
+def test_the_script_is_of_a_name_that_a_run_can_have(tmp_path: Path, capsys, name: str) -> None:
+    (tmp_path / "profile.yaml").write_text(PROFILE)
+    assert main([*OWN, "--slurm", str(tmp_path / "profile.yaml"), "--name", name]) == 2
+    told = capsys.readouterr()
+    assert "cannot name a run" in told.err and not told.out

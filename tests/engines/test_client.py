@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from fake_vllm import FakeVllm
 
+from sdar_cli.cli.eval import _check_engine
 from sdar_cli.engines.client import Gone, Server, ServerInfo
 from sdar_cli.errors import UserError
-from sdar_cli.recipe.schema import Sampling
+from sdar_cli.recipe.schema import Engine, Sampling
 
 ABOUT = {"model": "policy", "max_tokens": 5, "ends": [2]}
 
@@ -42,8 +43,32 @@ def test_a_completion_asks_for_ids_and_log_probs_and_gets_them(vllm: FakeVllm, s
     body = vllm.requests[-1][1]
     assert body["prompt"] == [5, 6, 7] and body["stop_token_ids"] == [2] and body["seed"] == 2**61
     assert (body["temperature"], body["top_p"], body["top_k"]) == (0.7, 0.9, 3)
+    for neutral in ({"repetition_penalty": 1.0, "min_p": 0.0}, {"presence_penalty": 0.0, "frequency_penalty": 0.0}):
+        assert body.items() >= neutral.items(), "else a server takes the model's own wishes"
     assert body["return_token_ids"] is True and body["logprobs"] == 0 and body["add_special_tokens"] is False
     assert server.complete([5, 6, 7], sampling, seed=2**61, **ABOUT) == made
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:9/\x01"])
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(UserError, match="is no URL: give one such as"):
+        Server(url)
+
+
+@pytest.mark.parametrize("url", ["ftp://a", "http://", "http://[::1", "http://a:99999", "http://a:b"])
+def test_a_recipe_holds_urls(url: str) -> None:
+    with pytest.raises(ValueError, match="is no URL: give one such as"):
+        Engine(kind="vllm", mode="server", server_url=["https://a:8000/v1", "http://[::1]:8000", url])
+
+
+def test_a_url_holds_no_password() -> None:
+    """It would be in every run.json, in MLflow, and in errors."""
+    with pytest.raises(ValueError, match="put the server's key into VLLM_API_KEY") as caught:
+        Engine(kind="vllm", mode="server", server_url=["http://a:1", "http://me:secret@127.0.0.1:8000"])
+    assert "secret" not in caught.value.errors()[0]["msg"]
+    with pytest.raises(UserError, match="VLLM_API_KEY") as refused:
+        _check_engine("https://me:secret@127.0.0.1:8000")
+    assert "secret" not in str(refused.value)
 
 
 def test_a_server_that_is_not_there_is_gone(vllm: FakeVllm, server: Server) -> None:

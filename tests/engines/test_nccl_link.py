@@ -72,6 +72,30 @@ def test_a_server_that_restarts_in_mid_rollout_is_helped_by_the_folder(vllm, lin
             engine.generate([[5, 6]])
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_server_that_comes_while_weights_are_sent_is_not_taken_for_one_that_has_them(
+    vllm, base, tmp_path, monkeypatch, whole: bool
+) -> None:
+    """Without a proof nobody else would notice."""
+    model = load_model(str(base))
+    step(model, 0.02)
+    with FakeVllm(base) as late:
+        fakes = {vllm.url: vllm, late.url: late}
+        for fake in fakes.values():
+            config = fake._config()
+            monkeypatch.setattr(fake, "_config", lambda c=config: c | {"weight_transfer_config": {"backend": "nccl"}})
+        own = NcclLink(torch.device("cpu"), required=True, connect=lambda url, port: Client(fakes, url, port))
+        opened = own.open
+        monkeypatch.setattr(own, "open", lambda servers: opened([s for s in servers if s.url != late.url]))
+        with engine_of([vllm, late], model, tmp_path, link=own, proof=False) as engine:
+            engine.delivery.source.whole = whole
+            engine.sync(0)
+            engine.generate([[5, n] for n in range(6, 10)])
+    reached = late if whole else vllm
+    assert all(torch.equal(a, b) for a, b in zip(reached.model.parameters(), model.parameters(), strict=True))
+    assert bool(late.asked()) is whole and vllm.asked()
+
+
 def test_auto_falls_back_to_the_folder(vllm, link, base, tmp_path) -> None:
     vllm.nccl, link.required = False, False
     model = load_model(str(base))

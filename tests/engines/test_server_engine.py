@@ -12,6 +12,7 @@ from server_engines import PROMPTS, engine_of, logps, step
 
 from sdar_cli.engines.client import Server
 from sdar_cli.engines.proof import StaleWeights
+from sdar_cli.engines.weights import write_folder
 from sdar_cli.errors import RunFailed, UserError
 from sdar_cli.models.load import add_lora, load_model
 from sdar_cli.recipe.schema import Lora, Sampling
@@ -190,6 +191,38 @@ def test_a_folder_that_cannot_be_written(vllm: FakeVllm, model, tmp_path) -> Non
     with engine_of([vllm], model, tmp_path / "file" / "e") as engine:
         with pytest.raises(RunFailed, match=r"^the weights for the engine cannot be written to .*engine\.sync_folder"):
             engine.sync(0)
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_no_part(tmp_path) -> None:
+    resource = pytest.importorskip("resource")
+    walked = []
+
+    def named():
+        for name in ("a", "b"):
+            walked.append(name)
+            yield name, torch.zeros(4096)
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        with pytest.raises(RunFailed, match=r"^the weights for the engine cannot be written to .*File too large"):
+            write_folder(tmp_path / "weights-3", named())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert walked == ["a", "b"] and not list(tmp_path.iterdir())
+
+
+def test_a_walk_that_breaks_off_leaves_no_part(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("sdar_cli.engines.weights.SHARD", 1)
+
+    def named():
+        yield "a", torch.zeros(4)
+        assert list(tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(tmp_path / "weights-3", named())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from exported_runs import Runs
+from safetensors.torch import save_file
+
+from sdar_cli.errors import RunError
+from sdar_cli.export.export import _whole
 
 
 def test_the_last_lines_say_where_it_is_and_how_to_load_it(runs: Runs, tmp_path: Path) -> None:
@@ -63,6 +69,36 @@ def test_a_failure_leaves_nothing_behind(
     done = runs.export("adapted", "--to", str(tmp_path / "out"), *["--force"] * force)
     assert "cannot be written" in done.sentence()
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    """Which safetensors says in its own way."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r"^the export cannot be written to .*File too large"):
+            with _whole(tmp_path / "out") as beside:
+                save_file({"a": torch.zeros(4096)}, beside / "model.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("x")
+    replace = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if source.name.startswith(".out.") and not source.name.startswith(".out-old"):
+            raise OSError(16, "Device or resource busy")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(RunError, match="Device or resource busy"), _whole(tmp_path / "out") as beside:
+        (beside / "new").write_text("y")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "old"]
 
 
 def test_what_cannot_be_exported(runs: Runs, tmp_path: Path) -> None:

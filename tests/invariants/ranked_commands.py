@@ -3,8 +3,8 @@
     python -m torch.distributed.run --standalone --nproc-per-node 2 ranked_commands.py SPEC.json
 
 SPEC.json is a list of commands: ``words``; optionally ``signal``: [rank, step], a SIGTERM to that rank alone within
-that step; and ``spoil``: [rank, step], a NaN in that rank's loss alone. Beside it come ``SPEC.json.N``, of each rank N
-the exit codes.
+that step; ``spoil``: [rank, step], a NaN in that rank's loss alone; and ``divides``: gradients must lie in parts while
+an update goes on. Beside it come ``SPEC.json.N``, of each rank N the exit codes.
 
 Weights are float64, in which sums in another order agree to far more digits than the tests look at.
 """
@@ -49,7 +49,9 @@ def run_all(commands: Sequence[dict[str, Any]]) -> list[int]:
                 _signal_at(patch, command["signal"][1])
             if command.get("spoil", [None])[0] == ranks.rank():
                 _spoil_at(patch, command["spoil"][1])
+            held = _watch_gradients(patch)
             codes.append(main(command["words"]))
+            assert not command.get("divides") or True in held, "gradients were whole until an update's end"
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         for name in (*dist.FSDP2, *dist.ZERO3):  # each command says by itself how its weights lie
             os.environ.pop(name, None)
@@ -83,6 +85,21 @@ def _spoil_at(patch: pytest.MonkeyPatch, step: int) -> None:
         return loss * float("nan") if trainer.state.global_step == step else loss
 
     patch.setattr(GRPOTrainer, "_compute_loss", spoilt)
+
+
+def _watch_gradients(patch: pytest.MonkeyPatch) -> list[bool]:
+    """Before every micro-batch, whether a parameter has its gradient; FSDP2 keeps what it has not summed elsewhere."""
+    from sdar_cli.training.update import Update
+
+    held: list[bool] = []
+    inputs = Update.inputs
+
+    def watched(update, *about):
+        held.append(any(p.grad is not None for p in update.trainer.model.parameters()))
+        return inputs(update, *about)
+
+    patch.setattr(Update, "inputs", watched)
+    return held
 
 
 def _main(file: Path) -> None:

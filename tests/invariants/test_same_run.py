@@ -141,7 +141,7 @@ def of_two(made: Runs) -> list[tuple[dict, int]]:
         (made.command("lacking-2", "rollout.tasks=4"), 2),
         (made.command("nan-2", *SPREAD) | {"spoil": [1, 1]}, 1),
         (made.command("collapsed-2", *COLLAPSE), 1),
-        (made.command("sharded-2", "--dist", "fsdp2") | {"signal": [0, 1]}, 130),
+        (made.command("sharded-2", "--dist", "fsdp2", *SPREAD) | {"signal": [0, 1], "divides": True}, 130),
         (made.resume("sharded-2"), 2),
         (made.resume("sharded-2", "--dist", "fsdp2"), 0),
         (made.command("sharded-lora-2", "--dist", "fsdp2", *LORA), 0),
@@ -217,7 +217,7 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
         ("micro", "plain"),
         ("full", "window"),
         ("resumed-2", "plain-2"),
-        ("sharded-2", "plain"),
+        ("sharded-2", "spread"),
         ("sharded-lora-2", "lora"),
     ],
 )

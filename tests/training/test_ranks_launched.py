@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from sdar_cli.rollout.replay import read_rollouts
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.journal import Journal
 
@@ -54,6 +58,20 @@ def start(root: Path, base: Path, name: str, *words: str) -> subprocess.Popen[st
         text=True,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
     )
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Whatever happens: of processes that wait for each other none would end by itself."""
+    import psutil
+
+    with process:
+        try:
+            yield process
+        except BaseException:
+            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+                one.kill()
+            raise
 
 
 def wait_for_steps(run: Path, process: subprocess.Popen[str], steps: int) -> None:
@@ -116,3 +134,34 @@ def test_a_rank_that_is_killed_ends_the_run_with_a_sentence(household_base: Path
     state = RunFolder.open(tmp_path / "killed").state
     assert (state.status, state.error) == ("failed", errors(err)[0].removeprefix("error: "))
     assert not any(rank.is_running() for rank in ranks)
+
+
+@pytest.mark.parametrize(
+    "dist",
+    [
+        "fsdp2",
+        pytest.param(
+            "zero3", marks=pytest.mark.skipif(find_spec("deepspeed") is None, reason="DeepSpeed is not installed")
+        ),
+    ],
+)
+def test_ranks_with_weights_in_parts_play_without_waiting_for_each_other(
+    household_base: Path, tmp_path: Path, dist: str
+) -> None:
+    """Sampled, not replayed: other numbers of episodes, turns and batches on either rank, in rollouts and in
+    evaluations between steps."""
+    recording = tmp_path / "rollouts.jsonl"
+    words = ["train.steps=2", "rollout.tasks=3", "engine.max_batch=3", "teacher.kind=live", "rollout.max_turns=5"]
+    words += ["rollout.context=full", "rollout.max_prompt_tokens=110", "rollout.max_response_tokens=8"]
+    words += ["optimiser.rows_per_update=4", "optimiser.tokens_per_microbatch=200"]
+    words += ["evaluation.tasks=7", "evaluation.every=1", f"rollout.record={recording}"]
+    with ended(start(tmp_path, household_base, "unequal", "--nproc", "2", "--dist", dist, *words)) as process:
+        _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, err
+    played = read_rollouts(recording)
+    assert [len(episodes) for episodes in played.values()] == [6, 6]
+    turns = [[len(e.turns) for e in played[0] if e.group % 2 == rank] for rank in range(2)]
+    assert len(turns[0]) == 2 * len(turns[1]) and max(turns[0]) > max(turns[1])
+    rows = Journal(tmp_path / "unequal" / "metrics.jsonl").read()
+    assert [row["eval/no_skills/episodes"] for row in rows] == [7, 7, 7]
+    assert [row["optim/updates"] for row in rows[1:]] == [2, 2]

@@ -210,6 +210,23 @@ def test_which_models_share():
     assert not shares_prefixes(model_of("qwen3", attn_implementation="flex_attention"))
 
 
+FACTORS = {"short_factor": [1.0] * 4, "long_factor": [8.0] * 4, "original_max_position_embeddings": 32}
+
+
+@pytest.mark.parametrize(
+    ("rope", "shares"),
+    [
+        ({"rope_type": "default"}, True),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}, True),
+        ({"rope_type": "dynamic", "factor": 4.0}, False),
+        ({"rope_type": "longrope", "factor": 16.0, **FACTORS}, False),
+    ],
+)
+def test_positions_that_depend_on_the_length_get_the_plain_pass(rope, shares):
+    """Phi-3's, for one: a beginning by itself is rotated otherwise than as the beginning of a long prompt."""
+    assert shares_prefixes(model_of("llama", rope_parameters={"rope_theta": 1e4, **rope})) is shares
+
+
 prompts_of_few_tokens = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=8), max_size=12)
 
 
