@@ -13,6 +13,8 @@ from sdar_cli.models.load import ADAPTER, load_tokenizer, quiet
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from sdar_cli.recipe.schema import Sampling
+
 SHARD = "5GB"
 """Most that one file of weights holds."""
 WEIGHTS = "adapter_model.safetensors"
@@ -36,7 +38,7 @@ def write_whole(source: Source, folder: Path, dtype: str) -> Written:
     model = load_whole(source.path, trust_remote_code=trust, quantised=source.quantised)
     model = model.to(getattr(torch, dtype)).eval()
     model.config.use_cache = True  # training with checkpointed gradients switches it off
-    _settle_generation(model, tokenizer)
+    _settle_generation(model, tokenizer, source.recipe.evaluation.sampling)
     with quiet():
         model.save_pretrained(folder, max_shard_size=SHARD)
     tokenizer.save_pretrained(folder)
@@ -59,12 +61,13 @@ def write_adapter(source: Source, folder: Path, dtype: str) -> Written:
     return Written(sum(tensor.numel() for tensor in tensors.values()), dtype)
 
 
-def _settle_generation(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Responses end where they ended in training, whoever generates."""
-    from sdar_cli.rollout.policies import end_tokens
+def _settle_generation(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sampling: Sampling) -> None:
+    """Whoever generates samples as it was evaluated, and responses end where they ended in training."""
+    from sdar_cli.rollout.policies import end_tokens, plain_settings
 
     ends = sorted(end_tokens(model, tokenizer))
     settings = model.generation_config
+    settings.update(do_sample=True, **sampling.model_dump(), **plain_settings(model))
     settings.eos_token_id = ends if len(ends) > 1 else ends[0]
     if settings.pad_token_id is None:
         settings.pad_token_id = tokenizer.pad_token_id

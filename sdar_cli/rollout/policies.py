@@ -101,7 +101,7 @@ class HFPolicy:
             pad_token_id=self.pad,
             eos_token_id=sorted(self.ends),
             disable_compile=True,
-            **_plain(model),
+            **plain_settings(model),
         )
 
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]:
@@ -131,7 +131,7 @@ class HFPolicy:
         return [Generation(until_end(row, self.ends)) for row in out[:, width:].tolist()]
 
 
-def _plain(model: PreTrainedModel) -> dict[str, float]:
+def plain_settings(model: PreTrainedModel) -> dict[str, float]:
     """What undoes a model's own wishes (Qwen2.5: a repetition penalty), which ``generate`` would grant where the
     recipe, that knows no such settings, is silent: log-probs are of the policy without them."""
     return {name: value for name, value in PLAIN.items() if getattr(model.generation_config, name, None) is not None}

@@ -29,6 +29,7 @@ from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.objectives.settings import Settings
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
+from sdar_cli.rollout.policies import plain_settings
 from sdar_cli.training import ranks, zero3
 from sdar_cli.training.checkpointing import CHECKPOINT_STATE, Checkpointing
 from sdar_cli.training.correction import logp_difference
@@ -111,6 +112,8 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         """What samples for the policy; None: Hugging Face's ``generate``."""
         if self.engine is not None:
             corrects_samples(self)
+        else:
+            self.generation_config.update(**plain_settings(model))
         self.schedule = schedule
         self.objective = OBJECTIVES[recipe.method]
         self.settings = Settings.at(recipe, 0)

@@ -48,7 +48,8 @@ def test_the_plan_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     monkeypatch.setenv("COLUMNS", "80")
     assert main([*WORDS, "--gpu", "h100"]) == 0
     out = capsys.readouterr().out
-    for words in ("most at once", "\nfits      no, ", "\nvLLM      room for ", "\nchange    engine.gpu_memory=", "at most"):
+    lines = "\nfits      no, ", "\nvLLM      room for ", "\nchange    engine.gpu_memory="
+    for words in ("most at once", *lines, "at most"):
         assert words in out
     assert "an estimate: a factor of two off is usual" in out and "\nassumed   989 TFLOP/s" in out
     tables = out[out.index("Tokens of a step") : out.index("assumed")]

@@ -36,6 +36,9 @@ def test_a_merged_adapter_is_the_policy(runs: Runs, tmp_path: Path) -> None:
     torch.testing.assert_close(torch.tensor(found["logits"]), policy, rtol=1e-5, atol=1e-5)
     assert (found["class"], found["dtype"], found["cache"]) == ("Qwen3ForCausalLM", "torch.float32", True)
     assert found["end"] == found["eos"] and 1 <= found["said"] <= 4
+    told = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    sampling = runs.adapted.recipe().evaluation.sampling
+    assert told["do_sample"] and told["temperature"] == sampling.temperature, "as it was evaluated"
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {
         *("config.json", "generation_config.json", "model.safetensors"),

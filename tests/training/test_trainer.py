@@ -331,3 +331,17 @@ def test_checkpoint_is_a_model_folder_without_pickled_arguments(base, tmp_path):
     load_tokenizer(str(kept))
     for name, value in weights(load_model(str(kept))).items():
         assert torch.equal(value, weights(made.model)[name]), name
+
+
+def test_rollouts_grant_none_of_the_models_own_wishes(base, tmp_path):
+    """Tokens are drawn from the policy whose log-probs are trained: half as likely as the likeliest is likely enough."""
+    model = load_model(str(base))
+    model.generation_config.update(min_p=0.9999, repetition_penalty=3.0, no_repeat_ngram_size=1)
+    made, _ = trainer(base, tmp_path, recipe(), model)
+    plain, _ = trainer(base, tmp_path, recipe())
+    prompts = [[5, 6, 7]] * 16
+    answers = []
+    for one in (made, plain):
+        torch.manual_seed(0)
+        answers.append([answer.ids for answer in one.generate(prompts)])
+    assert answers[0] == answers[1]
