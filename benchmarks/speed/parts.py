@@ -115,7 +115,7 @@ PARTS: dict[str, Part] = {
         "From launch to the first step",
         "step.py",
         [
-            Line(f"launch to first step, {time}: sdar / {other}", f"{time}, SDAR / {other}", target)
+            Line(f"first step, {time}: sdar / {other}", f"{time}, SDAR / {other}", target)
             for other, target in (("TRL", most(1.0)), ("TRL with MLflow", None))
             for time in ("clock", "CPU")
         ],

@@ -334,7 +334,7 @@ def test_checkpoint_is_a_model_folder_without_pickled_arguments(base, tmp_path):
 
 
 def test_rollouts_grant_none_of_the_models_own_wishes(base, tmp_path):
-    """Tokens are drawn from the policy whose log-probs are trained: half as likely as the likeliest is likely enough."""
+    """Tokens are drawn from the policy whose log-probs are trained."""
     model = load_model(str(base))
     model.generation_config.update(min_p=0.9999, repetition_penalty=3.0, no_repeat_ngram_size=1)
     made, _ = trainer(base, tmp_path, recipe(), model)
