@@ -68,7 +68,7 @@ def test_the_published_models_on_published_gpus() -> None:
     single = fit(recipe("alfworld-qwen3-1.7b"), GPUS["h100"])
     assert not single.fits and single.remedy.startswith("engine.gpu_memory=")
     assert fit(recipe("alfworld-qwen2.5-7b"), GPUS["h100"]).remedy == "model.lora.quantise=nf4"
-    assert fit(recipe("alfworld-qwen2.5-3b"), GPUS["h100"]).remedy == "model.lora={}"
+    assert fit(recipe("alfworld-qwen2.5-3b"), GPUS["h100"]).remedy == "--nproc 8 --dist fsdp2"
     assert fit(recipe("alfworld-qwen2.5-7b"), of(8)).remedy.startswith("take a GPU with more memory")
 
 
