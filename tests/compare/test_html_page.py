@@ -222,7 +222,9 @@ def test_runs_without_transcripts_have_no_viewer(tmp_path: Path) -> None:
     assert 'id="transcripts"' not in html(report(), {})
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"{}", mtime=0), gzip.compress(b'{"format": 2}', mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"", b"no gzip", gzip.compress(b"{}", mtime=0), gzip.compress(b'{"format": 2}', mtime=0)]
+)
 def test_a_damaged_transcript_is_one_sentence(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "base-no_skills.jsonl.gz").write_bytes(content)
     with pytest.raises(RunError, match=r"the transcript .*base-no_skills\.jsonl\.gz cannot be read .*remove it"):
