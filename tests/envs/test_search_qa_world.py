@@ -182,7 +182,7 @@ def test_types_take_turns_and_so_do_wordings() -> None:
 
 
 @settings(max_examples=30)
-@given(st.integers(8, 40), st.integers(0, 2**32), st.sampled_from(["train", "test"]), st.integers(1, 60))
+@given(st.integers(10, 40), st.integers(0, 2**32), st.sampled_from(["train", "test"]), st.integers(1, 60))
 def test_fewer_questions_are_the_first_of_more(entities: int, seed: int, split: str, count: int) -> None:
     tasks: list[Task] = make_tasks(split, count, entities, seed)
     assert len({task.id for task in tasks}) == len({task.goal for task in tasks}) == count
