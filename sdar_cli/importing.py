@@ -6,6 +6,7 @@ its full rounds later; without that a training is at its first step in a tenth l
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from collections.abc import Iterator
@@ -29,5 +30,6 @@ def importing() -> Iterator[None]:
     finally:
         if len(sys.modules) - before >= MANY:
             gc.freeze()
+            atexit.register(gc.unfreeze)  # extension modules complain of what is never collected
         if enabled:
             gc.enable()

@@ -38,8 +38,8 @@ class Ran:
 
     @property
     def sentence(self) -> str:
-        """The last line of standard error."""
-        return self.err.strip().splitlines()[-1]
+        """The error; libraries may have more to say as the process ends."""
+        return [line for line in self.err.splitlines() if line.startswith("error: ")][-1]
 
 
 class Place:
