@@ -6,11 +6,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from sdar_cli.errors import UserError
-from sdar_cli.recipe.explain import schema_keys, sentences
-from sdar_cli.recipe.yaml_reader import read_file
+from sdar_cli.recipe.typed_file import read_typed
 
 
 def _matching(pattern: str, words: str) -> Any:
@@ -87,15 +85,4 @@ def read(path: Path, kind: type[P]) -> P:
         RecipeError: the file is no YAML.
         UserError: a key or value is wrong; one sentence each.
     """
-    document = read_file(path)
-
-    def where(dotted: str) -> str:
-        line = document.lines.get(dotted.split(".")[0])
-        return str(path) if line is None else f"{path}:{line}"
-
-    if not isinstance(document.value, dict):
-        raise UserError(f"{path} holds no keys and values: write at least 'time: 12:00:00'")
-    try:
-        return kind.model_validate(document.value)
-    except ValidationError as error:
-        raise UserError("\n".join(sentences(error, where, schema_keys(kind)))) from None
+    return read_typed(path, kind, write="at least 'time: 12:00:00'")

@@ -16,11 +16,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from sdar_cli.recipe.explain import schema_keys, sentences
 from sdar_cli.recipe.layers import leaves
-from sdar_cli.recipe.yaml_reader import read_file
+from sdar_cli.recipe.typed_file import read_typed
 from sdar_cli.sweep.space import Axis, SpaceError, check_keys, read_value
 from sdar_cli.sweep.spec import Pruner
 
@@ -63,16 +62,4 @@ def read_space(path: Path) -> SpaceFile:
     Raises:
         RecipeError: the file cannot be read, or a key is wrong; a sentence each.
     """
-    document = read_file(path, dotted_keys=True)
-    known = schema_keys(SpaceFile)
-
-    def where(dotted: str) -> str:
-        line = document.lines.get(dotted.split(".")[0])
-        return str(path) if line is None else f"{path}:{line}"
-
-    if not isinstance(document.value, dict):
-        raise SpaceError(f"{path} holds no keys and values: write 'space:' and the axes below it")
-    try:
-        return SpaceFile.model_validate(document.value)
-    except ValidationError as error:
-        raise SpaceError("\n".join(sentences(error, where, known))) from None
+    return read_typed(path, SpaceFile, write="'space:' and the axes below it", error=SpaceError, dotted_keys=True)
