@@ -29,15 +29,14 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler says when it
 
 import torch
 import transformers
+from make_trainer import make_trainer, train
 from marked import embed, table
 from spread import machine, quartiles, ratios, show
 
-from sdar_cli.models.load import load_model, load_tokenizer
 from sdar_cli.models.tiny import MAX_POSITIONS, build_model, build_tokenizer
 from sdar_cli.recipe.schema import Recipe, TinyModel
 from sdar_cli.rollout.episode import Episode, Turn
 from sdar_cli.training.rows import STUDENT, make_rows, split_microbatches
-from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.trainer import SDARTrainer
 from sdar_envs.base import Task
 
@@ -96,13 +95,13 @@ def measure(shape: Shape, repeats: int, scratch: Path) -> dict[str, dict[str, li
     out: dict[str, dict[str, list[float]]] = {}
     base = save_base(shape, scratch / "base")
     for context, lengths in (("window", WINDOW), ("full", FULL)):
-        trainer = make_trainer(shape, base, context, scratch)
-        step(trainer, played(shape, context, min(lengths), -1))  # so that the optimiser's moments lie there
+        trainer = trainer_of(shape, base, context, scratch)
+        train(trainer, played(shape, context, min(lengths), -1))  # so that the optimiser's moments lie there
         for repeat in range(repeats):
             for turns in lengths:
                 episodes = played(shape, context, turns, repeat)
                 with peak() as bytes_:
-                    step(trainer, episodes)
+                    train(trainer, episodes)
                 cell = out.setdefault(f"{context}, {turns} turns", {"peak": [], "padding": [], "longest": []})
                 cell["peak"].append(bytes_() / MIB)
                 cell["padding"].append(trainer.step_metrics["optim/padding"])
@@ -157,11 +156,6 @@ def as_markdown(figures: dict) -> str:
     return table(head, body)
 
 
-def step(trainer: SDARTrainer, episodes: list[Episode]) -> None:
-    trainer.train_on(trainer.model, episodes)
-    trainer.update.step(trainer.model)
-
-
 def played(shape: Shape, context: str, turns: int, seed: int) -> list[Episode]:
     """Episodes of so many turns; half of each group is rewarded, so that there is a gradient."""
     draw = random.Random(f"{seed}/{turns}")
@@ -200,11 +194,7 @@ def save_base(shape: Shape, folder: Path) -> Path:
     return folder
 
 
-class Nothing:
-    """In the place of a rollout loop: episodes are handed to the trainer."""
-
-
-def make_trainer(shape: Shape, base: Path, context: str, scratch: Path) -> SDARTrainer:
+def trainer_of(shape: Shape, base: Path, context: str, scratch: Path) -> SDARTrainer:
     recipe = Recipe.model_validate(
         {
             "name": "memory",
@@ -216,17 +206,7 @@ def make_trainer(shape: Shape, base: Path, context: str, scratch: Path) -> SDART
             "train": {"steps": 100},
         }
     )
-    trainer = SDARTrainer(
-        recipe=recipe,
-        model=load_model(str(base)),
-        tokenizer=load_tokenizer(str(base)),
-        make_loop=lambda _: Nothing(),
-        schedule=TaskSchedule([Task("t0", "type"), Task("t1", "type")], 2, 0),
-        output=scratch / context,
-        max_model_tokens=MAX_POSITIONS,
-    )
-    trainer.create_optimizer_and_scheduler(1)
-    trainer.current_gradient_accumulation_steps = 1
+    trainer = make_trainer(recipe, str(base), scratch / context, max_model_tokens=MAX_POSITIONS)
     if shape.checkpointing:  # as Hugging Face's loop does
         trainer.model.gradient_checkpointing_enable(trainer.args.gradient_checkpointing_kwargs)
     return trainer

@@ -13,18 +13,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from make_trainer import make_trainer, random_base, train
 from spread import quartiles, ratios
 from transformers.utils.logging import disable_progress_bar
 
 from contexts.tokens import CONTEXTS
 from contexts.wander import tell, wander
-from sdar_cli.models.load import load_model, load_tokenizer
-from sdar_cli.models.tiny import create
 from sdar_cli.recipe.load import load_recipe
-from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
-from sdar_cli.training.build import frozen_copy
-from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.trainer import SDARTrainer
 from sdar_cli.workshop import Workshop
 
@@ -39,8 +35,11 @@ def measure(lengths: Sequence[int], tasks: int, group: int, repeats: int, scratc
     recipes = {kind: load_recipe("quickstart", [], [*shared, f"rollout.context={kind}"]).recipe for kind in CONTEXTS}
     rows = []
     with Workshop.open(recipes["window"]) as workshop:
-        base = str(create(recipes["window"], workshop.environment, workshop.bank, scratch / "base").folder)
-        trainers = {kind: make_trainer(workshop, recipe, base, scratch) for kind, recipe in recipes.items()}
+        base = random_base(workshop, scratch)
+        trainers = {
+            kind: make_trainer(recipe, base, scratch, workshop=workshop, max_model_tokens=8192)
+            for kind, recipe in recipes.items()
+        }
         chosen = list(workshop.environment.tasks("train"))[:tasks]
         walks = wander(workshop, [task for task in chosen for _ in range(group)], max(lengths), seed=0)
         for turns in lengths:
@@ -67,24 +66,6 @@ def step(trainer: SDARTrainer, episodes: Sequence[Episode]) -> tuple[float, floa
     for index in range(len(episodes[0].turns)):
         trainer.generate([episode.turns[index].prompt_ids for episode in episodes])
     answered = time.process_time()
-    trainer.train_on(trainer.model, episodes)
-    trainer.update.step(trainer.model)
+    train(trainer, episodes)
     end = time.process_time()
     return answered - begin, end - answered, end - begin
-
-
-def make_trainer(workshop: Workshop, recipe: Recipe, base: str, scratch: Path) -> SDARTrainer:
-    tokenizer = load_tokenizer(base)
-    trainer = SDARTrainer(
-        recipe=recipe,
-        model=load_model(base),
-        tokenizer=tokenizer,
-        make_loop=lambda made: workshop.loop(made, tokenizer, set(made.eos_token_ids), workshop.context(tokenizer)),
-        schedule=TaskSchedule(workshop.environment.tasks("train"), recipe.rollout.tasks, recipe.seed),
-        output=scratch,
-        max_model_tokens=8192,
-        frozen=frozen_copy(recipe, base),
-    )
-    trainer.create_optimizer_and_scheduler(1)
-    trainer.current_gradient_accumulation_steps = 1
-    return trainer

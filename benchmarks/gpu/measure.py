@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from make_trainer import make_trainer, train
 from spread import quartiles, ratios
 from transformers.utils.logging import disable_progress_bar
 
@@ -16,13 +17,11 @@ from gpu.clock import Stopwatch, seconds
 from gpu.flops import forward, peak
 from gpu.models import Model, write
 from gpu.work import Work
-from sdar_cli.models.load import add_lora, load_model, load_tokenizer
+from sdar_cli.models.load import add_lora, load_model
 from sdar_cli.objectives.settings import Settings
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.recipe.shapes import model_shape
-from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.trainer import SDARTrainer
-from sdar_envs.base import Task
 
 
 def measure(model: Model, engine: str, work: Work, repeats: int, scratch: Path) -> dict[str, Any]:
@@ -88,17 +87,8 @@ def build(model: Model, engine: str, work: Work, folder: Path, scratch: Path) ->
     network = load_model(str(folder))
     if recipe.model.lora is not None:
         network = add_lora(network, recipe.model.lora, recipe.seed)
-    trainer = SDARTrainer(
-        recipe=recipe,
-        model=network,
-        tokenizer=load_tokenizer(str(folder)),
-        make_loop=lambda made: None,
-        schedule=TaskSchedule([Task(f"task-{n}", "any") for n in range(recipe.rollout.tasks)], recipe.rollout.tasks, 0),
-        output=scratch / "out",
-        max_model_tokens=work.prompt + work.skills + work.response,
-    )
-    trainer.create_optimizer_and_scheduler(1)
-    trainer.current_gradient_accumulation_steps = 1
+    longest = work.prompt + work.skills + work.response
+    trainer = make_trainer(recipe, str(folder), scratch / "out", model=network, max_model_tokens=longest)
     without = load_recipe(model.recipe, [], [*own, "distill.coef=0"]).recipe
     return trainer, Settings.at(without, 0)
 
@@ -131,15 +121,11 @@ def training(
     episodes = work.play(words)
     times: dict[str, list[float]] = {"sdar": [], "grpo": [], "backward": [], "teacher": []}
 
-    def step() -> None:
-        trainer.train_on(trainer.model, episodes)
-        trainer.update.step(trainer.model)
-
     for repeat in range(repeats + 1):
         for name in ("sdar", "grpo") if repeat % 2 else ("grpo", "sdar"):
             trainer.settings = with_sdar if name == "sdar" else without
             watch.total = 0.0
-            spent = seconds(step, device)
+            spent = seconds(lambda: train(trainer, episodes), device)
             if repeat:
                 times[name].append(spent)
                 part, spent = ("backward", watch.total) if name == "grpo" else ("teacher", teacher_seconds(trainer))

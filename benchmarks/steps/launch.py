@@ -30,12 +30,13 @@ LIMIT = 300
 
 
 def measure(repeats: int, scratch: Path) -> dict[str, list[float]]:
-    from sdar_cli.models.tiny import create
+    from make_trainer import random_base
+
     from sdar_cli.workshop import Workshop
 
     recipe = toy_recipe("sdar", 0.01)
     with Workshop.open(recipe) as workshop:
-        base = str(create(recipe, workshop.environment, workshop.bank, scratch / "base").folder)
+        base = random_base(workshop, scratch)
     times: dict[str, list[float]] = defaultdict(list)
     for repeat in range(repeats + 1):
         turn = repeat % len(SIDES)

@@ -16,12 +16,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from make_trainer import make_trainer, random_base
+
 from sdar_cli.models.load import load_model, load_tokenizer
-from sdar_cli.models.tiny import create
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.recipe.schema import Recipe
-from sdar_cli.training.schedule import TaskSchedule
-from sdar_cli.training.trainer import SDARTrainer
 from sdar_cli.workshop import Workshop
 from steps.clock import now
 
@@ -50,11 +49,13 @@ def measure(repeats: int, scratch: Path) -> dict[str, list[float]]:
     """Median seconds of a step in each repetition, by side and KL coefficient; the first repetition is left out."""
     recipe = toy_recipe("sdar", 0.0)
     with Workshop.open(recipe) as workshop:
-        base = str(create(recipe, workshop.environment, workshop.bank, scratch / "base").folder)
+        base = random_base(workshop, scratch)
         sides: dict[str, Any] = {}
         for kl in (0.0, 0.01):
             for method in ("sdar", "grpo"):
-                sides[f"{method}, KL {kl:g}"] = make_ours(toy_recipe(method, kl), workshop, base, scratch)
+                sides[f"{method}, KL {kl:g}"] = make_trainer(
+                    toy_recipe(method, kl), base, scratch / "ours", workshop=workshop, by_hand=False
+                )
             sides[f"trl, KL {kl:g}"] = make_trl(toy_recipe("grpo", kl), workshop, base, scratch)
         return timed(sides, repeats)
 
@@ -85,28 +86,6 @@ def ends_of_steps(trainer) -> list[float]:
     trainer.train()
     trainer.remove_callback(clock)
     return ends
-
-
-def make_ours(recipe: Recipe, workshop: Workshop, base: str, scratch: Path) -> SDARTrainer:
-    from sdar_cli.training.build import frozen_copy
-
-    tokenizer = load_tokenizer(base)
-    context = workshop.context(tokenizer)
-    return SDARTrainer(
-        recipe=recipe,
-        model=load_model(base),
-        tokenizer=tokenizer,
-        make_loop=lambda made: workshop.loop(
-            made,
-            tokenizer,
-            set(made.eos_token_ids),
-            context if recipe.method == "sdar" else context.seen_by(skills=False),
-        ),
-        schedule=TaskSchedule(workshop.environment.tasks("train"), recipe.rollout.tasks, recipe.seed),
-        output=scratch / "ours",
-        max_model_tokens=4096,
-        frozen=frozen_copy(recipe, base),
-    )
 
 
 def make_trl(recipe: Recipe, workshop: Workshop, base: str, scratch: Path):

@@ -14,19 +14,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from make_trainer import make_trainer, random_base, train
 from spread import ratios
 
 from sdar_cli.models.load import load_model, load_tokenizer
-from sdar_cli.models.tiny import create
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.loop import RolloutLoop, Start
 from sdar_cli.training.batch import collate
-from sdar_cli.training.build import frozen_copy
 from sdar_cli.training.credit import assign_advantages
 from sdar_cli.training.rows import Row, make_rows, split_microbatches
-from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.trainer import SDARTrainer
 from sdar_cli.training.trl_seam import grpo_config
 from sdar_cli.workshop import Workshop
@@ -60,8 +58,8 @@ def measure(name: str, methods: Sequence[str], base: Path | None, repeats: int, 
         label: load_recipe(name, [], [*SHARED, *_teacher(METHODS[label]), *METHODS[label]]).recipe for label in methods
     }
     with Workshop.open(recipes["sdar"]) as workshop:
-        path = str(base or create(recipes["sdar"], workshop.environment, workshop.bank, scratch / "base").folder)
-        trainers = {key: make_trainer(recipe, workshop, path, scratch) for key, recipe in recipes.items()}
+        path = str(base or random_base(workshop, scratch))
+        trainers = {key: make_trainer(recipe, path, scratch, workshop=workshop) for key, recipe in recipes.items()}
         plain = make_trl(recipes["grpo"], path, scratch)
         bare = without_teacher(trainers["sdar"], workshop, path)
         times: dict[str, list[float]] = defaultdict(list)
@@ -130,29 +128,6 @@ def play(trainer: SDARTrainer, loop: RolloutLoop, repeat: int) -> tuple[list[Epi
     return episodes, seconds
 
 
-def make_trainer(recipe, workshop: Workshop, base: str, scratch: Path) -> SDARTrainer:
-    tokenizer = load_tokenizer(base)
-    skills = recipe.method == "skill_grpo"
-    trainer = SDARTrainer(
-        recipe=recipe,
-        model=load_model(base),
-        tokenizer=tokenizer,
-        make_loop=lambda made: workshop.loop(
-            made,
-            tokenizer,
-            set(made.eos_token_ids),
-            workshop.context(tokenizer).seen_by(skills=True) if skills else workshop.context(tokenizer),
-        ),
-        schedule=TaskSchedule(workshop.environment.tasks("train"), recipe.rollout.tasks, recipe.seed),
-        output=scratch,
-        max_model_tokens=4096,
-        frozen=frozen_copy(recipe, base),
-    )
-    trainer.create_optimizer_and_scheduler(1)
-    trainer.current_gradient_accumulation_steps = 1
-    return trainer
-
-
 def without_teacher(trainer: SDARTrainer, workshop: Workshop, base: str) -> RolloutLoop:
     """The same policy's rollouts, as a method without a teacher plays them."""
     tokenizer = load_tokenizer(base)
@@ -175,11 +150,6 @@ def make_trl(recipe, base: str, scratch: Path):
     trainer.create_optimizer_and_scheduler(1)
     trainer.current_gradient_accumulation_steps = 1
     return trainer
-
-
-def train(trainer: SDARTrainer, episodes: Sequence[Episode]) -> None:
-    trainer.train_on(trainer.model, episodes)
-    trainer.update.step(trainer.model)
 
 
 def train_trl(trainer, rows: list[Row], budget: int) -> None:

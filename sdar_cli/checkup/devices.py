@@ -79,7 +79,11 @@ def _gpu(torch: Any, index: int) -> Finding:
     if not _has_kernels(torch.cuda.get_arch_list(), capability):
         found = f"{card.name}, compute capability {_dotted(capability)}, for which torch has no kernels"
         return Finding(subject, "problem", found, "install a build of torch for this GPU, see pytorch.org")
-    free, total = torch.cuda.mem_get_info(index)
+    try:
+        free, total = torch.cuda.mem_get_info(index)
+    except RuntimeError as error:  # another process has it for itself, or it is broken
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        return Finding(subject, "problem", f"{card.name} cannot be used: {first}", "see with nvidia-smi what holds it")
     memory = f"{free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
     found = f"{card.name}, {memory}, compute capability {_dotted(capability)}"
     if capability < BFLOAT16:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from sdar_cli.checkup.devices import devices
@@ -70,23 +71,21 @@ def server(recipe: Recipe, url: str) -> Finding:
     from sdar_cli.engines.client import Gone, Server
     from sdar_cli.engines.started import check_started
 
-    sampler = Server(url, key=os.environ.get("VLLM_API_KEY"), timeout=SERVER_PATIENCE)
     try:
-        info = sampler.info()
-        check_started(
-            sampler,
-            info,
-            logprobs_for=recipe.rollout.sampling,
-            adapters=recipe.engine.lora == "hot",
-            longest=recipe.rollout.max_prompt_tokens + recipe.rollout.max_response_tokens,
-        )
+        with closing(Server(url, key=os.environ.get("VLLM_API_KEY"), timeout=SERVER_PATIENCE)) as sampler:
+            info = sampler.info()
+            check_started(
+                sampler,
+                info,
+                logprobs_for=recipe.rollout.sampling,
+                adapters=recipe.engine.lora == "hot",
+                longest=recipe.rollout.max_prompt_tokens + recipe.rollout.max_response_tokens,
+            )
     except Gone as error:
         remedy = "start it as docs/vllm.md says, or correct engine.server_url"
-        return Finding("vLLM server", "problem", f"{sampler.url} does not answer ({error})", remedy)
+        return Finding("vLLM server", "problem", f"{url} does not answer ({error})", remedy)
     except SdarError as error:
         return from_sentence("vLLM server", str(error))
-    finally:
-        sampler.close()
     return Finding("vLLM server", "ok", f"{sampler.url} holds {info.model}")
 
 

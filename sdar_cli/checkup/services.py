@@ -68,6 +68,8 @@ def hub() -> Finding:
     """Whether the hub can be reached, and whether there is a token for it."""
     import httpx
 
+    from sdar_cli.tracking.location import redact
+
     subject = "Hugging Face hub"
     if (name := offline()) is not None:
         return Finding(subject, "ok", f"not asked, as {name} is set; models come from folders and the cache")
@@ -77,12 +79,12 @@ def hub() -> Finding:
         answer = httpx.head(endpoint, timeout=PATIENCE, follow_redirects=True)
         answer.raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        why = f"{endpoint} does not answer ({type(error).__name__}), {token}"
+        why = f"{redact(endpoint)} does not answer ({type(error).__name__}), {token}"
         remedy = (
             "for models that are not here: mend the connection, name a mirror (HF_ENDPOINT), or give --model FOLDER"
         )
         return Finding(subject, "absent", why, remedy)
-    return Finding(subject, "ok", f"{endpoint} answers, {token}")
+    return Finding(subject, "ok", f"{redact(endpoint)} answers, {token}")
 
 
 def _has_token() -> bool:

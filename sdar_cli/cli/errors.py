@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from sdar_cli.errors import without_credentials
 from sdar_cli.launch.speaker import may_speak
 
 
 def print_error(text: str) -> None:
-    """Print ``error: …`` for each line; control characters are shown, never sent to the terminal.
+    """Print ``error: …`` for each line; control characters are shown, never sent to the terminal, and passwords in
+    URLs are neither.
 
     Of the processes of one run, the first on a machine prints.
     """
+    text = without_credentials(text)
     if not may_speak(text):
         return
     for line in text.splitlines() or [text]:

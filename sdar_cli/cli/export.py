@@ -28,7 +28,7 @@ def export(
     dtype: Annotated[
         Literal["bfloat16", "float32"] | None, typer.Option(help="Of the weights; else what the run computed in.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an export that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an export that is there; nothing else is.")] = False,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:

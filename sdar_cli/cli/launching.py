@@ -63,9 +63,10 @@ def run_or_launch(
         words: the command without ``sdar``, and without the options of this module.
         work: the run, told where its progress goes.
     """
-    from sdar_cli.launch import agent, dist
+    from sdar_cli.launch import agent, dist, extras
 
     dist.check_recipe(launch.dist, recipe)
+    extras.check(recipe, launch.dist)
     if not Place.here().launched:
         nproc = agent.processes(launch)
         if agent.is_needed(launch, nproc):

@@ -100,14 +100,27 @@ def train(
     options = {key: value for key, value in given.items() if value[1] is not None}
     resolved = load_recipe(recipe, overlays or [], overrides, options)
     command = _command(recipe, overlays or [], overrides, options, runs, name)
+    if dry_run or slurm is not None:
+        from sdar_cli.launch.dist import check_recipe
+
+        launch.check() if slurm is None else launch.check_profile_alone()
+        check_recipe(dist, resolved.recipe)
     if dry_run:
         from sdar_cli.cli.train_plan import print_plan
         from sdar_cli.recipe.estimate import Processes
         from sdar_cli.recipe.gpus import find_gpu
         from sdar_cli.recipe.plan import Plan
 
-        if launch.is_several:
+        if slurm is not None:
+            from sdar_cli.launch.slurm import read_profile
+
+            profile = read_profile(slurm)
+            nproc, nnodes = profile.processes, profile.nodes
+            command += [*launch.own_words, "--slurm", str(slurm)]
+        elif launch.is_several:
             command = launch.words(nproc or 1, [*command[1:], *launch.own_words])
+        else:
+            command += launch.own_words
         plan = Plan.make(resolved, command, Processes((nproc or 1) * nnodes, dist), find_gpu(gpu, gpu_memory))
         print_json(plan.to_json()) if as_json else print_plan(plan)
         return

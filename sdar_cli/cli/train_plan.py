@@ -22,6 +22,8 @@ def print_plan(plan: Plan) -> None:
     if facts := _facts(plan):
         print(f"facts     {facts}")
     print(f"command   {plan.shell_command}")
+    for sentence in plan.lacking:
+        print(f"lacking   {sentence}")
     print("\nTokens of a step, at most")
     print_table(("", "amount", "formula"), [(p.name, count(p.amount), p.formula) for p in plan.tokens], ("amount",))
     if plan.memory is None:

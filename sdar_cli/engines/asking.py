@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,38 +24,73 @@ class _Job:
     error: Exception | None = None
 
 
+class _Crew:
+    """Threads, what they are to do, and what they have done."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._threads = 0
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self.done: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self.dismissed = threading.Event()
+
+    def give(self, job: _Job, open_jobs: int) -> None:
+        if self._threads < min(open_jobs, self._most):
+            self._threads += 1
+            threading.Thread(target=self._run, name="vllm", daemon=True).start()
+        self._jobs.put(job)
+
+    def dismiss(self) -> None:
+        """Each thread ends, at once or after what it is at."""
+        self.dismissed.set()
+        for _ in range(self._threads):
+            self._jobs.put(None)
+
+    def _run(self) -> None:
+        _CREW.own = self
+        while (job := self._jobs.get()) is not None and not self.dismissed.is_set():
+            try:
+                job.result = job.work()
+            except Exception as error:
+                job.error = error
+            self.done.put(job)
+
+
+_CREW = threading.local()
+
+
+def given_up() -> bool:
+    """Within work: whether nobody waits for it any more."""
+    crew = getattr(_CREW, "own", None)
+    return crew is not None and crew.dismissed.is_set()
+
+
 class Asking:
     """Work in threads; each piece comes back with what it was submitted with. Used by one thread.
 
-    The threads are daemons: a server that never answers does not hold up the program's end.
+    The threads are daemons: a server that never answers does not hold up the program's end. Nor does it hold up what
+    is submitted after ``drop``, which gets threads of its own.
     """
 
     def __init__(self, threads: int) -> None:
         self._most = threads
-        self._threads: list[threading.Thread] = []
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._crew = _Crew(threads)
         self._open: set[_Job] = set()
 
     def submit(self, about: Any, work: Callable[[], Any]) -> None:
         job = _Job(about, work)
         self._open.add(job)
-        if len(self._threads) < min(len(self._open), self._most):
-            self._threads.append(threading.Thread(target=self._run, name="vllm", daemon=True))
-            self._threads[-1].start()
-        self._jobs.put(job)
+        self._crew.give(job, len(self._open))
 
     def take(self, seconds: float | None) -> list[tuple[Any, Any]]:
         """(about, result) of what is done; waits for the first, at most so long; raises what the work raised."""
         end = None if seconds is None else time.monotonic() + seconds
+        done = self._crew.done
         came: list[_Job] = []
-        while self._open and not came:
-            try:
-                done = [self._done.get(timeout=None if end is None else max(0.0, end - time.monotonic()))]
-            except queue.Empty:
-                break
-            done += [self._done.get() for _ in range(self._done.qsize())]
-            came = [job for job in done if job in self._open]
+        if self._open:
+            with suppress(queue.Empty):
+                came.append(done.get(timeout=None if end is None else max(0.0, end - time.monotonic())))
+                came += [done.get() for _ in range(done.qsize())]
         self._open.difference_update(came)
         for job in came:
             if job.error is not None:
@@ -62,38 +98,28 @@ class Asking:
         return [(job.about, job.result) for job in came]
 
     def drop(self) -> None:
-        """What is not begun never is; what is under way ends for nobody."""
+        """What is not begun never is; what is under way ends for nobody, and its thread with it."""
         self._open = set()
+        self._crew.dismiss()
+        self._crew = _Crew(self._most)
 
-    def close(self) -> None:
-        self.drop()
-        while self._threads:
-            self._threads.pop()
-            self._jobs.put(None)
-
-    def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            if job not in self._open:
-                continue
-            try:
-                job.result = job.work()
-            except Exception as error:
-                job.error = error
-            self._done.put(job)
+    close = drop
 
 
 class SameProcess:
-    """Whether a server is still the process that it was: one question for all answers that came before it."""
+    """Whether a server is still the process that it was, with weights of the same sync: one question for all answers
+    that came before it."""
 
-    def __init__(self, server: Server, boot: str) -> None:
-        self._server, self._boot = server, boot
+    def __init__(self, server: Server, boot: str, holder: str) -> None:
+        self._server, self._boot, self._holder = server, boot, holder
         self._lock = threading.Lock()
         self._confirmed = -1.0
         """When the last question was asked whose answer was yes."""
         self._gone: Gone | None = None
 
     def confirm(self) -> None:
-        """Raises Gone where an answer that has just come may be another process's."""
+        """Raises Gone where an answer that has just come may be another process's, UserError where it may be of
+        another run's weights."""
         came = time.monotonic()
         with self._lock:
             if self._confirmed >= came:
@@ -102,8 +128,11 @@ class SameProcess:
                 raise self._gone
             asked = time.monotonic()
             try:
-                if self._server.boot() != self._boot:
+                boot, holder = self._server.state()
+                if boot != self._boot:
                     raise Gone("it was started again")
+                if holder != self._holder:
+                    raise self._server.taken()
             except Gone as error:
                 self._gone = error
                 raise

@@ -56,7 +56,7 @@ class Server:
     """A client of one server; its methods may be called from many threads."""
 
     def __init__(self, url: str, *, key: str | None = None, timeout: float = 600.0) -> None:
-        """Raises UserError for what is no URL."""
+        """Raises UserError for what is no URL, or no key."""
         import httpx
 
         self.url = url.rstrip("/").removesuffix("/v1")
@@ -71,6 +71,10 @@ class Server:
             )
         except httpx.InvalidURL as error:
             raise self._no_url() from error
+        except UnicodeEncodeError as error:  # of the header that holds the key
+            raise UserError(
+                "VLLM_API_KEY holds letters that no HTTP header takes: set it to the server's key"
+            ) from error
 
     def close(self) -> None:
         self._http.close()
@@ -86,14 +90,8 @@ class Server:
 
     def info(self) -> ServerInfo:
         """Raises Gone, and UserError where the URL is no OpenAI-compatible server."""
-        models = self._json(self._get("/v1/models"), "/v1/models")
-        try:
-            first = models["data"][0]
-            model, longest = str(first["id"]), first.get("max_model_len")
-        except (KeyError, IndexError, TypeError) as error:
-            raise UserError(
-                f"{self.url}/v1/models lists no model, so it is no OpenAI-compatible server: correct the URL"
-            ) from error
+        first = self._models()[0]
+        model, longest = str(first["id"]), first.get("max_model_len")
         answer = self._request("GET", "/server_info", params={"config_format": "json"}, missing_is_fine=True)
         if answer is None:
             return ServerInfo(model, longest)
@@ -109,12 +107,25 @@ class Server:
             nccl=transfer.get("backend") == "nccl",
         )
 
+    def adapters(self, **about: Any) -> dict[str, str]:
+        """Those that it lists beside its base: name → the folder that it was loaded from."""
+        return {str(m["id"]): str(m.get("root")) for m in self._models(**about) if m.get("parent")}
+
+    def _models(self, **about: Any) -> list[dict[str, Any]]:
+        """At least one, each with an ``id``."""
+        models = self._json(self._get("/v1/models", **about), "/v1/models").get("data")
+        if not models or not isinstance(models, list) or not all(isinstance(m, dict) and "id" in m for m in models):
+            raise UserError(
+                f"{self.url}/v1/models lists no model, so it is no OpenAI-compatible server: correct the URL"
+            )
+        return models
+
     # -- sampling ---------------------------------------------------------------------------------
 
     def complete(
         self, prompt: Sequence[int], sampling: Sampling, *, model: str, max_tokens: int, ends: Sequence[int], seed: int
     ) -> Generation:
-        """Sample one answer. Raises Gone and UserError."""
+        """Sample one answer. Raises Gone, also where the server no longer knows the model, and UserError."""
         body = {
             "model": model,
             "prompt": list(prompt),
@@ -130,7 +141,12 @@ class Server:
             "skip_special_tokens": False,
             "add_special_tokens": False,
         }
-        return self._generation(self._json(self._post("/v1/completions", body), "/v1/completions"))
+        answer = self._request("POST", "/v1/completions", json=body, missing_is_fine=True)
+        if answer is None:
+            if model not in (listed["id"] for listed in self._models()):
+                raise Gone(f"it no longer knows {model}")
+            raise UserError(f"the server {self.url} has no route /v1/completions: use one such as `vllm serve`")
+        return self._generation(self._json(answer, "/v1/completions"))
 
     def _generation(self, answer: Mapping[str, Any]) -> Generation:
         try:
@@ -154,7 +170,22 @@ class Server:
 
     def boot(self) -> str:
         """Changes when the server is started again."""
-        return " ".join(str(worker["boot"]) for worker in self._call("sdar_boot"))
+        return self.state()[0]
+
+    def state(self) -> tuple[str, str]:
+        """``boot``, and the token of the sync that gave the server its weights last, by whichever run."""
+        workers = self._call("sdar_boot")
+        return " ".join(str(w["boot"]) for w in workers), " ".join(sorted({str(w["holder"]) for w in workers}))
+
+    def hold(self, token: str) -> None:
+        """Say whose weights come now."""
+        self._call("sdar_hold", holder=token)
+
+    def taken(self) -> UserError:
+        return UserError(
+            f"another run or evaluation gives its weights to the server {self.url} at the same time, so that samples "
+            "would be of its policy: give each servers of its own, and resume this one"
+        )
 
     def sees(self, path: str) -> bool:
         """Whether every worker can read a file."""
@@ -170,17 +201,23 @@ class Server:
         return not answer.content or bool(self._json(answer, "/reset_prefix_cache").get("success", True))
 
     def load_adapter(self, name: str, folder: str) -> None:
-        answer = self._request(
-            "POST", "/v1/load_lora_adapter", json={"lora_name": name, "lora_path": folder}, missing_is_fine=True
-        )
+        """Fine where it is there already: another rank may have loaded it meanwhile."""
+        body = {"lora_name": name, "lora_path": folder}
+        try:
+            answer = self._request("POST", "/v1/load_lora_adapter", json=body, missing_is_fine=True)
+        except UserError:
+            if name in self.adapters():
+                return
+            raise
         if answer is None:
             raise UserError(
                 f"the server {self.url} loads no adapters while it runs: start it with --enable-lora and "
                 "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1, or set engine.lora=merge"
             )
 
-    def unload_adapter(self, name: str) -> None:
-        self._request("POST", "/v1/unload_lora_adapter", json={"lora_name": name}, missing_is_fine=True)
+    def unload_adapter(self, name: str, **about: Any) -> None:
+        """Fine where it is not there: the server may have been started again."""
+        self._request("POST", "/v1/unload_lora_adapter", json={"lora_name": name}, missing_is_fine=True, **about)
 
     def _call(self, method: str, **kwargs: str) -> list[Any]:
         answer = self._post("/collective_rpc", {"method": method, "kwargs": kwargs})
@@ -199,9 +236,9 @@ class Server:
 
         try:
             answer = self._http.request(verb, path, **about)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Gone(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a host that no name can be
             raise self._no_url() from error
         if answer.status_code == 404 and missing_is_fine:
             return None
@@ -220,7 +257,7 @@ class Server:
     def _json(self, answer: httpx.Response, path: str) -> dict[str, Any]:
         try:
             value = answer.json()
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise UserError(
                 f"{self.url}{path} answers something that is no JSON, so it is no vLLM server: correct the URL"
             ) from error

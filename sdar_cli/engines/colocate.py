@@ -51,8 +51,7 @@ class ColocatedEngine(InProcessEngine):
         self.hot = hot and source.lora
         self.proof = proof
         self._based = False
-        if source.lora and source.whole:
-            vllm._iter_named_params = source.named  # TRL's walk merges into the base and out of it again
+        vllm._iter_named_params = source.named  # TRL's merges into the base and out again, and takes all to be divided
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdar_cli.engines.client import Gone, Server
 from sdar_cli.engines.proof import Expected, check, compare
-from sdar_cli.engines.weights import Source, forget_old, write_folder
+from sdar_cli.engines.weights import Source, forget_old, write_folder, writing
 from sdar_cli.errors import RunFailed, UserError
 from sdar_cli.training import ranks
 
@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 
     from sdar_cli.engines.nccl import NcclLink
 
+GOODBYE = 5.0
+"""Seconds that a server is given to answer at the end."""
+
 
 @dataclass(slots=True)
 class _Version:
     """The weights that all servers shall hold now."""
 
     number: int
+    token: str
+    """No other sync's: an adapter's name at a server holds it, so that the name stands for these weights alone; and
+    a server says whose weights it was given last."""
     expected: Expected
     adapter: Expected
 
@@ -46,15 +52,19 @@ class Delivery:
         self.proof = proof
         self._version: _Version | None = None
 
+    def forget_killed(self, version: int) -> None:
+        """What a run left that was killed: by rank 0, before the version is begun."""
+        left = [self._weights_of(version), self._adapter_of(version)]
+        if self._version is None:
+            left += [self.folder / "base", *self.folder.glob("*.part")]
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
+
     # -- by all ranks together --------------------------------------------------------------------
 
-    def forget_killed(self, version: int) -> None:
-        """Files of this number that a run left which was killed."""
-        shutil.rmtree(self._weights_of(version), ignore_errors=True)
-
-    def begin(self, version: int, dtypes: tuple[str, ...]) -> None:
+    def begin(self, version: int, token: str, dtypes: tuple[str, ...]) -> None:
         """The next steps are about this version; ``dtypes``: those that the servers hold weights in."""
-        self._version = _Version(version, Expected(dtypes), Expected(dtypes))
+        self._version = _Version(version, token, Expected(dtypes), Expected(dtypes))
 
     def send(self, link: NcclLink, urls: Sequence[str]) -> None:
         """By NCCL, from rank 0; the others walk with it."""
@@ -80,7 +90,8 @@ class Delivery:
         for name, tensor in self.source.adapter():
             self._version.adapter.add(name, tensor)
         if ranks.is_main():
-            self.source.save_adapter(self._adapter())
+            with writing(self._adapter()):
+                self.source.save_adapter(self._adapter())
             forget_old(self.folder, "adapter-*[0-9]")
 
     def _watched(self) -> Iterable[tuple[str, Tensor]]:
@@ -90,7 +101,7 @@ class Delivery:
     def close(self) -> None:
         """Remove what was written."""
         if ranks.is_main():
-            for pattern in ("weights-*[0-9]", "adapter-*[0-9]", "base"):
+            for pattern in ("weights-*[0-9]", "adapter-*[0-9]", "base", "*.part"):
                 forget_old(self.folder, pattern, keep=0)
             with suppress(OSError):
                 self.folder.rmdir()
@@ -111,8 +122,10 @@ class Delivery:
         """
         if self.hot:
             model = self._load_adapter(server)
-        elif not sent and not self._holds(server):
-            server.reload(str(self._readable(server, self._written())))
+        else:
+            server.hold(self._version.token)
+            if not sent and not self._holds(server):
+                server.reload(str(self._readable(server, self._written())))
         if not server.reset_cache():
             raise Gone("its prefix cache cannot be emptied while requests are running")
         if self.proof and not self.hot:
@@ -120,19 +133,43 @@ class Delivery:
         return model
 
     def _load_adapter(self, server: Server) -> str:
-        """The adapter by itself; and the weights under it where the server has others."""
+        """The adapter by itself; and the weights under it where the server has others.
+
+        The version before is unloaded behind it. Another rank may be at the same, while its requests already go to
+        the present adapter: that one is never unloaded.
+        """
         if not self._holds(server):
             base = self.folder / "base"
             if not base.is_dir():
                 write_folder(base, self.source.frozen())
+            server.hold(self._version.token)
             server.reload(str(self._readable(server, base)))
             check(self._version.expected, server.fingerprint(), f"the server {server.url}")
-        name = f"sdar-{self._version.number}"
-        server.unload_adapter(name)
-        server.load_adapter(name, str(self._readable(server, self._adapter())))
+        name = f"sdar-{self._version.number}-{self._version.token}"
+        if name not in server.adapters():
+            server.load_adapter(name, str(self._readable(server, self._adapter())))
         if self.proof:
             check(self._version.adapter, server.fingerprint(-1), f"the server {server.url}", "adapter")
+        for old in self._own_adapters(server):
+            if old != name:
+                server.unload_adapter(old)
         return name
+
+    def is_ours(self, holder: str) -> bool:
+        """Whether the weights that a server was given last are the present version's; under an adapter they may be
+        whosever they are, as they are compared."""
+        return self.hot or holder == self._version.token
+
+    def unload(self, server: Server) -> None:
+        """Leave no adapter of this run at a server, if it answers at once."""
+        if self.hot and self._version is not None:
+            with suppress(Gone, UserError):
+                for name in self._own_adapters(server, timeout=GOODBYE):
+                    server.unload_adapter(name, timeout=GOODBYE)
+
+    def _own_adapters(self, server: Server, **about: Any) -> list[str]:
+        """Names of the adapters at a server that came from this run's folder: a killed process's too."""
+        return [name for name, path in server.adapters(**about).items() if Path(path).parent == self.folder]
 
     def _holds(self, server: Server) -> bool:
         """Whether the server has the weights already: another rank may have brought them."""
@@ -169,4 +206,7 @@ class Delivery:
         return self.folder / f"weights-{version}"
 
     def _adapter(self) -> Path:
-        return self.folder / f"adapter-{self._version.number}"
+        return self._adapter_of(self._version.number)
+
+    def _adapter_of(self, version: int) -> Path:
+        return self.folder / f"adapter-{version}"

@@ -104,7 +104,11 @@ class Fingerprint:
         return describe(runner.get_model(), lora._adapter_manager if lora else None, int(adapter))
 
     def sdar_boot(self) -> dict[str, str]:
-        return {"boot": BOOT}
+        """Which process this is, and who gave it its weights last."""
+        return {"boot": BOOT, "holder": getattr(self, "_sdar_holder", "")}
+
+    def sdar_hold(self, holder: str) -> None:
+        self._sdar_holder = holder
 
     def sdar_sees(self, path: str) -> dict[str, bool]:
         return {"sees": os.access(path, os.R_OK)}

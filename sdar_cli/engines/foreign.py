@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdar_cli.engines.asking import Asking
+from sdar_cli.engines.asking import Asking, given_up
 from sdar_cli.engines.client import CONNECTIONS, Gone, Server
 from sdar_cli.engines.engine import Engine, Request
 from sdar_cli.errors import RunFailed
@@ -52,6 +52,8 @@ class ForeignEngine(Engine):
     def _answer(self, request: Request) -> Generation:
         why: Gone | None = None
         for _ in self.patience.tries():
+            if given_up():
+                break
             try:
                 return self.server.complete(
                     request.prompt,

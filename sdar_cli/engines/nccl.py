@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from sdar_cli.engines.client import Gone
 from sdar_cli.errors import RunFailed
 from sdar_cli.training import ranks
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from sdar_cli.engines.client import Server
 
 FIRST_PORT = 51216
-"""Of the meeting of rank 0 with the first server's workers; the others follow."""
+"""Of the meeting of rank 0 with the first server's workers; the others follow, each with one that it keeps: two of
+them may be on one machine, and be met in another order later."""
 
 
 class NcclLink:
@@ -31,21 +34,29 @@ class NcclLink:
         self._connect = connect or _trl_client
         self._clients: dict[str, tuple[str, Any]] = {}
         """URL → the server's boot, and the client that met it."""
+        self._ports: dict[str, int] = {}
         self._shapes: list[tuple[str, str, list[int]]] | None = None
 
     def open(self, servers: Sequence[Server]) -> list[str]:
         """Meet the workers of servers that are new or were started again; the URLs that weights can be sent to."""
-        for place, server in enumerate(servers):
-            boot = server.boot()
-            if self._clients.get(server.url, ("", None))[0] == boot:
-                continue
+        met = []
+        for server in servers:
+            with suppress(Gone):
+                self._meet(server)
+                met.append(server.url)
+        return met
+
+    def _meet(self, server: Server) -> None:
+        """Raises Gone where it does not answer, RunFailed where NCCL does not get there."""
+        boot = server.boot()
+        if self._clients.get(server.url, ("", None))[0] != boot:
+            port = self._ports.setdefault(server.url, FIRST_PORT + len(self._ports))
             try:
-                client = self._connect(server.url, FIRST_PORT + place)
+                client = self._connect(server.url, port)
                 client.init_communicator(device=self.device)
             except Exception as error:
                 raise _failed(server.url, error) from error
             self._clients[server.url] = boot, client
-        return [server.url for server in servers]
 
     def send(
         self,

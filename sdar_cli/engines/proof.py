@@ -75,7 +75,7 @@ def check(expected: Expected, reports: Sequence[Mapping[str, Any]], where: str, 
             f"is {wrong[0]}): the run is stopped, as it would learn from another policy's samples; restart the engine "
             "and resume the run"
         )
-    if compared < ENOUGH * total:
+    if not compared or compared < ENOUGH * total:
         raise UserError(
             f"only {compared / max(1, total):.0%} of the weights of {where} can be compared with the policy's, as it "
             "is quantised or renames them: serve the model unquantised, or set engine.proof=false to trust it"

@@ -6,6 +6,7 @@ sync (``proof.py``), and the answers of a server that was started again meanwhil
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,10 @@ class ServerEngine(Engine):
 
     def close(self) -> None:
         self._asking.close()
-        for server in self.servers:
+        servers, self.servers = self.servers, []
+        for server in servers:
+            if ranks.is_main():
+                self.delivery.unload(server)
             server.close()
         self.delivery.close()
 
@@ -92,12 +96,13 @@ class ServerEngine(Engine):
 
     def bring(self, version: int) -> None:
         delivery = self.delivery
-        dtypes, nccl = ranks.from_main(lambda: self._meet(version))
-        delivery.begin(version, dtypes)
+        dtypes, nccl, token = ranks.from_main(lambda: (*self._meet(version), secrets.token_hex(4)))
+        delivery.begin(version, token, dtypes)
         self._held = {}
         sent: list[str] = []
         if nccl and not delivery.hot:
             sent = ranks.from_main(lambda: self.link.open(self._reachable()))
+        if sent:
             delivery.send(self.link, sent)
         else:
             delivery.write()
@@ -130,13 +135,13 @@ class ServerEngine(Engine):
             )
         return tuple(sorted(found)), nccl
 
-    def _bring_to_all(self, sent: Sequence[str]) -> dict[str, tuple[str, str]]:
+    def _bring_to_all(self, sent: Sequence[str]) -> dict[str, tuple[str, str, str]]:
         """To every server that answers; the others get it at the next sync.
 
         Args:
             sent: URLs of those that have the weights already, by NCCL.
         """
-        told: dict[str, tuple[str, str]] = {}
+        told: dict[str, tuple[str, str, str]] = {}
 
         def bring(server: Server) -> None:
             if sent and server.url not in sent and not self.delivery.source.whole:
@@ -146,16 +151,24 @@ class ServerEngine(Engine):
         self._wait_for_any(bring)
         return told
 
-    def _bring(self, server: Server, *, sent: bool = False) -> tuple[str, str]:
-        """Give one server the present version; under which name it has it, and the process's own number."""
+    def _bring(self, server: Server, *, sent: bool = False) -> tuple[str, str, str]:
+        """Give one server the present version; under which name it has it, and the server's ``state``.
+
+        Raises:
+            UserError: another run gave it its own meanwhile.
+        """
         model, _ = self._check(server)
-        return self.delivery.bring(server, model, sent=sent), server.boot()
+        model = self.delivery.bring(server, model, sent=sent)
+        boot, holder = server.state()
+        if not self.delivery.is_ours(holder):
+            raise server.taken()
+        return model, boot, holder
 
     def _bring_again(self, server: Server) -> None:
         self._hold(server, *self._bring(server))
 
-    def _hold(self, server: Server, model: str, boot: str) -> None:
-        self._held[server.url] = _Held(model, SameProcess(server, boot))
+    def _hold(self, server: Server, model: str, boot: str, holder: str) -> None:
+        self._held[server.url] = _Held(model, SameProcess(server, boot, holder))
 
     def _check(self, server: Server) -> tuple[str, bool]:
         """The name of a server's model, and whether it takes weights by NCCL. Raises UserError, Gone."""

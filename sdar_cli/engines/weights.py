@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sdar_cli.errors import RunFailed
 from sdar_cli.models.merge import merged_weight
 from sdar_cli.models.quantised import whole
+from sdar_cli.training.sharded import lies_in_parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,12 +90,16 @@ class ModelSource:
 
 
 class TrainerSource(ModelSource):
-    """The policy of a trainer; spread over ranks, it is TRL that walks it, which knows FSDP and ZeRO-3."""
+    """The policy of a trainer; once it is spread over ranks, it is TRL that walks it, which knows FSDP and ZeRO-3."""
 
     def __init__(self, trainer: SDARTrainer) -> None:
         super().__init__(trainer.accelerator.unwrap_model(trainer.model))
         self.trainer = trainer
-        self.whole = not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+
+    @property
+    def whole(self) -> bool:
+        """Until the training begins, and with every process's weights its own."""
+        return not any(lies_in_parts(parameter) for parameter in self.model.parameters())
 
     def named(self) -> Iterator[tuple[str, Tensor]]:
         if self.whole:
@@ -109,7 +115,8 @@ def _plain(name: str) -> str:
 
 
 def write_folder(folder: Path, named: Iterable[tuple[str, Tensor]], dtype: str | None = None) -> Path:
-    """Save tensors as safetensors, in files of a few GiB; the folder appears as a whole.
+    """Save tensors as safetensors, in files of a few GiB; the folder appears as a whole, unless it is there already:
+    several ranks may be at it, with the same tensors, and a server may be reading.
 
     Args:
         dtype: what they are cast to; None: as they are.
@@ -121,8 +128,7 @@ def write_folder(folder: Path, named: Iterable[tuple[str, Tensor]], dtype: str |
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    beside = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(beside, ignore_errors=True)
+    beside = folder.with_name(f"{folder.name}.{secrets.token_hex(8)}.part")
     failed: Exception | None = None
     shard: dict[str, Tensor] = {}
     written = size = 0
@@ -148,16 +154,30 @@ def write_folder(folder: Path, named: Iterable[tuple[str, Tensor]], dtype: str |
         if shard:
             flush()
         if failed is None:
-            failed = _attempt(lambda: _replace(beside, folder))
+            failed = _attempt(lambda: _put(beside, folder))
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     if failed is not None:
-        why = getattr(failed, "strerror", None) or failed
-        raise RunFailed(
-            f"the weights for the engine cannot be written to {folder} ({why}): make room there, or name another "
-            "folder that the servers see, engine.sync_folder=FOLDER"
-        ) from failed
+        raise _unwritten(folder, failed) from failed
     return folder
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raises RunFailed where the disk does not take what is written within."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise _unwritten(folder, error) from error
+
+
+def _unwritten(folder: Path, error: Exception) -> RunFailed:
+    return RunFailed(
+        f"the weights for the engine cannot be written to {folder} ({getattr(error, 'strerror', None) or error}): make "
+        "room there, or name another folder that the servers see, engine.sync_folder=FOLDER"
+    )
 
 
 def forget_old(root: Path, pattern: str, keep: int = KEPT) -> None:
@@ -167,9 +187,12 @@ def forget_old(root: Path, pattern: str, keep: int = KEPT) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _replace(beside: Path, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+def _put(beside: Path, folder: Path) -> None:
+    try:
+        beside.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
 
 
 def _attempt(work: Callable[[], None]) -> OSError | None:

@@ -52,9 +52,7 @@ def in_use() -> Dist:
 
 
 def check_recipe(dist: Dist, recipe: Recipe) -> None:
-    """Raises UserError for a profile that cannot be used, or not with this recipe."""
-    if dist == "zero3":
-        check_zero3()
+    """Raises UserError for a profile that cannot be used with this recipe, whatever is installed."""
     if dist != "ddp" and recipe.model.lora is not None and recipe.model.lora.quantise is not None:
         raise UserError(f"--dist {dist} divides no weights of four bits: use --dist ddp, or model.lora.quantise=null")
     if dist != "ddp" and recipe.needs_teacher and recipe.distill.divergence != "sampled":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -50,6 +51,21 @@ class Launch:
                 "--launcher accelerate starts the processes of one machine: leave it out, torchrun starts several"
             )
 
+    def check_profile_alone(self) -> None:
+        """Raises UserError for options beside a profile of Slurm's, which says how many processes there are, and is
+        for torchrun."""
+        said = {
+            "--nproc": self.nproc is not None,
+            "--nnodes": self.nnodes > 1,
+            "--rdzv": self.rdzv is not None,
+            "--launcher": self.launcher != "torchrun",
+            "what is behind --": bool(self.extra),
+        }
+        if given := [option for option, is_given in said.items() if is_given]:
+            raise UserError(
+                f"with --slurm the profile's `nodes` and `gpus` say what is started where: leave out {', '.join(given)}"
+            )
+
     def words(self, nproc: int, own: Sequence[str]) -> list[str]:
         """The command that starts ``nproc`` processes of ``sdar`` with its own words, as one would type it."""
         if self.launcher == "accelerate":
@@ -73,4 +89,4 @@ def split_extra(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 
 def _is_address(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    return bool(host) and port.isdigit() and 0 < int(port) < 65536
+    return re.fullmatch(r"[^\s/@]+", host) is not None and port.isdecimal() and 0 < int(port) < 65536

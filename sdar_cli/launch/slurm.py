@@ -66,6 +66,8 @@ def script(profile: TrainingProfile, command: Sequence[str], more: Sequence[str]
             "set -eo pipefail",
             f"cd {shlex.quote(str(folder))}",
             *profile.setup,
+            # Since Slurm 22.05 srun does not take it from sbatch, and would leave a node's processes one core.
+            *([] if profile.cpus is None else [f"export SRUN_CPUS_PER_TASK={profile.cpus}"]),
             'read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST")',
             f"port=$(({PORTS} + SLURM_JOB_ID % {PORTS}))",
             f"if [ -e {shlex.quote(str(run / 'run.json'))} ]; then",

@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from sdar_cli.errors import without_credentials
+
 Where = Callable[[str], str]
 """Dotted key → the place that set it, for example ``my.yaml:12`` or ``the override gate.bata=5``."""
 
@@ -108,8 +110,7 @@ def _sentence(dotted: str, items: list[Mapping[str, Any]], where: Where, known: 
     if kind == "missing":
         return f"{place}: the key {dotted!r} is missing: set it"
     if kind == "value_error":
-        message = str(first["ctx"]["error"])
-        return f"{place}: {message}"
+        return f"{place}: {_hidden(str(first['ctx']['error']), value)}"
     wanted = " or ".join(dict.fromkeys(_wanted(item) for item in items))
     hint = _literal_hint(items, value)
     return f"{place}: {dotted} is {_short(value)}, but must be {wanted}: {hint}"
@@ -164,5 +165,20 @@ def _literal_hint(items: list[Mapping[str, Any]], value: Any) -> str:
 
 def _short(value: Any) -> str:
     words = {None: "null", True: "true", False: "false"}
-    text = words[value] if value is None or isinstance(value, bool) else repr(value)
+    text = words[value] if value is None or isinstance(value, bool) else _hidden(repr(value), value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _hidden(message: str, value: Any) -> str:
+    """The message without the credentials in a value that it may show, before anything of it is cut off."""
+    if isinstance(value, str):
+        shown = without_credentials(value, alone=True)
+        if shown != value:
+            message = message.replace(value, shown).replace(repr(value)[1:-1], shown)
+    elif isinstance(value, Mapping):
+        for inner in (*value, *value.values()):
+            message = _hidden(message, inner)
+    elif isinstance(value, Iterable):
+        for inner in value:
+            message = _hidden(message, inner)
+    return without_credentials(message)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+from sdar_cli.errors import UserError
+from sdar_cli.launch.dist import check_recipe
 from sdar_cli.recipe.estimate import ONE, Processes, longest_row
 from sdar_cli.recipe.gpus import Gpu
 from sdar_cli.recipe.memory import Memory, memory, sequences_held
@@ -93,6 +95,10 @@ def _remedy(recipe: Recipe, gpu: Gpu, processes: Processes) -> str:
 def _suffice(chosen: tuple[Change, ...], recipe: Recipe, gpu: Gpu, processes: Processes) -> bool:
     for change in chosen:
         recipe, processes = change.of(recipe), change.processes or processes
+    try:
+        check_recipe(processes.dist, recipe)
+    except UserError:  # four bits, for one, cannot be divided
+        return False
     found = _fit(recipe, gpu, processes)
     least = max(change.least_sequences for change in chosen)
     return found is not None and found.fits and (found.sequences is None or found.sequences >= least)
@@ -122,6 +128,8 @@ def _changes(recipe: Recipe, processes: Processes) -> Iterator[Change]:
         count = processes.count if processes.count > 1 else SEVERAL
         also = "" if processes.count > 1 else f"--nproc {count} "
         yield Change(f"{also}--dist fsdp2", processes=Processes(count, "fsdp2"))
+    else:
+        yield Change("--dist ddp", processes=Processes(processes.count))  # without which there are no four bits
     if recipe.model.lora is None:
         yield Change("model.lora={}", "model", {"lora": Lora()})
         yield Change("model.lora.quantise=nf4", "model", {"lora": Lora(quantise="nf4")})

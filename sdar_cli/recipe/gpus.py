@@ -60,7 +60,9 @@ def find_gpu(name: str | None, memory: str | None) -> Gpu | None:
         return None
     if name is None:
         return Gpu(f"a GPU of {memory}", read_size(memory))
-    key = name.strip().lower().replace("_", "-").removeprefix("rtx-").removeprefix("nvidia-")
+    key = "-".join(re.split(r"[\s_-]+", name.strip().lower()))
+    for maker in ("nvidia-", "geforce-", "rtx-"):
+        key = key.removeprefix(maker)
     if key == "a100":
         raise UserError("--gpu a100 is one of two: write a100-40 or a100-80")
     if key not in GPUS:

@@ -19,7 +19,7 @@ from sdar_cli.paths import is_file, is_folder, user_path
 from sdar_cli.recipe.explain import nearest, schema_keys, sentences
 from sdar_cli.recipe.layers import SYNONYMS, Layer, Merged, layer_of, leaves, normalise
 from sdar_cli.recipe.methods import method_of, with_methods
-from sdar_cli.recipe.overrides import parse_override
+from sdar_cli.recipe.overrides import parse_override, shown
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.recipe.unused import idle_keys, unused_keys, without_idle
 from sdar_cli.recipe.yaml_reader import read_file
@@ -116,7 +116,7 @@ def read_layers(
     named = layer_of("name", path.stem, f"{path.name} (its file name)")
     layers = [named, *_file_layers(path)]
     typed = [_overlay(overlay) for overlay in overlays]
-    over = [layer_of(*_split(text), f"the override {text}") for text in overrides]
+    over = [layer_of(*_split(text), f"the override {shown(text)}") for text in overrides]
     _refuse_synonyms(over)
     return layers + typed + _option_layers(options or {}, typed + over) + over
 
@@ -139,7 +139,9 @@ def resolve(layers: Sequence[Layer], source: Path | str, check_environment: bool
 def _split(text: str) -> tuple[str, Any]:
     key, value = parse_override(text)
     if key == "extends" or key.startswith("extends."):
-        raise RecipeError(f"the override {text!r} cannot change what a recipe extends: use --recipe or -c instead")
+        raise RecipeError(
+            f"the override {shown(text)!r} cannot change what a recipe extends: use --recipe or -c instead"
+        )
     return key, value
 
 

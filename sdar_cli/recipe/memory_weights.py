@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdar_cli.recipe.memory_case import KEPT, PASSES, PHASES, Case, MemoryPart, millions, part
+from sdar_cli.recipe.memory_case import KEPT, PASSES, PHASES, Case, MemoryPart, Phase, millions, part
 
 LIVE = 1_000_000_000
 """Parameters that DeepSpeed's stage 3 keeps put together by default."""
@@ -39,19 +39,21 @@ def reference(case: Case) -> MemoryPart | None:
 
 
 def average(case: Case) -> list[MemoryPart]:
+    """Where weights are divided, the average itself lies in the memory of the machine."""
     if not (case.recipe.needs_teacher and case.recipe.teacher.kind == "ema"):
         return []
-    amount = case.trained * KEPT
-    return [
-        part("average of the weights", amount, case.trained_words),
-        part("weights set aside", amount, "while the average stands in their place", "scoring"),
-    ]
+    size = KEPT if case.processes.parts == 1 else case.size
+    words = "while the average stands in their place"
+    aside = part("weights set aside", case.trained * size, words, "scoring")
+    if case.processes.parts > 1:
+        return [aside]
+    return [part("average of the weights", case.trained * KEPT, case.trained_words), aside]
 
 
 def casts(case: Case) -> MemoryPart | None:
     """Autocast keeps the casts of weights that train for as long as a forward pass; those of frozen ones live as
-    long as the graph that they are part of."""
-    if case.size == KEPT or case.deepspeed:
+    long as the graph that they are part of. Weights that are put together are put together in ``model.dtype``."""
+    if case.size == KEPT or case.processes.parts > 1:
         return None
     matrices = case.shape.layers * case.shape.linear
     when = PHASES if case.recipe.engine.kind == "hf" else PASSES
@@ -68,19 +70,35 @@ def casts(case: Case) -> MemoryPart | None:
 def put_together(case: Case) -> list[MemoryPart]:
     if case.processes.parts == 1:
         return []
-    whole, words = case.whole
-    size = case.size if case.deepspeed else KEPT
     if case.deepspeed:
         live, what = min(case.count, LIVE), "DeepSpeed's stage3_max_live_parameters, at most"
     else:
         live = 2 * case.shape.layer + case.shape.embeddings + case.shape.width + case.shape.head
         what = "two layers, embeddings and the head"
-    during = f"{words}, one model at a time, while episodes are played and scored"
+    when = ("updates",) if case.deepspeed else PASSES
     return [
-        part("whole weights", whole, during, "rollouts", "scoring"),
-        part("layers put together", live * size, f"{what}: {millions(live)} × {size} bytes", "updates"),
+        *_whole(case),
+        part("layers put together", live * case.size, f"{what}: {millions(live)} × {case.size} bytes", *when),
         *([] if case.deepspeed else [_not_yet_divided(case, live)]),
     ]
+
+
+def _whole(case: Case) -> list[MemoryPart]:
+    """Weights of one model on every process, in float32 as long as they are not divided yet: at the first
+    evaluation."""
+    recipe = case.recipe
+    averaged = recipe.needs_teacher and recipe.teacher.kind == "ema"
+    why: dict[Phase, str] = {}
+    if recipe.engine.kind == "hf":
+        why["rollouts"] = "while Hugging Face generates"
+    if case.deepspeed or averaged:
+        why["scoring"] = "while rows are scored"
+    elif recipe.evaluation.transcripts:
+        why["scoring"] = "while an evaluation's transcripts are scored"
+    if not why:
+        return []
+    whole, words = case.whole
+    return [part("whole weights", whole, f"{words}, one model's, {' and '.join(why.values())}", *why)]
 
 
 def _not_yet_divided(case: Case, live: int) -> MemoryPart:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sdar_cli.errors import RecipeError
+from sdar_cli.errors import RecipeError, without_credentials
 from sdar_cli.recipe.yaml_reader import parse
 
 _KEY = re.compile(r"[^\s=.]+(?:\.[^\s=.]+)*\Z")
@@ -20,7 +20,22 @@ def parse_override(text: str) -> tuple[str, Any]:
     key, separator, value = text.partition("=")
     key = key.strip()
     if not separator:
-        raise RecipeError(f"the override {text!r} has no value: write key=value, for example gate.beta=5")
-    if not _KEY.match(key):
-        raise RecipeError(f"the override {text!r} has no readable key: write dotted words, for example gate.beta=5")
-    return key, parse(value, f"the override {key}").value
+        raise RecipeError(f"the override {shown(text)!r} has no value: write key=value, for example gate.beta=5")
+    if not _KEY.match(key) or _is_address(key, value):
+        raise RecipeError(
+            f"the override {shown(text)!r} has no readable key: write dotted words, for example gate.beta=5"
+        )
+    return key, parse(value, f"the override {without_credentials(key)}").value
+
+
+def shown(text: str) -> str:
+    """An override as messages show it: without credentials, wherever they stand."""
+    key, separator, value = text.partition("=")
+    if not separator or _is_address(key, value):
+        return without_credentials(text, alone=True)
+    return f"{without_credentials(key, alone=True)}={without_credentials(value, alone=True)}"
+
+
+def _is_address(key: str, value: str) -> bool:
+    """Whether a URL was typed without a key, and its ``=`` is a letter of it."""
+    return "://" in key or (":" in key and "@" in f"{key}{value}")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.launch.extras import lacking
 from sdar_cli.recipe.dump import recipe_digest
 from sdar_cli.recipe.estimate import ONE, Part, Processes, tokens_per_step
 from sdar_cli.recipe.fit import Fit, fit
@@ -43,6 +44,8 @@ class Plan:
     facts: EnvironmentFacts
     tokens: list[Part]
     processes: Processes
+    lacking: tuple[str, ...]
+    """Sentences about extras that are not installed here, without which the run is refused."""
     memory: Memory | None
     """None: the model's shape is not known."""
     fit: Fit | None = None
@@ -64,6 +67,7 @@ class Plan:
             facts,
             tokens_per_step(recipe),
             processes,
+            lacking(recipe, processes.dist),
             memory(recipe, processes, gpu),
             None if gpu is None else fit(recipe, gpu, processes),
             None if gpu is None else hours(recipe, gpu, processes),
@@ -84,6 +88,7 @@ class Plan:
             "command": list(self.command),
             "tokens_per_step": [asdict(part) for part in self.tokens],
             "processes": asdict(self.processes),
+            "lacking": list(self.lacking),
             "memory": None if self.memory is None else [asdict(part) for part in self.memory.parts],
             "memory_peak": None if self.memory is None else {"bytes": self.memory.peak, "phase": self.memory.phase},
             "fit": None if self.fit is None else _fit_json(self.fit),

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import ModelError
+from sdar_cli.rollout.remembered import Messages, Remembered
 from sdar_cli.rollout.special_tokens import breaker
 from sdar_cli.rollout.system_message import default_system
 from sdar_cli.skills.block import insert_block
@@ -29,8 +29,6 @@ from sdar_envs.base import Environment, Exchange, History, Message, Observation,
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-REMEMBERED = 1024
-"""Prompts whose tokens are kept: the episodes of a group begin with the same one."""
 SENTINEL = "sdarassistantturn"
 """Stands for the assistant's words while the text that follows them is rendered."""
 
@@ -80,10 +78,10 @@ class Context:
     """A text with the tokenizer's special tokens broken."""
     _default_system: str = field(init=False, repr=False, compare=False)
     """The template's own system text where a system message with skills would take its place."""
-    _known: Callable[[tuple[tuple[str, str], ...]], tuple[str, tuple[int, ...]]] = field(
-        init=False, repr=False, compare=False
-    )
+    _known: Remembered = field(init=False, repr=False, compare=False)
     """Text and tokens of (role, content) messages."""
+    _numbers: dict[int, int] = field(init=False, repr=False, compare=False)
+    """Every token that was met, once: a tokenizer makes all numbers anew, and episodes keep theirs for a step."""
 
     def __post_init__(self) -> None:
         """Raises ModelError without a chat template, RecipeError for one that cannot take skills as placed."""
@@ -96,7 +94,8 @@ class Context:
         own = default_system(self.tokenizer, self.template_kwargs) if asked else ""
         object.__setattr__(self, "_default_system", own)
         object.__setattr__(self, "_broken", breaker(self.tokenizer))
-        object.__setattr__(self, "_known", lru_cache(REMEMBERED)(self._write))
+        object.__setattr__(self, "_known", Remembered(self._write))
+        object.__setattr__(self, "_numbers", {})
 
     def seen_by(self, *, skills: bool) -> Context:
         """The same context for a policy that reads the skills itself or does without, and no teacher."""
@@ -173,7 +172,7 @@ class Context:
         text, ids = self._known(tuple((message["role"], message["content"]) for message in messages))
         return text, list(ids)
 
-    def _write(self, messages: tuple[tuple[str, str], ...]) -> tuple[str, tuple[int, ...]]:
+    def _write(self, messages: Messages) -> tuple[str, tuple[int, ...]]:
         text = self._render([{"role": role, "content": content} for role, content in messages])
         return text, tuple(self._tokenise(text))
 
@@ -183,4 +182,5 @@ class Context:
         )
 
     def _tokenise(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        same = self._numbers.setdefault
+        return [same(token, token) for token in self.tokenizer(text, add_special_tokens=False)["input_ids"]]

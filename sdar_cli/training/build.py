@@ -91,11 +91,11 @@ class Built:
             "on_turn": listener.advance,
             "witness": witness,
         }
-        with whole_weights(self.trainer):
-            played = self._play(evaluator, mode, about)
-            if witness is not None:
-                scorer = TokenScorer.of_trainer(self.trainer)
-                rest = witness, scorer, self.tokenizer, self.workshop.bank, listener
+        played = self._play(evaluator, mode, about)
+        if witness is not None:
+            scorer = TokenScorer.of_trainer(self.trainer)
+            rest = witness, scorer, self.tokenizer, self.workshop.bank, listener
+            with whole_weights(self.trainer):
                 ranks.from_main(lambda: transcribe_evaluation(self.run, *played, *rest))
         return played
 
@@ -106,7 +106,8 @@ class Built:
                 ends = set(self.trainer.eos_token_ids)
                 return evaluator.play(policy, self.tokenizer, ends, mode, engine=policy.name, **about)
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-        return evaluator.play_model(model, self.tokenizer, mode, **about)
+        with whole_weights(self.trainer):
+            return evaluator.play_model(model, self.tokenizer, mode, **about)
 
     def _save_failure(self, error: NotFinite) -> NoReturn:
         episodes = [episode for own in ranks.gather(self.trainer.rollout) for episode in own]

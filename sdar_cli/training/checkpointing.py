@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.launch import dist
+from sdar_cli.models.load import ADAPTER
 from sdar_cli.models.quantised import Quantised
 from sdar_cli.training import ranks
+from sdar_cli.training.trl_seam import REFERENCE_ADAPTER
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from sdar_cli.recipe.schema import Recipe
     from sdar_cli.training.ema import MovingAverage
     from sdar_cli.training.events import Listener
@@ -38,6 +43,18 @@ class Checkpointing:
         super()._save(output_dir, state_dict)
         if (held := Quantised.asked(self.recipe.model)) is not None:
             held.write(output_dir or self.args.output_dir)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: PreTrainedModel | None = None) -> None:
+        """Checkpoints were once written with TRL's copy of the adapter as a reference beside the policy's; Hugging
+        Face's loop would restore that copy alone."""
+        folder = Path(resume_from_checkpoint)
+        if not (folder / REFERENCE_ADAPTER / ADAPTER).is_file():
+            return super()._load_from_checkpoint(resume_from_checkpoint, model)
+        with tempfile.TemporaryDirectory() as view:
+            for path in folder.iterdir():
+                if path.name != REFERENCE_ADAPTER:
+                    (Path(view) / path.name).symlink_to(path.absolute())
+            return super()._load_from_checkpoint(view, model)
 
     def _save_checkpoint(self, model, trial) -> None:
         if self.checkpoint is None:

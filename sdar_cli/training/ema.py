@@ -2,13 +2,13 @@
 
 Only parameters with a gradient are averaged (with LoRA: the adapter), so no second model is held; for a
 forward pass the averages are put in the parameters' place for a while. Where weights lie in parts on the ranks, each
-rank holds the whole average, and the parts are put together for every update of it.
+rank holds the whole average, and every update of it puts the parts together, of one parameter at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from sdar_cli.errors import RunError
+from sdar_cli.training.sharded import full
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,9 +32,9 @@ class MovingAverage(TrainerCallback):
     A callback of the trainer, which hears of every update.
     """
 
-    def __init__(self, model: Module, decay: float, whole: Callable[[], AbstractContextManager] = nullcontext) -> None:
+    def __init__(self, model: Module, decay: float) -> None:
         self.decay = decay
-        self._model, self._whole = model, whole
+        self._model = model
         self.average = {name: p.detach().float().clone() for name, p in self._own()}
 
     def _own(self) -> list[tuple[str, Parameter]]:
@@ -42,10 +43,9 @@ class MovingAverage(TrainerCallback):
 
     @torch.no_grad()
     def update(self) -> None:
-        with self._whole():
-            for name, parameter in self._own():
-                average = self.average[name]
-                average.lerp_(parameter.detach().to(average.device, average.dtype), 1 - self.decay)
+        for name, parameter in self._own():
+            average = self.average[name]
+            average.lerp_(full(parameter).detach().to(average.device, average.dtype), 1 - self.decay)
 
     def on_optimizer_step(self, args, state, control, **kwargs):
         self.update()

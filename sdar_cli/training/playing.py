@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from accelerate.utils import gather_object
@@ -40,7 +40,7 @@ class Playing:
         starts = [Start(task, group, s) for group, task in tasks for s in range(self.recipe.rollout.group)]
         synced = self._sync_engine(step)
         self.loop.timing.generation = self.loop.timing.environment = 0.0
-        with whole_weights(self):
+        with nullcontext() if self.engine is not None else whole_weights(self):
             episodes = ranks.together(lambda: self.loop.play(starts))
         everyone = gather_object([Outline.of(episode) for episode in episodes])
         self.loop.retriever.observe(_outcomes(everyone))

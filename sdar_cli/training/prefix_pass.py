@@ -4,6 +4,9 @@ Level by level, segments run on the keys and values of those above them, and the
 prompt. Positions are those of the sequence without padding, and the attention mask leaves padding out, so that the
 numbers are a plain forward pass's. Keys and values live as long as the call: no weight can change meanwhile.
 
+All forward passes are known before the first of them runs. Where weights lie in parts, a layer waits for all ranks at
+each pass; so ranks agree beforehand on the number that the busiest needs, and the others run idle passes of one token.
+
 Shapes: B sequences, W their own tokens.
 """
 
@@ -46,11 +49,33 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """Targets that are scored on the same keys and values, and the forward passes that this takes."""
+
+    places: list[int]
+    planned: Plan
+    levels: list[list[list[int]]]
+    """Batches of each level's segments."""
+    batches: list[list[int]]
+    """Of targets."""
+
+    def own(self, targets: Sequence[Target], i: int) -> list[int]:
+        """Of the i-th target, the tokens that no segment holds."""
+        target, parent = targets[self.places[i]], self.planned.parents[i]
+        return [*target.prompt[parent.stop if parent else 0 :], *target.completion]
+
+    @property
+    def forwards(self) -> int:
+        return sum(map(len, self.levels)) + len(self.batches)
+
+
+@dataclass(frozen=True, slots=True)
 class Runner:
     """A model with TRL's fused head, and how to run it.
 
     ``shared``: whether segments are computed once, for models of which ``shares_prefixes`` says that they can be.
     ``budget``: padded tokens of a forward pass, and tokens whose keys and values are held at a time.
+    ``forwards``: told how many forward passes this rank needs, how many there shall be; every rank is asked once.
     """
 
     model: PreTrainedModel
@@ -60,6 +85,7 @@ class Runner:
     device: torch.device
     budget: int
     autocast: Callable[[], AbstractContextManager]
+    forwards: Callable[[int], int] = int
 
     @torch.no_grad()
     def log_probs(self, targets: Sequence[Target]) -> list[Tensor]:
@@ -76,37 +102,50 @@ class Runner:
 
     def _log_probs(self, targets: Sequence[Target]) -> list[Tensor]:
         out: list[Tensor | None] = [None] * len(targets)
-        alone = [(list(range(len(targets))), Plan([], [None] * len(targets)))]
-        for places, planned in _plans(targets, self.budget) if self.shared else alone:
+        parts = self._parts(targets)
+        needed = sum(part.forwards for part in parts)
+        idle = self.forwards(needed) - needed
+        for part in parts:
             stored: list[Stored] = []
-            for level in planned.levels:
-                stored.append(self._store(level, stored))
-            starts = [parent.stop if parent else 0 for parent in planned.parents]
-            own = [
-                [*targets[place].prompt[start:], *targets[place].completion]
-                for place, start in zip(places, starts, strict=True)
-            ]
-            for batch in _batches(own, planned.parents, self.budget):
-                chosen = [targets[places[i]] for i in batch]
-                logps = self._score(chosen, [own[i] for i in batch], [planned.parents[i] for i in batch], stored)
-                for i, target, values in zip(batch, chosen, logps, strict=True):
-                    length = len(target.completion)
-                    end = len(own[i]) - 1
-                    out[places[i]] = values[end - length : end].clone()
+            for level, batches in zip(part.planned.levels, part.levels, strict=True):
+                stored.append(self._store(level, batches, stored))
+            for batch in part.batches:
+                chosen = [targets[part.places[i]] for i in batch]
+                own = [part.own(targets, i) for i in batch]
+                logps = self._score(chosen, own, [part.planned.parents[i] for i in batch], stored)
+                for i, target, tokens, values in zip(batch, chosen, own, logps, strict=True):
+                    end = len(tokens) - 1
+                    out[part.places[i]] = values[end - len(target.completion) : end].clone()
+        for _ in range(idle):
+            with self.autocast():
+                self.model(input_ids=torch.tensor([[self.pad]], device=self.device), use_cache=False)
         return out
 
-    def _store(self, level: Sequence[Segment], stored: list[Stored]) -> Stored:
-        tokens, parents = [segment.tokens for segment in level], [segment.parent for segment in level]
-        parts, order = [], []
-        for batch in _batches(tokens, parents, self.budget):
-            chosen = [parents[i] for i in batch]
-            cache = Past(stored, chosen, self.layers, self.device, keep=True)
-            inputs = self._inputs([tokens[i] for i in batch], chosen, cache)
+    def _parts(self, targets: Sequence[Target]) -> list[_Part]:
+        alone = [(list(range(len(targets))), Plan([], [None] * len(targets)))]
+        out = []
+        for places, planned in _plans(targets, self.budget) if self.shared else alone:
+            levels = [
+                _batches([len(segment.tokens) for segment in level], [segment.parent for segment in level], self.budget)
+                for level in planned.levels
+            ]
+            widths = [
+                len(targets[place].prompt) - (parent.stop if parent else 0) + len(targets[place].completion)
+                for place, parent in zip(places, planned.parents, strict=True)
+            ]
+            out.append(_Part(places, planned, levels, _batches(widths, planned.parents, self.budget)))
+        return out
+
+    def _store(self, level: Sequence[Segment], batches: list[list[int]], stored: list[Stored]) -> Stored:
+        parts = []
+        for batch in batches:
+            parents = [level[i].parent for i in batch]
+            cache = Past(stored, parents, self.layers, self.device, keep=True)
+            inputs = self._inputs([level[i].tokens for i in batch], parents, cache)
             with self.autocast():
                 self.model(**inputs, use_cache=True, logits_to_keep=1)
             parts.append([(layer.keys, layer.values) for layer in cache.layers])
-            order += batch
-        return Stored.of(parts, order)
+        return Stored.of(parts, [i for batch in batches for i in batch])
 
     def _score(
         self, targets: list[Target], tokens: list[list[int]], parents: list[Segment | None], stored: list[Stored]
@@ -181,15 +220,15 @@ def _plans(targets: Sequence[Target], most: int) -> Iterator[tuple[list[int], Pl
             yield places, planned
 
 
-def _batches(tokens: Sequence[Sequence[int]], parents: Sequence[Segment | None], budget: int) -> list[list[int]]:
+def _batches(widths: Sequence[int], parents: Sequence[Segment | None], budget: int) -> list[list[int]]:
     """Places in batches of like length: one more where it saves more padding than a forward pass costs, none above
     the budget but for a single one."""
     depth = [len(parent.path) if parent else 0 for parent in parents]
     past = [parent.stop if parent else 0 for parent in parents]
-    order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), depth[i], past[i], i))
+    order = sorted(range(len(widths)), key=lambda i: (widths[i], depth[i], past[i], i))
     batches: list[list[int]] = []
-    for low, high in pairwise(_cuts([len(tokens[i]) for i in order])):
-        width, behind = len(tokens[order[high - 1]]), 0
+    for low, high in pairwise(_cuts([widths[i] for i in order])):
+        width, behind = widths[order[high - 1]], 0
         for number, place in enumerate(order[low:high]):
             behind = max(behind, past[place])
             if not number or (width + PAST * behind) * (len(batches[-1]) + 1) > budget:

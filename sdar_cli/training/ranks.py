@@ -123,6 +123,11 @@ def any_rank(flag: bool) -> bool:
     return any(gather(bool(flag)))
 
 
+def most(own: int) -> int:
+    """The largest of the ranks' numbers."""
+    return max(gather(own))
+
+
 def together(work: Callable[[], T]) -> T:
     """Do this rank's part, and fail where any rank failed: with its own error, or that of the first one that did."""
     if world() == 1:

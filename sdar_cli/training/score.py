@@ -17,10 +17,11 @@ from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import add_fused_lm_head
 
 from sdar_cli.errors import UserError
+from sdar_cli.training import ranks
 from sdar_cli.training.correction import importance_ratios
 from sdar_cli.training.prefix_pass import Runner, Target, shares_prefixes
 from sdar_cli.training.rows import Row
-from sdar_cli.training.sharded import whole_weights
+from sdar_cli.training.sharded import prepare_reference, whole_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +52,7 @@ class Scorer:
         self.frozen = trainer.ref_model
         if self.frozen is None and frozen is not None:
             add_fused_lm_head(frozen, temperature=trainer.temperature)
-            self.frozen = trainer.accelerator.prepare_model(frozen, evaluation_mode=True)
+            self.frozen = prepare_reference(frozen, trainer.accelerator)
         self._shares = shares_prefixes(trainer.accelerator.unwrap_model(trainer.model))
         self._seconds = {"time/teacher": 0.0, "time/scoring": 0.0}
 
@@ -65,7 +66,7 @@ class Scorer:
         self, rows: Sequence[Row], objective: Objective, settings: Settings, *, several_updates: bool
     ) -> dict[str, list[Tensor]]:
         """One vector (T_i,) a row for each pass that ran; without rows the same names, and no vector. Every rank must
-        call: a pass puts the weights together that lie in parts, those of one model at a time.
+        call: a pass needs the parts of the weights that lie with others.
 
         ``teacher_logps``, ``old_logps``, ``ref_logps``; and under the names that TRL's loss looks for, where
         it shall use them, ``ref_per_token_logps``, ``old_per_token_logps``, ``importance_sampling_ratio``.
@@ -152,12 +153,19 @@ class Scorer:
             device=device,
             budget=min(budget, CPU_TOKENS) if device.type == "cpu" else budget,
             autocast=trainer.accelerator.autocast,
+            forwards=ranks.most if (together := self._in_step(weights)) else int,
         )
         checkpointing = trainer.args.gradient_checkpointing_kwargs
-        with whole_weights(trainer, model), switch, disable_gradient_checkpointing(trainer.model, checkpointing):
+        readable = ranks.in_step() if together else whole_weights(trainer, model)
+        with readable, switch, disable_gradient_checkpointing(trainer.model, checkpointing):
             found = runner.log_probs(targets)
         self._add_seconds(time.perf_counter() - start, rows, names)
         return {name: found[i * len(rows) : (i + 1) * len(rows)] for i, name in enumerate(names)}
+
+    def _in_step(self, weights: str) -> bool:
+        """Whether ranks run their forward passes side by side, each layer put together while it is needed: FSDP2. An
+        average is written into whole weights, and DeepSpeed's hooks keep count of layers."""
+        return bool(self.trainer.accelerator.is_fsdp2) and weights != "average"
 
     def _add_seconds(self, seconds: float, rows: Sequence[Row], names: Sequence[str]) -> None:
         """To teacher and scoring, in proportion to the tokens they read."""

@@ -45,9 +45,9 @@ from sdar_cli.training.playing import Playing
 from sdar_cli.training.rows import LONGEST, STUDENT, make_rows
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.score import Scorer
-from sdar_cli.training.sharded import whole_weights
+from sdar_cli.training.sharded import keep_float32
 from sdar_cli.training.terms import Terms
-from sdar_cli.training.trl_seam import corrects_samples, drop_reference_adapter, grpo_config
+from sdar_cli.training.trl_seam import corrects_samples, dividing_references, drop_reference_adapter, grpo_config
 from sdar_cli.training.update import Update
 from sdar_cli.training.updates import plan_updates, row_keys
 
@@ -98,7 +98,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
 
         self.recipe = recipe
         self.listener = listener or Listener()
-        with engine_start(recipe), adapter_in_float32(model):
+        with engine_start(recipe), adapter_in_float32(model), dividing_references():
             super().__init__(
                 model=model,
                 reward_funcs=_unused_reward,
@@ -108,6 +108,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
                 callbacks=list(callbacks),
             )
         drop_reference_adapter(self.model)
+        keep_float32(self.accelerator)
         self.engine = make_engine(self, output.parent / "engine", max_model_tokens, self.listener.message)
         """What samples for the policy; None: Hugging Face's ``generate``."""
         if self.engine is not None:
@@ -119,7 +120,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         self.settings = Settings.at(recipe, 0)
         self.average = None
         if recipe.needs_teacher and recipe.teacher.kind == "ema":
-            self.average = MovingAverage(self.model, recipe.teacher.ema_decay, lambda: whole_weights(self))
+            self.average = MovingAverage(self.model, recipe.teacher.ema_decay)
             self.add_callback(self.average)
         if zero3.is_on(self.accelerator):
             self.add_callback(zero3.Zero3(self))

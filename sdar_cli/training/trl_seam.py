@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from sdar_cli.launch import dist
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.training import zero3
+from sdar_cli.training.sharded import prepare_reference
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -58,7 +60,7 @@ def grpo_config(recipe: Recipe, output: Path, world_size: int, max_model_tokens:
     from trl import GRPOConfig
 
     objective = OBJECTIVES[recipe.method]
-    per_device = max(2, recipe.rollout.tasks * recipe.rollout.group // world_size)
+    per_device = max(2, math.ceil(recipe.rollout.tasks / world_size) * recipe.rollout.group)
     engine: dict[str, Any] = {}
     if recipe.engine.kind == "vllm" and recipe.engine.mode == "colocate":
         engine = {
@@ -143,6 +145,20 @@ def _nothing() -> None:
     pass
 
 
+@contextmanager
+def dividing_references() -> Iterator[None]:
+    """Around the making of a trainer: under FSDP2 TRL divides its reference in one piece, which each forward pass puts
+    together; here it is divided layer by layer, as the policy is."""
+    from trl.trainer import grpo_trainer
+
+    theirs = grpo_trainer.prepare_fsdp
+    grpo_trainer.prepare_fsdp = prepare_reference
+    try:
+        yield
+    finally:
+        grpo_trainer.prepare_fsdp = theirs
+
+
 def drop_reference_adapter(model: PreTrainedModel) -> None:
     """TRL copies a fresh adapter as ``ref`` where there is a KL term. The reference is the adapter switched off, and
     from a checkpoint with such a copy Hugging Face's loop restores the copy alone: the policy would start anew."""
@@ -166,7 +182,8 @@ def walk_weights(trainer: GRPOTrainer) -> Iterator[tuple[str, Tensor]]:
     walker.model, walker.accelerator = trainer.model, trainer.accelerator
     walker._dist = DistributedBackend(trainer.accelerator)
     with torch.no_grad():
-        yield from walker._iter_named_params()
+        for name, tensor in walker._iter_named_params():
+            yield name, tensor.to(trainer.accelerator.device)  # before they are divided, weights lie on the CPU
 
 
 def log_probs_of(model: Module, **inputs: Any) -> Any:

@@ -29,6 +29,8 @@ CONFIG: dict[str, Any] = {
     "gradient_accumulation_steps": 1,  # an update's micro-batches are not divided by their number
     "gradient_clipping": "auto",
     "bf16": {"enabled": "auto"},
+    "communication_data_type": "fp32",
+    "data_types": {"grad_accum_dtype": "fp32"},  # as elsewhere: else gradients are summed in bfloat16
     "zero_allow_untested_optimizer": True,
     "zero_optimization": {"stage": 3, "stage3_gather_16bit_weights_on_model_save": True},
 }

@@ -6,32 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-TOY = """
-from sdar_envs import base
-
-
-class Toy(base.Environment):
-    name = "toy"
-
-    class Options(base.Options):
-        data: str | None = None
-
-    def tasks(self, split):
-        return [base.Task(id=f"{split}-{number}", task_type="only") for number in range(200)]
-
-    def reset(self, task):
-        return base.Observation("a room")
-
-    def step(self, action):
-        return base.Step(base.Observation("done"), 1.0, True, True)
-
-    def parse(self, response):
-        return base.Action(response)
-
-    def prompt(self, history):
-        return [{"role": "user", "content": "act"}]
-"""
+from toy_environment import TOY
 
 Sdar = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -188,6 +188,21 @@ def test_gpus_with_their_memory_and_links() -> None:
     assert "GPU links" not in seen(torch_with([H100]))
 
 
+def test_a_gpu_that_cannot_be_used_is_one_finding() -> None:
+    torch = torch_with([H100, H100])
+
+    def busy(index: int) -> tuple[int, int]:
+        raise RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable\nFor debugging consider …")
+
+    torch.cuda.mem_get_info = busy
+    found = seen(torch)
+    assert found["GPU 0"].verdict == found["GPU 1"].verdict == "problem"
+    assert found["GPU 0"].found.endswith(
+        "cannot be used: CUDA error: CUDA-capable device(s) is/are busy or unavailable"
+    )
+    assert found["NCCL"].verdict == "ok"
+
+
 def test_several_gpus_that_do_not_go_together() -> None:
     found = seen(torch_with([H100] * 4, peers=False, nccl=False))
     assert found["GPU links"].verdict == "absent" and found["GPU links"].found.startswith("6 of 6 pairs")
@@ -303,6 +318,8 @@ def test_the_hub_and_a_token_that_is_not_shown(monkeypatch: pytest.MonkeyPatch) 
         assert "without a token" in services.hub().found
     finding = services.hub()
     assert finding.verdict == "absent" and "HF_ENDPOINT" in finding.remedy
+    monkeypatch.setenv("HF_ENDPOINT", "http://me:secret@127.0.0.1:9")
+    assert services.hub().found.startswith("http://***@127.0.0.1:9 does not answer")
 
 
 # -- data -----------------------------------------------------------------------------------------

@@ -178,6 +178,34 @@ def test_servers_are_asked() -> None:
     assert gone.verdict == "problem" and "docs/vllm.md" in gone.remedy
 
 
+@pytest.mark.parametrize(
+    ("url", "key", "found", "remedy"),
+    [
+        ("http://127.0.0.1:9/\x01", "", "is no URL", "give one such as http://127.0.0.1:8000"),
+        ("http://a..b:8000", "", "is no URL", "give one such as http://127.0.0.1:8000"),
+        (f"http://{'a' * 64}.example:8000", "", "is no URL", "give one such as http://127.0.0.1:8000"),
+        ("http://127.0.0.1:9", "schlüssel", "VLLM_API_KEY holds letters", "set it to the server's key"),
+    ],
+)
+def test_a_url_or_key_that_cannot_be_is_one_finding_among_the_others(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    url: str,
+    key: str,
+    found: str,
+    remedy: str,
+) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", key)
+    words = ["doctor", "-r", "quickstart", "engine.kind=vllm", "engine.mode=server", "--runs", str(tmp_path), "--json"]
+    assert main([*words, f"engine.server_url={json.dumps(url)}"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    (server,) = [finding for finding in told["findings"] if finding["subject"] == "vLLM server"]
+    assert server["verdict"] == "problem" and found in server["found"] and server["remedy"] == remedy
+    assert "schl" not in server["found"], "a key is shown to nobody"
+    assert len(told["findings"]) > 5, "the rest was looked at as well"
+
+
 def test_a_retriever_that_does_not_answer() -> None:
     own = ("environment.options.questions=generated", "environment.options.urls=[http://127.0.0.1:9/retrieve]")
     finding = needs.environment(recipe(*own, "evaluation.tasks=4", name="search-qa-qwen2.5-3b"))
@@ -195,7 +223,8 @@ def test_too_few_tasks_for_the_panel() -> None:
 
 def test_memory_against_the_gpus_that_are_here() -> None:
     def look(*gpus: Gpu, name: str = "alfworld-qwen3-1.7b") -> dict[str, Finding]:
-        return {finding.subject: finding for finding in needs.size(recipe(name=name), list(gpus))}
+        share = () if name == "quickstart" else ("engine.gpu_memory=0.5",)
+        return {finding.subject: finding for finding in needs.size(recipe(*share, name=name), list(gpus))}
 
     assert look()["GPU memory"].verdict == "problem"
     fits = look(GPUS["h200"])
@@ -220,7 +249,7 @@ def test_checkpoints_need_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_run_that_will_not_fit_is_warned_of() -> None:
     own = recipe("model.lora={}")
     assert room.warning(own, Processes(), int(78 * GIB), int(79.6 * GIB)) is None
-    words = room.warning(recipe(), Processes(8), int(70 * GIB), int(79.6 * GIB))
+    words = room.warning(recipe("engine.gpu_memory=0.5"), Processes(8), int(70 * GIB), int(79.6 * GIB))
     assert words.startswith("warning: this run may need ") and "engine.gpu_memory=" in words and "\n" not in words
     taken = room.warning(own, Processes(), 10 * GIB, int(79.6 * GIB))
     assert "nvidia-smi" in taken, "it would fit an empty GPU"

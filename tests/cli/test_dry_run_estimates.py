@@ -16,7 +16,7 @@ def plan(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
 
 
 def test_a_gpu_is_fitted_and_timed(capsys: pytest.CaptureFixture[str]) -> None:
-    found = plan(capsys, "--gpu", "h100")
+    found = plan(capsys, "--gpu", "h100", "engine.gpu_memory=0.5")
     assert found["memory_peak"] == {
         "phase": "updates",
         "bytes": sum(p["amount"] for p in found["memory"] if "updates" in p["when"]),
@@ -46,7 +46,7 @@ def test_processes_are_those_of_the_command(capsys: pytest.CaptureFixture[str]) 
 
 def test_the_plan_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert main([*WORDS, "--gpu", "h100"]) == 0
+    assert main([*WORDS, "engine.gpu_memory=0.5", "--gpu", "h100"]) == 0
     out = capsys.readouterr().out
     lines = "\nfits      no, ", "\nvLLM      room for ", "\nchange    engine.gpu_memory="
     for words in ("most at once", *lines, "at most"):

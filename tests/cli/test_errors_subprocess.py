@@ -1,10 +1,15 @@
-"""Mistakes through the real command line: one sentence, exit code 2, nothing on standard output."""
+"""Mistakes through the real command line: one sentence, exit code 2, nothing on standard output.
+
+Each through the entry point in this process; a few, in which a process of its own might say more, in one as well.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from sdar_cli.cli.main import main
 
 
 @pytest.mark.parametrize(
@@ -35,13 +40,40 @@ import pytest
         (["ui", "--tracking-uri", "not a uri"], "is not a URI"),
     ],
 )
-def test_mistakes(sdar, toy: Path, words: list[str], says: str) -> None:
+def test_mistakes(
+    toy: Path,
+    words: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     (toy.parent / "one.yaml").write_text("extends: two.yaml\n")
     (toy.parent / "two.yaml").write_text("extends: one.yaml\n")
     (toy.parent / "bad.yaml").write_text("a: [1\n")
+    monkeypatch.chdir(toy.parent)
     words = [*words, "--runs", "runs"] if words[0] in ("eval", "resume", "runs") else words
+    code = main(words)
+    said = capsys.readouterr()
+    assert code == 2, said.err
+    is_one_sentence(said.out, said.err, says)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["train", "--recipe", "quickstrat"], "did you mean 'quickstart'?"),
+        (["train", "--recipe", "toy.yaml", "--dry-run", "evaluation.tasks=500"], "200"),
+        (["eval", "nothing-here", "--runs", "runs"], "there is no run or model 'nothing-here'"),
+        (["ui", "--tracking-uri", "not a uri"], "is not a URI"),
+    ],
+)
+def test_mistakes_in_a_process(sdar, toy: Path, words: list[str], says: str) -> None:
     done = sdar(*words)
     assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: ") and says in done.stderr
-    assert done.stderr.count("\n") == 1
+    is_one_sentence(done.stdout, done.stderr, says)
+
+
+def is_one_sentence(out: str, err: str, says: str) -> None:
+    assert out == ""
+    assert err.startswith("error: ") and says in err
+    assert err.count("\n") == 1

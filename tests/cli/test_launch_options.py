@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -28,7 +29,7 @@ setup:
 """
 STUBS = {
     "scontrol": "echo node7; echo node8",
-    "srun": 'printf "%s\\n" "$PWD" "$FROM_SETUP" "$@"',
+    "srun": 'printf "%s\\n" "$PWD" "$FROM_SETUP" "$SRUN_CPUS_PER_TASK" "$@"',
 }
 
 
@@ -74,6 +75,8 @@ def test_accelerate_understands_it() -> None:
         (Launch(2, 2), "--nnodes 2 needs a place where the machines meet"),
         (Launch(2, 2, "node1"), "--rdzv 'node1' is no HOST:PORT"),
         (Launch(2, 2, "node1:x"), "--rdzv 'node1:x' is no HOST:PORT"),
+        (Launch(2, 2, "node1:²"), "--rdzv 'node1:²' is no HOST:PORT"),
+        (Launch(2, 2, "tcp://node1:29500"), "is no HOST:PORT"),
         (Launch(2, 2, "a:1", "accelerate"), "starts the processes of one machine"),
     ],
 )
@@ -172,7 +175,7 @@ def test_the_batch_script_starts_a_launcher_a_node_and_resumes_when_it_is_submit
     assert "#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\n#SBATCH --gpus-per-node=a100:4\n" in text
     assert "#SBATCH --signal=TERM@120\n" in text
     rest = ["--nproc", "4", "--nnodes", "2", "--rdzv", "node7:32345", "--dist", "fsdp2"]
-    head = [str(tmp_path), "yes", "--kill-on-bad-exit=1"]
+    head = [str(tmp_path), "yes", "16", "--kill-on-bad-exit=1"]
     assert run_script(tmp_path, text) == [*head, *command, *rest]
     run.mkdir(parents=True)
     (run / "run.json").touch()
@@ -193,3 +196,75 @@ def test_the_script_is_of_a_name_that_a_run_can_have(tmp_path: Path, capsys, nam
     assert main([*OWN, "--slurm", str(tmp_path / "profile.yaml"), "--name", name]) == 2
     told = capsys.readouterr()
     assert "cannot name a run" in told.err and not told.out
+
+
+EXTRAS = {
+    "zero3": ["--dist", "zero3", "--nproc", "2"],
+    "qlora": ["model.lora.quantise=nf4"],
+    "vllm": ["engine.kind=vllm"],
+}
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_that_is_not_installed_is_said_by_the_plan_and_refused_by_the_run(
+    capsys, monkeypatch: pytest.MonkeyPatch, extra: str
+) -> None:
+    """At once: before a run has a folder, and before any process is started."""
+    find = importlib.util.find_spec
+    absent = {"deepspeed", "bitsandbytes", "vllm"}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in absent else find(name))
+    monkeypatch.setattr("sdar_cli.launch.agent.processes", lambda launch: pytest.fail("it was started"))
+    words = ["train", "--recipe", "quickstart", *EXTRAS[extra]]
+    assert main(words) == 2
+    (refused,) = capsys.readouterr().err.splitlines()
+    assert f"is not installed: pip install 'sdar[{extra}]', or " in refused
+    assert main([*words, "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [f"error: {sentence}" for sentence in plan["lacking"]] == [refused]
+    assert main([*words, "--dry-run"]) == 0
+    assert f"\nlacking   {plan['lacking'][0]}\n" in capsys.readouterr().out
+
+
+def test_what_is_there_is_not_lacking(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    words = ["train", "--recipe", "quickstart", "--dry-run", "--json"]
+    for more in (["--dist", "zero3", "engine.kind=vllm"], ["model.lora.quantise=nf4"]):
+        assert main([*words, *more]) == 0
+        assert json.loads(capsys.readouterr().out)["lacking"] == []
+    server = ["engine.kind=vllm", "engine.mode=server", "engine.server_url=http://h:1", "engine.sync_folder=/x"]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main([*words, *server]) == 0
+    assert json.loads(capsys.readouterr().out)["lacking"] == [], "the server's machine has it"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--nnodes", "2"], "needs a place where the machines meet"),
+        (["--nnodes", "2", "--rdzv", "a:1", "--launcher", "accelerate"], "starts the processes of one machine"),
+        (["--dist", "fsdp2", "model.lora.quantise=nf4"], "divides no weights of four bits"),
+        (["--dist", "zero3", "distill.divergence=jsd"], "has no whole head"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(capsys, words: list[str], says: str) -> None:
+    assert main([*OWN, "--dry-run", *words]) == 2
+    told = capsys.readouterr()
+    assert says in told.err and len(told.err.splitlines()) == 1 and not told.out
+
+
+def test_a_profile_says_how_many_there_are(tmp_path: Path, capsys) -> None:
+    (tmp_path / "profile.yaml").write_text(PROFILE)
+    words = [*OWN, "--name", "big", "--slurm", str(tmp_path / "profile.yaml")]
+    for more in (
+        ["--nproc", "4"],
+        ["--nnodes", "2", "--rdzv", "a:1"],
+        ["--launcher", "accelerate"],
+        ["--", "--x", "1"],
+    ):
+        assert main([*words, *more]) == 2
+        assert "the profile's `nodes` and `gpus` say" in capsys.readouterr().err
+    assert main([*words, "--dist", "fsdp2", "model.lora.quantise=nf4"]) == 2
+    assert "divides no weights of four bits" in capsys.readouterr().err
+    assert main([*words, "--dist", "fsdp2", "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["processes"] == {"count": 8, "dist": "fsdp2"} and plan["command"][0] == "sdar"

@@ -81,7 +81,7 @@ def test_options_change_what_the_recipe_says(panel: Sdar) -> None:
 
 def test_an_environment_alone_has_its_own_defaults(panel: Sdar, toy: Path) -> None:
     made = panel.json("make", "--environment", "toy.py:Toy", "--tasks", "9", "--data", "somewhere", "--out", "a.json")
-    assert (made["environment"], made["split"], made["settings"]) == ("toy", "test", {"data": "somewhere"})
+    assert (made["environment"], made["split"], made["settings"]) == ("toy", "test", {"size": 3, "data": "somewhere"})
     words = ["evaluation.tasks=9", "environment.options.data=somewhere"]
     assert panel.json("make", "--environment", "toy.py:Toy", *words, "--out", "b.json")["digest"] == made["digest"]
 

@@ -7,11 +7,13 @@ folder that holds the page's ``<!-- file: name -->`` blocks; the output that the
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from markdown_blocks import Block, blocks
+
+from sdar_cli.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -108,20 +112,11 @@ def help_of(words: list[str]) -> tuple[str, list[str]]:
     depth = 2 if words[:1] and words[0] in groups and len(words) > 1 and words[1][0].isalpha() else 1
     path = tuple(words[:depth])
     if path not in _HELP:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "from sdar_cli.cli.main import main; raise SystemExit(main())",
-                *path,
-                "--help",
-            ],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "COLUMNS": "160"},
-        )
-        assert done.returncode == 0, f"sdar {' '.join(path)} --help\n{done.stderr}"
-        _HELP[path] = done.stdout
+        out = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
+            patch.setenv("COLUMNS", "160")
+            assert main([*path, "--help"]) == 0, f"sdar {' '.join(path)} --help"
+        _HELP[path] = out.getvalue()
     return _HELP[path], words[depth:]
 
 

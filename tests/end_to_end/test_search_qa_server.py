@@ -125,7 +125,7 @@ def test_a_bad_server_costs_tries_and_single_episodes_never_the_run(
     with serving(lambda query: corpus.search(query, 3), mood) as server:
         server.plan.append(503)  # the client's own first request, which may fail
         limits = (f"environment.options.tries={TRIES}", "environment.options.timeout=3")
-        found = summary(sdar.process(*words(model, *http(server.url, *limits))))
+        found = summary(sdar(*words(model, *http(server.url, *limits))))
 
     expected = Counter(outcome(task, dead, lies) for task in tasks)
     assert min(expected.values()) >= 3 and len(expected) == 3, "the case is of use"

@@ -77,6 +77,7 @@ class FakeVllm:
         self._boots += 1
         self.model = load_model(self.base).eval()
         self.adapter: dict[str, torch.Tensor] = {}
+        self.holder = ""
         self.adapters: dict[str, str] = {}
 
     def kill(self) -> None:
@@ -104,10 +105,13 @@ class FakeVllm:
         if path == "/health":
             return 200, None
         if path == "/v1/models":
-            return 200, {"data": [{"id": "policy", "max_model_len": self.longest}]}
+            own = [{"id": name, "root": root, "parent": "policy"} for name, root in self.adapters.items()]
+            return 200, {"data": [{"id": "policy", "root": self.base, "max_model_len": self.longest}, *own]}
         if path == "/v1/completions":
             return self._complete(body)
         if path == "/v1/load_lora_adapter" and self.lora:
+            if body["lora_name"] in self.adapters:
+                return 400, {"error": {"message": "it has already been loaded"}}
             self.adapters[body["lora_name"]] = body["lora_path"]
             self.adapter = load_file(Path(body["lora_path"]) / "adapter_model.safetensors")
             return 200, None
@@ -139,7 +143,8 @@ class FakeVllm:
                 self.model.load_state_dict(state, strict=False)
             return 200, {"results": [None]}
         result = {
-            "sdar_boot": lambda: {"boot": f"boot-{self._boots}"},
+            "sdar_boot": lambda: {"boot": f"boot-{self._boots}", "holder": self.holder},
+            "sdar_hold": lambda holder: setattr(self, "holder", holder),
             "sdar_sees": lambda path: {"sees": not self.blind and Path(path).exists()},
             "sdar_fingerprint": self._fingerprint,
         }[method](**kwargs)
@@ -161,6 +166,8 @@ class FakeVllm:
     def _complete(self, body: dict) -> tuple[int, Any]:
         if self.statuses:
             return self.statuses.pop(), {"error": {"message": "told to"}}
+        if body["model"] not in ("policy", *self.adapters):
+            return 404, {"error": {"message": f"The model `{body['model']}` does not exist."}}
         with self._lock:
             ids, logprobs = self._sample(body)
             for name, act in (("kill_after", self._die), ("restart_after", self.reborn)):

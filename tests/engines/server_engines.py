@@ -50,3 +50,14 @@ def logps(model, prompt: list[int], ids: list[int]) -> torch.Tensor:
     with torch.inference_mode():
         logits = model(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1]
     return logits.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None]).squeeze(-1)
+
+
+def largest_difference(model, made) -> float:
+    return max(
+        float((logps(model, prompt, g.ids) - torch.tensor(g.logprobs)).abs().max())
+        for prompt, g in zip(PROMPTS, made, strict=True)
+    )
+
+
+def reloads(fake: FakeVllm) -> int:
+    return sum(path == "/collective_rpc" and body["method"] == "reload_weights" for path, body in fake.requests)

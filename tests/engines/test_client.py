@@ -55,6 +55,41 @@ def test_what_is_no_url(url: str) -> None:
         Server(url)
 
 
+@pytest.mark.parametrize("url", ["http://a..b:8000", f"http://{'a' * 64}.example:8000"])
+def test_a_host_that_no_name_can_be(url: str) -> None:
+    made = Server(url)
+    with pytest.raises(UserError, match="is no URL: give one such as"):
+        made.info()
+    made.close()
+
+
+def test_a_key_that_no_header_takes() -> None:
+    with pytest.raises(UserError, match="VLLM_API_KEY holds letters that no HTTP header takes") as caught:
+        Server("http://127.0.0.1:9", key="schlüssel")
+    assert "schl" not in str(caught.value)
+
+
+def test_a_model_that_went_is_gone_and_a_route_that_is_not_there_is_an_error(
+    vllm: FakeVllm, server: Server, monkeypatch
+) -> None:
+    with pytest.raises(Gone, match=r"^it no longer knows other$"):
+        server.complete([5], Sampling(), seed=0, **ABOUT | {"model": "other"})
+    own = vllm.answer
+    monkeypatch.setattr(
+        vllm, "answer", lambda verb, path, body: own(verb, path.replace("completions", "nothing"), body)
+    )
+    with pytest.raises(UserError, match=r"has no route /v1/completions: use one such as `vllm serve`$"):
+        server.complete([5], Sampling(), seed=0, **ABOUT)
+
+
+def test_an_answer_of_bytes_is_no_json(vllm: FakeVllm, server: Server, monkeypatch) -> None:
+    import httpx
+
+    monkeypatch.setattr(server._http, "request", lambda *about, **more: httpx.Response(200, content=b"\xff\xfe\x80"))
+    with pytest.raises(UserError, match="answers something that is no JSON"):
+        server.info()
+
+
 @pytest.mark.parametrize("url", ["ftp://a", "http://", "http://[::1", "http://a:99999", "http://a:b"])
 def test_a_recipe_holds_urls(url: str) -> None:
     with pytest.raises(ValueError, match="is no URL: give one such as"):

@@ -107,7 +107,9 @@ def test_the_extension_of_a_worker(tmp_path) -> None:
                 return Fused()
 
     worker = Worker()
-    assert worker.sdar_boot() == {"boot": fingerprint.BOOT}
+    assert worker.sdar_boot() == {"boot": fingerprint.BOOT, "holder": ""}
+    worker.sdar_hold("token")
+    assert worker.sdar_boot() == {"boot": fingerprint.BOOT, "holder": "token"}
     assert set(worker.sdar_fingerprint()["weights"]) == {"qkv_proj.weight"}
     assert worker.sdar_sees(str(tmp_path)) == {"sees": True}
     assert worker.sdar_sees(str(tmp_path / "none")) == {"sees": False}

@@ -70,3 +70,16 @@ def test_a_server_that_stays_away(vllm: FakeVllm) -> None:
     with pytest.raises(RunFailed, match=r"did not answer for 0 s .*engine\.patience$"):
         engine.generate(PROMPTS)
     engine.close()
+
+
+def test_a_question_that_was_given_up_is_not_asked_again(vllm: FakeVllm) -> None:
+    engine = engine_of(vllm, 600)
+    vllm.statuses = [503] * 100
+    before = set(threading.enumerate())
+    engine.submit(0, 0, PROMPTS[0])
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "vllm" and thread not in before]
+    engine.drop()
+    thread.join(60)
+    assert not thread.is_alive() and engine.take(0.0) == []
+    assert len(vllm.statuses) > 90
+    engine.close()

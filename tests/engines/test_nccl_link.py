@@ -7,7 +7,9 @@ import torch
 from fake_vllm import FakeVllm
 from server_engines import engine_of, step
 
+from sdar_cli.engines.client import Gone, Server
 from sdar_cli.engines.nccl import FIRST_PORT, NcclLink
+from sdar_cli.engines.proof import StaleWeights
 from sdar_cli.errors import RunFailed, UserError
 from sdar_cli.models.load import load_model
 
@@ -94,6 +96,50 @@ def test_a_server_that_comes_while_weights_are_sent_is_not_taken_for_one_that_ha
     reached = late if whole else vllm
     assert all(torch.equal(a, b) for a, b in zip(reached.model.parameters(), model.parameters(), strict=True))
     assert bool(late.asked()) is whole and vllm.asked()
+
+
+def test_a_server_that_goes_before_it_is_met_gets_its_weights_by_the_folder(
+    vllm, link, base, tmp_path, monkeypatch
+) -> None:
+    """And they are proved."""
+    model = load_model(str(base))
+    step(model, 0.02)
+    own, away = Server.boot, [Gone("away")]
+
+    def boot(self) -> str:
+        if away:
+            raise away.pop()
+        return own(self)
+
+    monkeypatch.setattr(Server, "boot", boot)
+    with engine_of([vllm], model, tmp_path, link=link) as engine:
+        engine.sync(0)
+        assert Client.made == [] and (tmp_path / "weights-0").is_dir() and not away
+        vllm.deaf = True
+        step(model, 0.02)
+        away.append(Gone("away"))
+        with pytest.raises(StaleWeights):
+            engine.sync(1)
+
+
+def test_each_server_keeps_its_port(base) -> None:
+    """The second is met alone at first, and must not be in the way of the first, which comes later."""
+    with FakeVllm(base) as one, FakeVllm(base) as two:
+        fakes = {one.url: one, two.url: two}
+        Client.made = []
+        link = NcclLink(torch.device("cpu"), required=True, connect=lambda url, port: Client(fakes, url, port))
+        first, second = Server(one.url), Server(two.url)
+        assert link.open([second]) == [two.url]
+        assert link.open([first, second]) == [one.url, two.url]
+        one.reborn()
+        one.kill()
+        assert link.open([first, second]) == [two.url]
+        one.start()
+        assert link.open([first, second]) == [one.url, two.url]
+        first.close()
+        second.close()
+    ports = [(client.fake is one, client.port) for client in Client.made]
+    assert ports == [(False, FIRST_PORT), (True, FIRST_PORT + 1), (True, FIRST_PORT + 1)]
 
 
 def test_auto_falls_back_to_the_folder(vllm, link, base, tmp_path) -> None:

@@ -8,26 +8,19 @@ import time
 import pytest
 import torch
 from fake_vllm import FakeVllm
-from server_engines import PROMPTS, engine_of, logps, step
+from server_engines import PROMPTS, engine_of, largest_difference, reloads, step
 
 from sdar_cli.engines.client import Server
 from sdar_cli.engines.proof import StaleWeights
 from sdar_cli.engines.weights import write_folder
 from sdar_cli.errors import RunFailed, UserError
-from sdar_cli.models.load import add_lora, load_model
-from sdar_cli.recipe.schema import Lora, Sampling
+from sdar_cli.models.load import load_model
+from sdar_cli.recipe.schema import Sampling
 
 
 @pytest.fixture
 def model(base):
     return load_model(str(base)).eval()
-
-
-def largest_difference(model, made) -> float:
-    return max(
-        float((logps(model, prompt, g.ids) - torch.tensor(g.logprobs)).abs().max())
-        for prompt, g in zip(PROMPTS, made, strict=True)
-    )
 
 
 def test_samples_come_from_the_weights_that_were_synced(vllm: FakeVllm, model, tmp_path) -> None:
@@ -59,6 +52,29 @@ def test_the_stream_of_seeds(vllm: FakeVllm, model, tmp_path) -> None:
             assert engine.generate(PROMPTS) == inside
         engine.generate(PROMPTS)
         assert vllm.asked()[-1]["temperature"] == 1.0
+
+
+def test_another_run_on_the_same_server_is_noticed(vllm: FakeVllm, base, model, tmp_path) -> None:
+    """Its weights are proved at its own sync, and the first run's samples would be of them from then on."""
+    other = load_model(str(base)).eval()
+    step(other, 0.02)
+    with engine_of([vllm], model, tmp_path / "one") as one, engine_of([vllm], other, tmp_path / "two") as two:
+        one.sync(0)
+        assert largest_difference(model, one.generate(PROMPTS)) < 1e-5
+        two.sync(0)
+        assert largest_difference(other, two.generate(PROMPTS)) < 1e-5
+        with pytest.raises(UserError, match=f"^another run or evaluation gives its weights to the server {vllm.url}"):
+            one.generate(PROMPTS)
+        one.sync(1)
+        assert largest_difference(model, one.generate(PROMPTS)) < 1e-5
+
+
+def test_another_run_in_the_middle_of_a_sync_is_noticed(vllm: FakeVllm, model, tmp_path, monkeypatch) -> None:
+    with engine_of([vllm], model, tmp_path) as engine:
+        own = Server.reset_cache
+        monkeypatch.setattr(Server, "reset_cache", lambda self: (self.hold("another"), own(self))[1])
+        with pytest.raises(UserError, match=r"^another run or evaluation"):
+            engine.sync(0)
 
 
 @pytest.mark.parametrize("size", [1e-6, 1e-2])
@@ -145,14 +161,10 @@ def test_a_busy_prefix_cache_is_not_passed_over(vllm: FakeVllm, model, tmp_path)
 def test_an_error_of_the_servers_own_is_tried_again(vllm: FakeVllm, model, tmp_path) -> None:
     with engine_of([vllm], model, tmp_path) as engine:
         engine.sync(0)
-        reloads = _reloads(vllm)
+        before = reloads(vllm)
         vllm.statuses = [503, 500]
         assert largest_difference(model, engine.generate(PROMPTS)) < 1e-5
-        assert _reloads(vllm) == reloads, "it still had the weights"
-
-
-def _reloads(vllm: FakeVllm) -> int:
-    return sum(path == "/collective_rpc" and body["method"] == "reload_weights" for path, body in vllm.requests)
+        assert reloads(vllm) == before, "it still had the weights"
 
 
 def test_several_servers_share_and_stand_in_for_each_other(base, model, tmp_path) -> None:
@@ -248,63 +260,3 @@ def test_raw_log_probs_do_at_temperature_one(vllm: FakeVllm, model, tmp_path) ->
     vllm.logprobs_mode = "raw_logprobs"
     with engine_of([vllm], model, tmp_path) as engine:
         engine.sync(0)
-
-
-# -- adapters -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def adapted(model):
-    """A model with an adapter that does something."""
-    made = add_lora(model, Lora(rank=2, alpha=6, targets=["q_proj", "v_proj"]), 0)
-    step(made, 0.05)
-    return made.eval()
-
-
-def test_an_adapter_is_merged_without_touching_the_base(vllm: FakeVllm, adapted, tmp_path) -> None:
-    before = {name: value.clone() for name, value in adapted.named_parameters()}
-    with engine_of([vllm], adapted, tmp_path) as engine:
-        engine.sync(0)
-        assert largest_difference(adapted, engine.generate(PROMPTS)) < 1e-5
-    assert all(torch.equal(before[name], value) for name, value in adapted.named_parameters())
-
-
-def test_an_adapter_goes_by_itself(vllm: FakeVllm, adapted, tmp_path) -> None:
-    vllm.lora = {"max_lora_rank": 8, "scale": 3.0}
-    with engine_of([vllm], adapted, tmp_path, hot=True) as engine:
-        for version in range(2):
-            engine.sync(version)
-            engine.generate(PROMPTS)
-            assert vllm.asked()[-1]["model"] == f"sdar-{version}"
-            step(adapted, 0.01)
-        assert _reloads(vllm) == 0, "the server had the base"
-
-
-def test_an_adapter_that_did_not_arrive(vllm: FakeVllm, adapted, tmp_path, monkeypatch) -> None:
-    vllm.lora = {"max_lora_rank": 8, "scale": 3.0}
-    with engine_of([vllm], adapted, tmp_path, hot=True) as engine:
-        engine.sync(0)
-        step(adapted, 1e-6)
-        kept = vllm.adapter
-        monkeypatch.setattr(Server, "load_adapter", lambda self, name, folder: None)
-        with pytest.raises(StaleWeights, match=r"\(8 tensors differ"):
-            engine.sync(1)
-        assert vllm.adapter is kept
-
-
-def test_the_base_under_an_adapter_is_brought_where_it_is_another(vllm: FakeVllm, adapted, tmp_path) -> None:
-    vllm.lora = {"max_lora_rank": 8, "scale": 3.0}
-    step(vllm.model, 0.01)
-    with engine_of([vllm], adapted, tmp_path, hot=True) as engine:
-        engine.sync(0)
-        assert _reloads(vllm) == 1
-        vllm.reborn()
-        step(vllm.model, 0.01)
-        engine.generate(PROMPTS)
-        assert _reloads(vllm) == 2 and "sdar-0" in vllm.adapters, "both again after a restart"
-
-
-def test_a_server_without_adapters(vllm: FakeVllm, adapted, tmp_path) -> None:
-    with engine_of([vllm], adapted, tmp_path, hot=True) as engine:
-        with pytest.raises(UserError, match=r"start it with --enable-lora, or set engine\.lora=merge$"):
-            engine.sync(0)

@@ -3,10 +3,12 @@
     python -m torch.distributed.run --standalone --nproc-per-node 2 ranked_commands.py SPEC.json
 
 SPEC.json is a list of commands: ``words``; optionally ``signal``: [rank, step], a SIGTERM to that rank alone within
-that step; ``spoil``: [rank, step], a NaN in that rank's loss alone; and ``divides``: gradients must lie in parts while
-an update goes on. Beside it come ``SPEC.json.N``, of each rank N the exit codes.
+that step; ``spoil``: [rank, step], a NaN in that rank's loss alone; ``divides``: gradients must lie in parts while an
+update goes on, and weights while rows are scored; and ``rounds``: false where log-probs must have more digits than
+bfloat16 has. Beside it come ``SPEC.json.N``, of each rank N the exit codes.
 
-Weights are float64, in which sums in another order agree to far more digits than the tests look at.
+Weights are float64, in which sums in another order agree to far more digits than the tests look at; but not where
+``rounds`` is given.
 """
 
 from __future__ import annotations
@@ -24,14 +26,15 @@ import pytest
 
 
 @contextmanager
-def exact(patch: pytest.MonkeyPatch) -> Iterator[None]:
+def exact(patch: pytest.MonkeyPatch, *, double: bool = True) -> Iterator[None]:
     """Trainings in float64, and no plots: drawing takes half of a short training's time."""
     from tiny_training import exact_head
 
     from sdar_cli.models.load import load_model
 
-    exact_head(patch)
-    patch.setattr("sdar_cli.training.build.load_model", lambda path, **about: load_model(path, **about).double())
+    if double:
+        exact_head(patch)
+        patch.setattr("sdar_cli.training.build.load_model", lambda path, **about: load_model(path, **about).double())
     patch.setattr("sdar_cli.tracking.plots.write_plots", lambda rows, folder: [])
     yield
 
@@ -44,14 +47,19 @@ def run_all(commands: Sequence[dict[str, Any]]) -> list[int]:
 
     codes = []
     for command in commands:
-        with pytest.MonkeyPatch.context() as patch, exact(patch):
+        with pytest.MonkeyPatch.context() as patch, exact(patch, double="rounds" not in command):
             if command.get("signal", [None])[0] == ranks.rank():
                 _signal_at(patch, command["signal"][1])
             if command.get("spoil", [None])[0] == ranks.rank():
                 _spoil_at(patch, command["spoil"][1])
             held = _watch_gradients(patch)
+            passes = _watch_passes(patch)
             codes.append(main(command["words"]))
-            assert not command.get("divides") or True in held, "gradients were whole until an update's end"
+            if command.get("divides"):
+                assert True in held, "gradients were whole until an update's end"
+                assert passes and all(divided for divided, _ in passes), "weights were whole while rows were scored"
+            if command.get("rounds") is False:
+                assert passes and not any(rounded for _, rounded in passes), "log-probs were rounded to bfloat16"
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         for name in (*dist.FSDP2, *dist.ZERO3):  # each command says by itself how its weights lie
             os.environ.pop(name, None)
@@ -100,6 +108,26 @@ def _watch_gradients(patch: pytest.MonkeyPatch) -> list[bool]:
 
     patch.setattr(Update, "inputs", watched)
     return held
+
+
+def _watch_passes(patch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
+    """Of every pass that scores rows, whether a weight lay in parts before it, and whether its log-probs are such as
+    bfloat16 can hold."""
+    from torch.distributed.tensor import DTensor
+
+    from sdar_cli.training import prefix_pass
+
+    seen: list[tuple[bool, bool]] = []
+    inner = prefix_pass.log_probs_of
+
+    def watched(model, **inputs):
+        divided = any(isinstance(p, DTensor) for p in model.parameters())
+        found = inner(model, **inputs)
+        seen.append((divided, bool((found.log_probs.bfloat16().to(found.log_probs.dtype) == found.log_probs).all())))
+        return found
+
+    patch.setattr(prefix_pass, "log_probs_of", watched)
+    return seen
 
 
 def _main(file: Path) -> None:

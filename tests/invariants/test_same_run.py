@@ -50,6 +50,8 @@ SHORT = (
     "warmup=null",
 )
 LORA = ("model.lora={rank: 4, alpha: 8, targets: all-linear}", "teacher.kind=ema", "teacher.ema_decay=0.5")
+FROZEN = ("teacher.kind=frozen", "policy.kl_coef=0")
+HALF = ("model.dtype=bfloat16", "teacher.kind=ema", "teacher.ema_decay=0.5", "optimiser.tokens_per_microbatch=70")
 SPREAD = ("optimiser.rows_per_update=7", "optimiser.tokens_per_microbatch=70")
 ALONE = {
     "plain": (),
@@ -59,6 +61,7 @@ ALONE = {
     "window": ("REPLAY=one-turn",),
     "full": ("REPLAY=one-turn", "rollout.context=full"),
     "lora": LORA,
+    "frozen": FROZEN,
 }
 SPLIT = ("time/", "eval/", "optim/padding")
 """What depends on how rows are spread over ranks and micro-batches, or is looked at elsewhere."""
@@ -145,12 +148,17 @@ def of_two(made: Runs) -> list[tuple[dict, int]]:
         (made.resume("sharded-2"), 2),
         (made.resume("sharded-2", "--dist", "fsdp2"), 0),
         (made.command("sharded-lora-2", "--dist", "fsdp2", *LORA), 0),
+        (made.command("sharded-frozen-2", "--dist", "fsdp2", *FROZEN), 0),
+        (made.command("sharded-one-group-2", "--dist", "fsdp2", "rollout.tasks=1"), 0),
+        (made.command("sharded-half-2", "--dist", "fsdp2", *HALF) | {"rounds": False}, 0),
     ]
     if DEEPSPEED:
         commands += [
             (made.command("zero-2", "--dist", "zero3", *SPREAD) | {"signal": [0, 1]}, 130),
             (made.resume("zero-2", "--dist", "zero3"), 0),
             (made.command("zero-lora-2", "--dist", "zero3", *LORA), 0),
+            (made.command("zero-frozen-2", "--dist", "zero3", *FROZEN), 0),
+            (made.command("zero-half-2", "--dist", "zero3", *HALF) | {"rounds": False}, 0),
             (made.command("zero-nan-2", "--dist", "zero3") | {"spoil": [1, 1]}, 1),
         ]
     return commands
@@ -219,6 +227,8 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
         ("resumed-2", "plain-2"),
         ("sharded-2", "spread"),
         ("sharded-lora-2", "lora"),
+        ("sharded-frozen-2", "frozen"),
+        ("sharded-one-group-2", "one-group"),
     ],
 )
 def test_they_are_the_same_run(runs: Runs, one: str, other: str) -> None:
@@ -226,7 +236,7 @@ def test_they_are_the_same_run(runs: Runs, one: str, other: str) -> None:
 
 
 @needs_deepspeed
-@pytest.mark.parametrize(("one", "other"), [("zero-2", "spread"), ("zero-lora-2", "lora")])
+@pytest.mark.parametrize(("one", "other"), [("zero-2", "spread"), ("zero-lora-2", "lora"), ("zero-frozen-2", "frozen")])
 def test_deepspeed_divides_the_same_run(runs: Runs, one: str, other: str) -> None:
     assert not differences(runs, one, other, relative=1e-5)
 
@@ -236,6 +246,14 @@ def test_a_divided_checkpoint_is_an_ordinary_folder(runs: Runs) -> None:
     """Beside what another run has, DeepSpeed's own folder, which resuming reads."""
     names = [{path.name for path in runs.folder(run).checkpoint(STEPS).path.iterdir()} for run in ("zero-2", "plain-2")]
     assert names[0] ^ names[1] == {f"global_step{3 * STEPS}", "latest", "optimizer.pt"}
+
+
+@pytest.mark.parametrize("name", ["sharded-half-2", pytest.param("zero-half-2", marks=needs_deepspeed)])
+def test_an_average_is_of_what_the_optimiser_steps(runs: Runs, name: str) -> None:
+    """And not of its roundings to bfloat16, with which the passes compute."""
+    average = load_file(runs.folder(name).checkpoint(STEPS).path / "ema.safetensors")
+    rounded = {key: value.bfloat16().float() for key, value in average.items()}
+    assert all((average[key] != rounded[key]).float().mean() > 0.5 for key in average if "layers" in key)
 
 
 def test_another_way_to_divide_is_refused(runs: Runs) -> None:

@@ -6,23 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_qwen3 import save_words
 
 from sdar_cli.engines.weights import ModelSource
 from sdar_cli.models.load import add_lora, load_model
 from sdar_cli.models.merge import load_whole, serves_as_it_is
-from sdar_cli.models.tiny import build_model, build_tokenizer
-from sdar_cli.recipe.schema import Lora, TinyModel
+from sdar_cli.recipe.schema import Lora
 
 IDS = (torch.arange(20) % 16).reshape(2, 10)
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("merge") / "base"
-    tokenizer = build_tokenizer(["one two three four five six seven eight nine ten eleven twelve"])
-    build_model(TinyModel(layers=2, width=16, heads=2, mlp=32), tokenizer, seed=0).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    texts = ["one two three four five six seven eight nine ten eleven twelve"]
+    return save_words(tmp_path_factory.mktemp("merge") / "base", texts)
 
 
 def adapted(base: Path, **lora):

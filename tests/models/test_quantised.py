@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_qwen3 import save_words
 
 from sdar_cli.engines.weights import ModelSource
 from sdar_cli.errors import ModelError
@@ -15,8 +16,7 @@ from sdar_cli.models import quantised
 from sdar_cli.models.load import add_lora, load_model
 from sdar_cli.models.merge import load_whole, serves_as_it_is
 from sdar_cli.models.quantised import FILE, Quantised, adapter_in_float32
-from sdar_cli.models.tiny import build_model, build_tokenizer
-from sdar_cli.recipe.schema import Lora, Model, TinyModel
+from sdar_cli.recipe.schema import Lora, Model
 
 HELD = Quantised("nf4", "float32")
 IDS = (torch.arange(20) % 16).reshape(2, 10)
@@ -28,11 +28,8 @@ needs_it = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("quantised") / "base"
-    tokenizer = build_tokenizer(["one two three four five six seven eight nine ten eleven twelve"])
-    build_model(TinyModel(layers=2, width=64, heads=2, mlp=128), tokenizer, seed=0).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    texts = ["one two three four five six seven eight nine ten eleven twelve"]
+    return save_words(tmp_path_factory.mktemp("quantised") / "base", texts, width=64, mlp=128)
 
 
 def adapted(base: Path, **lora):

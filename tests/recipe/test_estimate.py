@@ -80,7 +80,13 @@ def test_what_processes_divide_and_what_they_do_not() -> None:
     for name in ("weights", "gradients", "optimiser", "reference model"):
         assert fsdp[name] == one[name] // 8
     assert fsdp["whole weights"] == one["weights"] == one["reference model"], "one of them at a time"
-    assert fsdp["gradients not yet divided"] == fsdp["layers put together"] < one["gradients"] / 2
+    assert fsdp["gradients not yet divided"] == 2 * fsdp["layers put together"] < one["gradients"] / 2, "bfloat16"
+    assert "weights in bfloat16" in ddp and "weights in bfloat16" not in fsdp
+    elsewhere = ("engine.kind=vllm", "engine.mode=server", "engine.server_url=http://localhost:8000")
+    scored = held(*elsewhere, processes=Processes(8, "fsdp2"))
+    assert {part.phases for part in scored.parts if part.name == "whole weights"} == {"scoring"}
+    quiet = parts(*elsewhere, "evaluation.transcripts=0", processes=Processes(8, "fsdp2"))
+    assert "whole weights" not in quiet and quiet["layers put together"] == fsdp["layers put together"]
     lora = parts("model.lora={}", processes=Processes(8, "fsdp2"))
     assert lora["whole weights"] == one["weights"]
     assert lora["gradients not yet divided"] < fsdp["gradients not yet divided"] / 20
@@ -106,8 +112,8 @@ def test_deepspeed_divides_gradients_too() -> None:
 
 def test_an_engine_takes_its_share() -> None:
     gpu = Gpu("a GPU of 80G", 80 * GIB)
-    assert parts(gpu=gpu)["generation (vLLM)"] == 40 * GIB
-    assert parts("engine.gpu_memory=0.25", gpu=gpu)["generation (vLLM)"] == 20 * GIB
+    assert parts(gpu=gpu)["generation (vLLM)"] == 20 * GIB
+    assert parts("engine.gpu_memory=0.5", gpu=gpu)["generation (vLLM)"] == 40 * GIB
     assert parts()["generation (vLLM)"] == 0, "a share of nothing known"
     server = ("engine.mode=server", "engine.server_url=http://127.0.0.1:8000")
     assert parts(*server, gpu=gpu)["generation (vLLM)"] == 0
@@ -115,13 +121,13 @@ def test_an_engine_takes_its_share() -> None:
 
 
 def test_sequences_of_the_cache() -> None:
-    recipe = published()
+    recipe = published("engine.gpu_memory=0.5")
     shape = model_shape(recipe.model)
     assert shape.cache(2) == 28 * 2 * 8 * 128 * 2 == 114_688
     gpu = Gpu("", 80 * GIB)
     room = 40 * GIB - 2 * shape.parameters - 1.5 * GIB
     assert sequences_held(recipe, shape, gpu) == room // (2560 * 114_688)
-    assert sequences_held(published(name="alfworld-qwen2.5-7b"), shape, gpu) == sequences_held(recipe, shape, gpu)
+    assert sequences_held(published("engine.gpu_memory=0.5", name="alfworld-qwen2.5-7b"), shape, gpu) == sequences_held(recipe, shape, gpu)
     assert sequences_held(published("engine.gpu_memory=0.01"), shape, gpu) < 0
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdar_cli.errors import UserError
+from sdar_cli.launch.dist import check_recipe
 from sdar_cli.recipe.estimate import Processes
 from sdar_cli.recipe.fit import fit
 from sdar_cli.recipe.gpus import GIB, GPUS, Gpu, find_gpu, named_like, read_size
@@ -59,14 +60,34 @@ def test_a_remedy_is_a_recipe_that_fits(name: str, gib: int, engine: str) -> Non
     mended = fit(recipe(name, engine, *overrides), of(gib), processes)
     assert mended.fits, found.remedy
     assert mended.sequences is None or mended.sequences >= 1
+    check_recipe(processes.dist, recipe(name, engine, *overrides))
+
+
+@pytest.mark.parametrize("override", ["model.lora.quantise=nf4", "distill.divergence=jsd"])
+@pytest.mark.parametrize("gib", [6, 8, 12, 16, 24, 40])
+def test_no_remedy_divides_what_cannot_be_divided(override: str, gib: int) -> None:
+    found = fit(recipe("alfworld-qwen2.5-7b", "engine.kind=hf", override), of(gib))
+    assert found.fits or "--dist" not in found.remedy
+
+
+def test_four_bits_are_not_proposed_beside_divided_weights() -> None:
+    divided = Processes(8, "fsdp2")
+    found = fit(recipe("alfworld-qwen2.5-7b", "engine.kind=hf", "engine.max_batch=16"), of(24), divided)
+    assert found.remedy == "--dist ddp and model.lora.quantise=nf4"
+    mended = recipe("alfworld-qwen2.5-7b", "engine.kind=hf", "engine.max_batch=16", "model.lora.quantise=nf4")
+    assert fit(mended, of(24), Processes(8)).fits
 
 
 def test_the_published_models_on_published_gpus() -> None:
     """What docs/sizing.md says."""
-    large = fit(recipe("alfworld-qwen3-1.7b"), GPUS["h200"])
+    large = fit(recipe("alfworld-qwen3-1.7b", "engine.gpu_memory=0.5"), GPUS["h200"])
     assert large.fits and large.sequences > 128
-    single = fit(recipe("alfworld-qwen3-1.7b"), GPUS["h100"])
-    assert not single.fits and single.remedy.startswith("engine.gpu_memory=")
+    half = fit(recipe("alfworld-qwen3-1.7b", "engine.gpu_memory=0.5"), GPUS["h100"])
+    assert not half.fits and half.remedy.startswith("engine.gpu_memory=")
+    for model, dist in (("qwen3-1.7b", "ddp"), ("qwen2.5-3b", "fsdp2"), ("qwen2.5-7b", "fsdp2")):
+        for task in ("alfworld", "webshop", "search-qa"):
+            eight = fit(recipe(f"{task}-{model}"), GPUS["h100"], Processes(8, dist))
+            assert eight.fits and eight.sequences >= 16, "a GPU's share of 128 episodes, at once"
     assert fit(recipe("alfworld-qwen2.5-7b"), GPUS["h100"]).remedy == "model.lora.quantise=nf4"
     assert fit(recipe("alfworld-qwen2.5-3b"), GPUS["h100"]).remedy == "--nproc 8 --dist fsdp2"
     assert fit(recipe("alfworld-qwen2.5-7b"), of(8)).remedy.startswith("take a GPU with more memory")
@@ -95,6 +116,8 @@ def test_no_sizes(text: str) -> None:
 def test_a_gpu_by_its_name() -> None:
     assert find_gpu(None, None) is None
     assert find_gpu("H100", None) is GPUS["h100"] and find_gpu("rtx_4090", None) is GPUS["4090"]
+    for name in ("RTX 4090", "nvidia-rtx-4090", "NVIDIA GeForce RTX 4090"):
+        assert find_gpu(name, None) is GPUS["4090"]
     assert find_gpu("h100", "40G").memory == 40 * GIB and find_gpu("h100", "40G").bandwidth == 3.35e12
     assert find_gpu(None, "80G") == Gpu("a GPU of 80G", 80 * GIB)
     with pytest.raises(UserError, match="a100-40 or a100-80"):

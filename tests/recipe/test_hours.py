@@ -32,26 +32,18 @@ def seconds(found: Hours) -> dict[str, tuple[float, float]]:
 def test_forward_flops_are_those_of_the_matrices() -> None:
     """Counted by torch on a real model: 2 a multiply-add, attention and head included."""
     import torch
+    from tiny_qwen3 import qwen3_config
     from torch.utils.flop_counter import FlopCounterMode
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+    from transformers import Qwen3ForCausalLM
 
-    config = Qwen3Config(
-        num_hidden_layers=2,
-        hidden_size=64,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        intermediate_size=160,
-        vocab_size=320,
-        attn_implementation="eager",
-    )
+    config = qwen3_config(320, attn_implementation="eager")
     base = recipe("rollout.context=full", "rollout.tasks=1", "rollout.group=3", "rollout.max_prompt_tokens=20")
     base = changed(base, "rollout", max_response_tokens=12)
     shape = _shape_of(config)
     line = Roofline(base, shape, H100, Processes(), Load(1.0, 20, 12, 1.0))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         Qwen3ForCausalLM(config)(torch.ones(3, 32, dtype=torch.long))
-    rotary = 3 * 2 * 8 * 32  # positions times frequencies, a matrix product as well
+    rotary = 3 * 2 * (config.head_dim // 2) * 32  # positions times frequencies, a matrix product as well
     assert line.forward_flops() == pytest.approx(counter.get_total_flops(), abs=rotary)
 
 

@@ -138,7 +138,7 @@ OURS_EVERYWHERE: dict[str, Any] = {
     "init_from": None,
     "engine.kind": "vllm",
     "engine.mode": "colocate",
-    "engine.gpu_memory": 0.5,
+    "engine.gpu_memory": 0.25,
 }
 
 MODELS = {

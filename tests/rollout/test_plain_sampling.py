@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from tiny_qwen3 import qwen3_config
+from transformers import PreTrainedModel, Qwen3ForCausalLM
 
 from sdar_cli.recipe.schema import Sampling
 from sdar_cli.rollout.policies import HFPolicy
@@ -28,18 +29,8 @@ class _Tokenizer:
 
 @pytest.fixture(scope="module")
 def model() -> PreTrainedModel:
-    config = Qwen3Config(
-        vocab_size=12,
-        hidden_size=8,
-        intermediate_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=4,
-        eos_token_id=1,
-    )
     torch.manual_seed(0)
-    return Qwen3ForCausalLM(config).eval()
+    return Qwen3ForCausalLM(qwen3_config(12, eos_token_id=1)).eval()
 
 
 def sampled(model: PreTrainedModel) -> list[list[int]]:

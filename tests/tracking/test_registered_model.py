@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tiny_qwen3 import save_words
 
 from sdar_cli.tracking import registry
 from sdar_cli.tracking.registry import Version, fingerprint, model_files, model_name, stage
@@ -21,14 +22,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Qwen3 with its tokenizer, and beside it what a training needs to go on."""
-    from sdar_cli.models.tiny import build_model
-    from sdar_cli.models.word_tokenizer import build_tokenizer
-    from sdar_cli.recipe.schema import TinyModel
-
-    folder = tmp_path_factory.mktemp("checkpoints") / "step-8"
-    tokenizer = build_tokenizer(["put the mug on the desk"])
-    build_model(TinyModel(layers=1, width=16, heads=2, mlp=32), tokenizer, seed=3).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    folder = save_words(
+        tmp_path_factory.mktemp("checkpoints") / "step-8", ["put the mug on the desk"], seed=3, layers=1
+    )
     for name in ("optimizer.pt", "rng_state.pth", "trainer_state.json", "sdar.json", "complete"):
         (folder / name).write_text("{}")
     return folder

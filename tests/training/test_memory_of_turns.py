@@ -15,7 +15,8 @@ import torch
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-from memory import Shape, make_trainer, peak, played, save_base, step  # noqa: E402
+from make_trainer import train  # noqa: E402
+from memory import Shape, peak, played, save_base, trainer_of  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -30,8 +31,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory):
     def get(shape: Shape = SHAPE, context: str = "window"):
         if (shape, context) not in made:
             folder = tmp_path_factory.mktemp("memory")
-            trainer = make_trainer(shape, save_base(shape, folder / "base"), context, folder)
-            step(trainer, played(shape, context, 2, 99))
+            trainer = trainer_of(shape, save_base(shape, folder / "base"), context, folder)
+            train(trainer, played(shape, context, 2, 99))
             made[shape, context] = trainer
         return made[shape, context]
 
@@ -41,7 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory):
 def held(trainer, episodes) -> int:
     """Bytes at the peak of a step on these episodes."""
     with peak() as most:
-        step(trainer, episodes)
+        train(trainer, episodes)
     return most()
 
 

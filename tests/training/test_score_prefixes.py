@@ -258,7 +258,7 @@ def test_batches_of_like_length_are_the_cheapest_cut(widths, call):
     widths = sorted(widths)[:9]
     with pytest.MonkeyPatch.context() as monkeypatch:
         cheap_calls(monkeypatch, call)
-        batches = prefix_pass._batches([[0] * width for width in widths], [None] * len(widths), 10**9)
+        batches = prefix_pass._batches(widths, [None] * len(widths), 10**9)
 
     def cost(parts):
         return sum(call + max(part) * len(part) for part in parts)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-from sdar_cli.models.tiny import build_model, build_tokenizer
-from sdar_cli.recipe.schema import Recipe, TinyModel
+from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode, StopReason, Turn
 from sdar_cli.training.events import Listener
 from sdar_cli.training.schedule import TaskSchedule
@@ -29,12 +28,10 @@ def spare_imported_objects() -> None:
 
 
 def save_base(folder: Path) -> Path:
+    from tiny_qwen3 import save_words
+
     spare_imported_objects()
-    tokenizer = build_tokenizer([" ".join(WORDS)])
-    model = build_model(TinyModel(layers=2, width=16, heads=2, mlp=32), tokenizer, seed=0)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_words(folder, [" ".join(WORDS)])
 
 
 def recipe(**changes) -> Recipe:

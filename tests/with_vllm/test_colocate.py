@@ -51,3 +51,12 @@ def test_two_processes_have_an_engine_each(place) -> None:
     assert ran.code == 0, ran.err
     assert max(place.metrics("colocate-two", MEAN)) < 0.01
     assert "Traceback" not in ran.err, "they part before the engines are gone"
+
+
+@pytest.mark.parametrize("trained", [(), (*ADAPTER, "engine.lora=merge")], ids=["whole", "adapter"])
+def test_weights_in_parts(place, trained: tuple[str, ...]) -> None:
+    """Also at the first evaluation, when they are not divided yet."""
+    name = f"colocate-parts-{len(trained)}"
+    ran = place.train(name, "--nproc", "2", "--dist", "fsdp2", *trained)
+    assert ran.code == 0, ran.err
+    assert max(place.metrics(name, MEAN)) < 0.01

@@ -51,6 +51,50 @@ def test_an_adapter_is_loaded_by_itself(place, hot) -> None:
     assert max(place.metrics(hot, MEAN)) < 0.01
 
 
+def test_a_server_keeps_one_adapter_whatever_the_number_of_steps(place, server, tmp_path) -> None:
+    """None at the end; and one that it has lost, as after a restart, is brought again."""
+    import torch
+
+    from sdar_cli.engines.client import Server
+    from sdar_cli.engines.patience import Patience
+    from sdar_cli.engines.server import ServerEngine
+    from sdar_cli.engines.weights import ModelSource
+    from sdar_cli.models.load import add_lora, load_model
+    from sdar_cli.recipe.schema import Lora, Sampling
+
+    model = add_lora(load_model(str(place.base)), Lora(rank=4), 0).eval()
+    adapter = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    asked, said = Server(server.url), []
+    engine = ServerEngine(
+        [Server(server.url)],
+        ModelSource(model),
+        folder=tmp_path,
+        sampling=Sampling(),
+        max_response_tokens=4,
+        ends={2},
+        patience=Patience(60.0),
+        hot=True,
+        say=said.append,
+    )
+    assert asked.adapters() == {}
+    names = []
+    for version in range(3):
+        with torch.no_grad():
+            for parameter in adapter:
+                parameter += 0.01
+        engine.sync(version)
+        names += asked.adapters()
+        assert len(names) == version + 1 and len(engine.generate([[5, 6, 7]] * 4)) == 4
+    asked.unload_adapter(names[-1])
+    asked.unload_adapter(names[-1])
+    assert asked.adapters() == {}
+    assert len(engine.generate([[5, 6, 8]] * 4)) == 4
+    assert list(asked.adapters()) == names[-1:] and "it no longer knows sdar-2-" in said[0]
+    engine.close()
+    assert asked.adapters() == {} and asked.info().model == str(place.base)
+    asked.close()
+
+
 def test_a_checkpoint_is_given_to_a_server_and_evaluated(place, server, hot) -> None:
     """Merged, though the server takes adapters; the base was played by vLLM before."""
     ran = place.sdar("eval", hot, "--no-skills", "--engine", server.url, "--json")

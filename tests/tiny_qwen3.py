@@ -1,22 +1,25 @@
-"""A random Qwen3 of a few thousand weights with Qwen3's own chat template and a byte-level BPE tokenizer."""
+"""Random Qwen3s of a few thousand weights: a configuration, one that reads words, one that reads as Qwen3 does."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import Qwen3Config
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
 POSITIONS = 8192
 
 
-def save_qwen3(folder: Path) -> Path:
-    """Write config, weights (safetensors) and tokenizer; subwords are learnt from ALFWorld's own texts."""
-    import torch
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+def qwen3_config(words: int, **more) -> Qwen3Config:
+    """Two layers, two heads that share keys and values."""
+    from transformers import Qwen3Config
 
-    tokenizer = _tokenizer()
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
+    return Qwen3Config(
+        vocab_size=words,
         hidden_size=16,
         intermediate_size=32,
         num_hidden_layers=2,
@@ -24,11 +27,33 @@ def save_qwen3(folder: Path) -> Path:
         num_key_value_heads=1,
         head_dim=8,
         max_position_embeddings=POSITIONS,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
+        **more,
     )
+
+
+def save_words(folder: Path, texts: Sequence[str], *, seed: int = 0, **shape: int) -> Path:
+    """As recipes with ``model.tiny`` make it: weights and a tokenizer of these texts' words.
+
+    ``shape``: what differs from two layers of width 16 with two heads, as ``TinyModel`` names it.
+    """
+    from sdar_cli.models.tiny import build_model, build_tokenizer
+    from sdar_cli.recipe.schema import TinyModel
+
+    tokenizer = build_tokenizer(texts)
+    about = TinyModel(**({"layers": 2, "width": 16, "heads": 2, "mlp": 32} | shape))
+    build_model(about, tokenizer, seed=seed).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_qwen3(folder: Path) -> Path:
+    """With Qwen3's own chat template and a byte-level BPE tokenizer, learnt from ALFWorld's own texts."""
+    import torch
+    from transformers import Qwen3ForCausalLM
+
+    tokenizer = _tokenizer()
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
+    config = qwen3_config(len(tokenizer), tie_word_embeddings=True, **ends)
     torch.manual_seed(0)
     Qwen3ForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -1,0 +1,118 @@
+"""No sentence shows a password that was typed in a URL, wherever in an override or a file it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from sdar_cli.cli.main import main
+from sdar_cli.errors import RunError, UserError, without_credentials
+from sdar_cli.recipe.load import load_recipe
+
+MARK = "Zq9xK"
+"""In every password, so that a part of one that is shown is found."""
+letters = st.characters(
+    min_codepoint=33, max_codepoint=0x2FF, exclude_characters="'\"\\", exclude_categories=["C", "Z"]
+)
+passwords = st.tuples(st.text(letters, max_size=9), st.text(letters, max_size=70)).map(MARK.join)
+schemes = st.sampled_from(["http://", "https://", "postgresql+psycopg2://", "mysql://", "s3://", ""])
+TYPED = (
+    "tracking.urri={url}",
+    "trackin.uri={url}",
+    "tracking.uri=[{url!r}]",
+    "tracking.uri={{a: {url!r}}}",
+    "train.steps={url}",
+    "train.steps={{a: [1, {url!r}]}}",
+    "model.dtype={url}",
+    "method={url}",
+    "engine.server={url}",
+    "engine.server_url={url}",
+    "environment.options.size={url}",
+    "environment.options.sise={url}",
+    "environment.name={url}",
+    "skills.source={url}",
+    "extends={url}",
+    "seed={url} ",
+    "{url}",
+    "{url}=5",
+    "a b{url}",
+    "train.steps=!{url} x",
+)
+fuzz = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@fuzz
+@given(st.sampled_from(TYPED), schemes, passwords)
+def test_no_error_of_an_override_shows_a_password(recipe: Path, typed: str, scheme: str, password: str) -> None:
+    override = typed.format(url=f"{scheme}user:{password}@host.example:8000/path")
+    _shows_nothing(recipe, [override])
+
+
+@fuzz
+@given(st.sampled_from(TYPED), st.sampled_from(["token", "api_key", "password", "X-Amz-Signature"]), passwords)
+def test_nor_one_in_a_query(recipe: Path, typed: str, name: str, password: str) -> None:
+    assume("&" not in password)
+    _shows_nothing(recipe, [typed.format(url=f"http://host:8000/x?a=1&{name}={password}")])
+
+
+@fuzz
+@given(st.sampled_from(["train.steps", "train.stebs", "gate"]), st.text(" \t", min_size=1, max_size=2), passwords)
+def test_a_space_is_a_letter_of_a_password(recipe: Path, key: str, space: str, password: str) -> None:
+    assume("#" not in password)
+    _shows_nothing(recipe, [f"{key}=http://user:my{space}{password}@host:8000"])
+
+
+@fuzz
+@given(
+    st.sampled_from(["tracking:\n  urri: {0!r}", "train:\n  steps: {0!r}", "{0!r}: 1", "- {0!r}", "a: b: {0}"]),
+    passwords,
+)
+def test_nor_one_of_a_file(recipe: Path, text: str, password: str) -> None:
+    overlay = recipe.with_name("overlay.yaml")
+    overlay.write_text(text.format(f"http://user:{password}@host"), encoding="utf-8")
+    try:
+        load_recipe(str(recipe), overlays=[overlay])
+    except UserError as error:
+        assert MARK not in str(error)
+
+
+def _shows_nothing(recipe: Path, overrides: list[str]) -> None:
+    try:
+        resolved = load_recipe(str(recipe), overrides=overrides)
+    except UserError as error:
+        assert MARK not in str(error) and str(error)
+    else:
+        assert not any(MARK in origin for origin in resolved.origins.values())
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (
+            "cannot reach http://me:pw@host:80/x?token=abc: start it",
+            "cannot reach http://***@host:80/x?token=***: start it",
+        ),
+        ("tracking.uri=me:pw@host, which", "tracking.uri=***@host, which"),
+        ("a.yaml:12: ask lee@example.org, or http://host:8000", None),
+        ("sqlite:////home/a@b/mlflow.db is no store", None),
+        ("10:30: mlflow-artifacts:/1/2 and file:///x", None),
+        ("gate.beta=5&key", None),
+    ],
+)
+def test_what_is_no_secret_stays(typed: str, shown: str | None) -> None:
+    assert without_credentials(typed) == (shown or typed)
+    assert str(RunError(typed)) == (shown or typed)
+
+
+def test_the_sentence_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["tracking.urri=http://me:secret@host:8000", "train.steps=http://me:secret@host:8000"]
+    assert main(["train", "--recipe", "quickstart", "--dry-run", *words]) == 2
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        "error: the override tracking.urri=http://***@host:8000: there is no key 'tracking.urri': did you mean "
+        "'tracking.uri'?",
+        "error: the override train.steps=http://***@host:8000: train.steps is 'http://***@host:8000', but must be a "
+        "whole number: correct the value",
+    ]
