@@ -48,11 +48,22 @@ class Zero3(TrainerCallback):
         accelerator.deepspeed_engine_wrapped = _Engine(accelerator.deepspeed_engine_wrapped.engine)
 
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
-        self._trainer.accelerator.deepspeed_engine_wrapped.engine.step()
+        self._trainer.accelerator.deepspeed_engine_wrapped.step()
 
 
 class _Engine(DeepSpeedEngineWrapper):
+    has_gradients = False
+    """Not in a step whose episodes cannot be trained on."""
+
+    def step(self) -> None:
+        if self.has_gradients:
+            self.engine.step()
+        elif self.engine.lr_scheduler is not None:
+            self.engine.lr_scheduler.step()
+        self.has_gradients = False
+
     def backward(self, loss, sync_gradients=True, **kwargs):
+        self.has_gradients = True
         self.engine.set_gradient_accumulation_boundary(sync_gradients)
         self.engine.backward(loss, scale_wrt_gas=False)
 
@@ -60,6 +71,8 @@ class _Engine(DeepSpeedEngineWrapper):
         """Before the step, which clips by it; NaN where a gradient is no number, for which DeepSpeed has -1."""
         import torch
 
+        if not self.has_gradients:
+            return 0.0
         norm = torch.linalg.vector_norm(torch.stack(self.engine.optimizer._get_norm_groups())).item()
         return norm if norm >= 0 else float("nan")
 

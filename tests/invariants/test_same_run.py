@@ -1,6 +1,6 @@
 """Pairs of settings that must be the same run, on a replayed rollout, through the CLI: metrics and weights to 1e-6.
 
-1. Two ranks are one, also where one has more groups, more rows, or no row at all.
+1. Two ranks are one, also where one has more groups, more rows, or no row at all, or none has any.
 2. Micro-batches are one batch.
 3. Window context is full context, where episodes have one turn.
 4. A run that is stopped by a signal to one of its two ranks and then resumed is the run that was not.
@@ -28,6 +28,7 @@ from ranked_commands import run_all
 from safetensors.torch import load_file
 from tiny_training import episodes
 
+from sdar_cli.rollout.episode import StopReason
 from sdar_cli.rollout.replay import append_rollout, read_rollouts
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.journal import Journal
@@ -62,6 +63,7 @@ ALONE = {
     "full": ("REPLAY=one-turn", "rollout.context=full"),
     "lora": LORA,
     "frozen": FROZEN,
+    "idle": ("REPLAY=idle",),
 }
 SPLIT = ("time/", "eval/", "optim/padding")
 """What depends on how rows are spread over ranks and micro-batches, or is looked at elsewhere."""
@@ -95,6 +97,9 @@ def record(root: Path, vocabulary: int) -> None:
         for episode in played:
             del episode.turns[1:]
         append_rollout(root / "one-turn.jsonl", step, played)
+        for episode in played if step == 1 else ():
+            episode.stop, episode.error = StopReason.ENVIRONMENT_ERROR, "the environment is gone"
+        append_rollout(root / "idle.jsonl", step, played)
 
 
 def in_two_ranks(root: Path, commands: list[dict]) -> tuple[list[list[int]], str]:
@@ -150,6 +155,7 @@ def of_two(made: Runs) -> list[tuple[dict, int]]:
         (made.command("sharded-lora-2", "--dist", "fsdp2", *LORA), 0),
         (made.command("sharded-frozen-2", "--dist", "fsdp2", *FROZEN), 0),
         (made.command("sharded-one-group-2", "--dist", "fsdp2", "rollout.tasks=1"), 0),
+        (made.command("sharded-idle-2", "--dist", "fsdp2", "REPLAY=idle"), 0),
         (made.command("sharded-half-2", "--dist", "fsdp2", *HALF) | {"rounds": False}, 0),
     ]
     if DEEPSPEED:
@@ -158,6 +164,7 @@ def of_two(made: Runs) -> list[tuple[dict, int]]:
             (made.resume("zero-2", "--dist", "zero3"), 0),
             (made.command("zero-lora-2", "--dist", "zero3", *LORA), 0),
             (made.command("zero-frozen-2", "--dist", "zero3", *FROZEN), 0),
+            (made.command("zero-idle-2", "--dist", "zero3", "REPLAY=idle"), 0),
             (made.command("zero-half-2", "--dist", "zero3", *HALF) | {"rounds": False}, 0),
             (made.command("zero-nan-2", "--dist", "zero3") | {"spoil": [1, 1]}, 1),
         ]
@@ -189,7 +196,7 @@ def differences(runs: Runs, one: str, other: str, relative: float = 1e-6) -> lis
     ]
     assert len(rows[0]) == len(rows[1]) == STEPS
     for mine, wanted in zip(*rows, strict=True):
-        assert mine["optim/grad_norm"] > 0
+        assert mine["optim/grad_norm"] > 0 or mine["optim/rows"] == 0
         names = [{name for name in row if not name.startswith(SPLIT)} for row in (mine, wanted)]
         if names[0] != names[1]:
             out.append(f"step {mine['step']}: {names[0] ^ names[1]}")
@@ -229,6 +236,7 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
         ("sharded-lora-2", "lora"),
         ("sharded-frozen-2", "frozen"),
         ("sharded-one-group-2", "one-group"),
+        ("sharded-idle-2", "idle"),
     ],
 )
 def test_they_are_the_same_run(runs: Runs, one: str, other: str) -> None:
@@ -236,7 +244,10 @@ def test_they_are_the_same_run(runs: Runs, one: str, other: str) -> None:
 
 
 @needs_deepspeed
-@pytest.mark.parametrize(("one", "other"), [("zero-2", "spread"), ("zero-lora-2", "lora"), ("zero-frozen-2", "frozen")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("zero-2", "spread"), ("zero-lora-2", "lora"), ("zero-frozen-2", "frozen"), ("zero-idle-2", "idle")],
+)
 def test_deepspeed_divides_the_same_run(runs: Runs, one: str, other: str) -> None:
     assert not differences(runs, one, other, relative=1e-5)
 
