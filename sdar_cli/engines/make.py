@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.engines.engine import Engine
 from sdar_cli.engines.patience import Patience
-from sdar_cli.errors import ModelError, RecipeError
+from sdar_cli.errors import ModelError, RecipeError, UserError
 from sdar_cli.paths import user_path
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.training import ranks
@@ -52,9 +52,6 @@ def make_engine(trainer: SDARTrainer, folder: Path, longest: int, say: Callable[
 
     own = recipe.engine
     source = TrainerSource(trainer)
-    if own.lora == "hot" and not source.whole:
-        raise RecipeError("engine.lora=hot needs every process to hold the whole adapter: set engine.lora=merge, or "
-                          "--dist ddp")  # fmt: skip
     ends = set(trainer.eos_token_ids)
     about = {
         "sampling": recipe.rollout.sampling,
@@ -77,8 +74,9 @@ def make_engine(trainer: SDARTrainer, folder: Path, longest: int, say: Callable[
             source,
             folder=user_path(own.sync_folder) / folder.parent.name if own.sync_folder else folder,
             patience=Patience(own.patience),
-            link=_link(trainer),
+            link=_link(trainer, say),
             longest=longest,
+            rank=1 if recipe.model.lora is None else recipe.model.lora.rank,
             neighbours=recipe.rollout.group,
             say=say,
             **about,
@@ -94,8 +92,9 @@ def _close(engine: weakref.ref[Engine]) -> None:
         alive.close()
 
 
-def _link(trainer: SDARTrainer) -> NcclLink | None:
+def _link(trainer: SDARTrainer, say: Callable[[str], None]) -> NcclLink | None:
     """NCCL where it is asked for, or where this process could use it."""
+    check_key(trainer.recipe)
     wish = trainer.recipe.engine.sync
     able = trainer.accelerator.device.type == "cuda" and importlib.util.find_spec("vllm") is not None
     if wish == "folder" or (wish == "auto" and not able):
@@ -105,9 +104,23 @@ def _link(trainer: SDARTrainer) -> NcclLink | None:
             "engine.sync=nccl needs a GPU and vLLM in the training process: set engine.sync=folder, or install "
             "'sdar[vllm]' on a GPU machine"
         )
+    if wish == "auto" and os.environ.get("VLLM_API_KEY"):
+        say("VLLM_API_KEY is set, which TRL's client for NCCL does not send: weights go through the folder")
+        return None
     from sdar_cli.engines.nccl import NcclLink
 
     return NcclLink(trainer.accelerator.device, required=wish == "nccl")
+
+
+def check_key(recipe: Recipe) -> None:
+    """Raises UserError where weights shall go by NCCL to a server with a key: TRL's client, which brings them, asks
+    ``/v1/models`` while it is made, and can be given no header."""
+    own = recipe.engine
+    if own.kind == "vllm" and own.mode == "server" and own.sync == "nccl" and os.environ.get("VLLM_API_KEY"):
+        raise UserError(
+            "engine.sync=nccl cannot be used with VLLM_API_KEY, which TRL's client for NCCL does not send: set "
+            "engine.sync=folder, or unset the key here and at the server"
+        )
 
 
 def check_engine(recipe: Recipe, heads: int | None = None) -> None:

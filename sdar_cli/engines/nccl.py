@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ class NcclLink:
         """Raises Gone where it does not answer, RunFailed where NCCL does not get there."""
         boot = server.boot()
         if self._clients.get(server.url, ("", None))[0] != boot:
+            self._leave(server.url)
             port = self._ports.setdefault(server.url, FIRST_PORT + len(self._ports))
             try:
                 client = self._connect(server.url, port)
@@ -58,22 +59,52 @@ class NcclLink:
                 raise _failed(server.url, error) from error
             self._clients[server.url] = boot, client
 
+    def _leave(self, url: str) -> None:
+        """Leave the group of a server that was started again, whose port is needed for the next one."""
+        _, client = self._clients.pop(url, ("", None))
+        if client is not None:
+            client.close_communicator()
+
+    def close(self) -> None:
+        """Leave every group, so that the ports are free."""
+        for url in list(self._clients):
+            self._leave(url)
+
     def send(
         self,
         url: str,
         walk: Callable[[], Iterable[tuple[str, Tensor]]],
         watched: Callable[[], Iterable[tuple[str, Tensor]]],
     ) -> None:
-        """Send what ``watched`` yields to one server. All ranks call it, as a walk may need them all."""
+        """Send what ``watched`` yields to one server. All ranks call it, as a walk may need them all.
+
+        Raises:
+            RunFailed: NCCL does not bring them there. The tensors are walked to the end all the same.
+        """
         if self._shapes is None:
             self._shapes = [(name, str(t.dtype).removeprefix("torch."), list(t.shape)) for name, t in walk()]
         if not ranks.is_main():
             for _ in watched():
                 pass
             return
+        walk_failed: list[Exception] = []
+
+        def walked() -> Iterator[tuple[str, Tensor]]:
+            try:
+                yield from watched()
+            except Exception as error:
+                walk_failed.append(error)
+                raise
+
+        named = walked()
         try:
-            self._clients[url][1].update_named_params(self._shapes, iter(watched()))
+            self._clients[url][1].update_named_params(self._shapes, named)
         except Exception as error:
+            if walk_failed:
+                raise walk_failed[0] from None  # nothing of NCCL's
+            with suppress(Exception):  # the other ranks stand in the walk; that it fails too says nothing more
+                for _ in named:
+                    pass
             raise _failed(url, error) from error
 
 

@@ -7,7 +7,7 @@ sync (``proof.py``), and the answers of a server that was started again meanwhil
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ class ServerEngine(Engine):
     Args:
         folder: where weights are written for the servers to read: every one of them must see it under this path.
         hot: bring the adapter by itself instead of merged weights.
+        rank: the adapter's.
         link: brings the weights by NCCL; None: the folder does.
         proof: whether the servers' weights are compared with what they were sent.
         longest: tokens of the longest prompt with its response.
@@ -63,6 +64,7 @@ class ServerEngine(Engine):
         ends: set[int],
         patience: Patience,
         hot: bool = False,
+        rank: int = 1,
         link: NcclLink | None = None,
         proof: bool = True,
         longest: int | None = None,
@@ -76,12 +78,17 @@ class ServerEngine(Engine):
         self.patience = patience
         self.link = link
         self.longest = longest
+        self.rank = rank
         self.needs_logprobs = needs_logprobs
         self.neighbours = neighbours
         self.say = say
         self._held: dict[str, _Held] = {}
         """By URL, of those that hold the present version."""
         self._asking = Asking(CONNECTIONS * len(self.servers))
+        self._tries: Iterator[float] | None = None
+        """Since a request failed, and until the next good answer."""
+        self._why = ""
+        """What became of the request that failed last."""
 
     def close(self) -> None:
         self._asking.close()
@@ -90,6 +97,8 @@ class ServerEngine(Engine):
             if ranks.is_main():
                 self.delivery.unload(server)
             server.close()
+        if self.link is not None:
+            self.link.close()
         self.delivery.close()
 
     # -- weights ----------------------------------------------------------------------------------
@@ -98,7 +107,7 @@ class ServerEngine(Engine):
         delivery = self.delivery
         dtypes, nccl, token = ranks.from_main(lambda: (*self._meet(version), secrets.token_hex(4)))
         delivery.begin(version, token, dtypes)
-        self._held = {}
+        self._held, self._tries = {}, None
         sent: list[str] = []
         if nccl and not delivery.hot:
             sent = ranks.from_main(lambda: self.link.open(self._reachable()))
@@ -179,6 +188,7 @@ class ServerEngine(Engine):
             logprobs_for=self.sampling if self.needs_logprobs else None,
             adapters=self.delivery.hot,
             longest=self.longest,
+            rank=self.rank,
         )
         return info.model, info.nccl
 
@@ -186,7 +196,9 @@ class ServerEngine(Engine):
 
     def begin(self, request: Request) -> None:
         servers = [server for server in self.servers if server.url in self._held]
-        servers = servers or self._wait_for_any(self._bring_again)
+        if not servers:
+            self._pause()
+            servers = self._wait_for_any(self._bring_again)
         server = servers[request.number // self.neighbours % len(servers)]
         held = self._held[server.url]
         self._asking.submit((request, server, held), lambda: self._answer(request, server, held))
@@ -200,13 +212,19 @@ class ServerEngine(Engine):
             again.append(request)
             if self._held.get(server.url) is held:
                 del self._held[server.url]
+                self._why = f"{server.url}: {answer}"
                 self.say(f"the vLLM server {server.url} is gone ({answer}): its requests are made again")
+        if came:
+            self._tries = None
+        if again and self._tries is None:
+            self._tries = self.patience.tries()
         for request in again:
             self.begin(request)
         return came
 
     def drop(self) -> None:
         self._asking.drop()
+        self._tries = None
 
     def _answer(self, request: Request, server: Server, held: _Held) -> Generation | Gone:
         """In a thread of its own."""
@@ -225,6 +243,18 @@ class ServerEngine(Engine):
         return answer
 
     # -- waiting ----------------------------------------------------------------------------------
+
+    def _pause(self) -> None:
+        """Before servers are asked anew: longer each time, as one may take weights and yet answer no request.
+
+        Raises:
+            RunFailed: no request was answered within the engine's patience.
+        """
+        if self._tries is not None and next(self._tries, None) is None:
+            raise RunFailed(
+                f"no vLLM server gave an answer that can be used for {self.patience.limit:.0f} s ({self._why}): see "
+                "what it wrote, start it again and resume the run, or raise engine.patience"
+            )
 
     def _reachable(self) -> list[Server]:
         return [server for server in self.servers if server.healthy()]

@@ -13,13 +13,20 @@ if TYPE_CHECKING:
 
 
 def check_started(
-    server: Server, info: ServerInfo, *, logprobs_for: Sampling | None, adapters: bool, longest: int | None
+    server: Server,
+    info: ServerInfo,
+    *,
+    logprobs_for: Sampling | None,
+    adapters: bool,
+    longest: int | None,
+    rank: int = 1,
 ) -> None:
     """
     Args:
         logprobs_for: the sampling whose log-probs are used; None: they are not.
         adapters: whether it is to take adapters.
         longest: tokens of the longest prompt with its response.
+        rank: the adapters'.
 
     Raises:
         UserError: it was started otherwise.
@@ -43,6 +50,13 @@ def check_started(
     if adapters and info.lora_rank is None:
         raise UserError(
             f"the server {server.url} takes no adapters: start it with --enable-lora, or set engine.lora=merge"
+        )
+    if adapters and info.lora_rank is not None and info.lora_rank < rank:
+        from sdar_cli.engines.colocate import lora_rank
+
+        raise UserError(
+            f"the server {server.url} takes adapters up to rank {info.lora_rank} and the run's has {rank}: start it "
+            f"with --max-lora-rank {lora_rank(rank)}"
         )
     if longest is not None and info.max_tokens is not None and info.max_tokens < longest:
         raise UserError(

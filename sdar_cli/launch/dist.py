@@ -59,6 +59,11 @@ def check_recipe(dist: Dist, recipe: Recipe) -> None:
         raise UserError(
             f"--dist {dist} has no whole head for distill.divergence={recipe.distill.divergence}: set it to sampled"
         )
+    if dist != "ddp" and recipe.engine.kind == "vllm" and recipe.engine.lora == "hot":
+        raise UserError(
+            f"--dist {dist} divides the adapter, and engine.lora=hot needs it whole on every process: use --dist ddp, "
+            "or engine.lora=merge"
+        )
 
 
 def check_zero3() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check(recipe: Recipe, how: dist.Dist) -> None:
-    """Raises UserError for the first that is not installed; the sentence names the extra."""
+    """Raises UserError for the first that is lacking; the sentence names the remedy."""
     for look in _looks(recipe, how):
         look()
 
@@ -36,6 +36,10 @@ def _looks(recipe: Recipe, how: dist.Dist) -> Iterator[Callable[[], None]]:
         yield dist.check_zero3
     if recipe.model.lora is not None and recipe.model.lora.quantise is not None:
         yield quantised.check_installed
+    if recipe.engine.kind == "vllm" and recipe.engine.mode == "server":
+        from sdar_cli.engines.make import check_key
+
+        yield lambda: check_key(recipe)
     if recipe.engine.kind == "vllm" and util.find_spec("vllm") is None:  # else torch would be imported
         from sdar_cli.engines.make import check_engine
 

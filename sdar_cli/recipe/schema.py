@@ -441,6 +441,11 @@ class Recipe(Section):
             raise ValueError(
                 "engine.lora=hot is about an adapter and there is none: set model.lora, or engine.lora=merge"
             )
+        if self.engine.lora == "hot" and self.engine.sync == "nccl":
+            raise ValueError(
+                "engine.sync=nccl brings no adapter, which engine.lora=hot sends through the folder: set engine.sync "
+                "to folder, or engine.lora to merge"
+            )
         self._check_lora()
         return self
 

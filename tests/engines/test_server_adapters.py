@@ -154,3 +154,15 @@ def test_a_server_without_adapters(vllm: FakeVllm, adapted, tmp_path) -> None:
     with engine_of([vllm], adapted, tmp_path, hot=True) as engine:
         with pytest.raises(UserError, match=r"start it with --enable-lora, or set engine\.lora=merge$"):
             engine.sync(0)
+
+
+def test_an_adapter_of_a_rank_that_the_server_does_not_take(vllm: FakeVllm, adapted, tmp_path) -> None:
+    """vLLM would answer 500, as to what time may heal."""
+    vllm.lora = {"max_lora_rank": 16, "scale": 3.0}
+    with engine_of([vllm], adapted, tmp_path, hot=True, rank=17) as engine:
+        with pytest.raises(UserError, match=r"up to rank 16 and the run's has 17: start it with --max-lora-rank 32$"):
+            engine.sync(0)
+    with engine_of([vllm], adapted, tmp_path, hot=True, rank=16) as engine:
+        engine.sync(0)
+    with engine_of([vllm], adapted, tmp_path, rank=17) as engine:
+        engine.sync(0)

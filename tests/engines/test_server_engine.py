@@ -11,6 +11,7 @@ from fake_vllm import FakeVllm
 from server_engines import PROMPTS, engine_of, largest_difference, reloads, step
 
 from sdar_cli.engines.client import Server
+from sdar_cli.engines.patience import Patience
 from sdar_cli.engines.proof import StaleWeights
 from sdar_cli.engines.weights import write_folder
 from sdar_cli.errors import RunFailed, UserError
@@ -149,6 +150,43 @@ def test_a_server_that_stays_away(vllm: FakeVllm, model, tmp_path) -> None:
         with pytest.raises(RunFailed, match=r"^no vLLM server answered for 0 s \(.*\): start it again and resume"):
             engine.generate(PROMPTS)
         assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize(("bad", "why"), [((500, {"error": "boom"}), "500: boom"), (None, "log-probs")])
+def test_a_server_that_takes_weights_and_answers_nothing(
+    vllm: FakeVllm, model, tmp_path, monkeypatch, bad, why: str
+) -> None:
+    """It is in good health, so that it is brought its weights again each time."""
+    no_number = {"choices": [{"token_ids": [3], "logprobs": {"token_logprobs": [float("nan")]}}]}
+    monkeypatch.setattr(vllm, "_complete", lambda body: bad or (200, no_number))
+    with engine_of([vllm], model, tmp_path, patience=1.0) as engine:
+        engine.sync(0)
+        start = time.monotonic()
+        with pytest.raises(RunFailed, match=rf"^no vLLM server gave an answer .* for 1 s \({vllm.url}: .*{why}.*\):"):
+            engine.generate(PROMPTS[:2])
+        assert 0.9 < time.monotonic() - start < 10
+    assert len(vllm.asked()) < 20, "longer pauses each time"
+
+
+def test_a_good_answer_makes_patience_anew(vllm: FakeVllm, model, tmp_path) -> None:
+    clock = {"now": 0.0, "slept": []}
+
+    def sleep(seconds: float) -> None:
+        clock["now"] += seconds
+        clock["slept"].append(seconds)
+
+    with engine_of([vllm], model, tmp_path) as engine:
+        engine.patience = Patience(3.0, sleep, lambda: clock["now"])
+        engine.sync(0)
+        for _ in range(3):
+            vllm.statuses = [500] * 4
+            assert len(engine.generate(PROMPTS[:1])) == 1
+        assert clock["slept"] == [0.25, 0.5, 1.0] * 3
+        vllm.statuses = [500] * 100
+        with pytest.raises(RunFailed, match="gave an answer that can be used for 3 s"):
+            engine.generate(PROMPTS[:1])
+        vllm.statuses = [500] * 4
+        assert len(engine.generate(PROMPTS[:1])) == 1, "what was given up is forgotten"
 
 
 def test_a_busy_prefix_cache_is_not_passed_over(vllm: FakeVllm, model, tmp_path) -> None:

@@ -36,9 +36,9 @@ def words_of(remedy: str) -> tuple[list[str], Processes]:
     """Overrides and processes that a remedy names."""
     overrides, processes = [], Processes()
     for part in remedy.split(" and "):
-        if "--dist fsdp2" in part:
-            count = int(part.split()[1]) if part.startswith("--nproc") else 1
-            processes = Processes(count, "fsdp2")
+        if "--dist " in part:
+            words = part.removesuffix(" (pip install 'sdar[zero3]')").split()
+            processes = Processes(int(words[1]) if words[0] == "--nproc" else 1, words[-1])
         elif part.startswith("engine.mode=server"):
             overrides += ["engine.mode=server", "engine.server_url=http://127.0.0.1:8000"]
         else:
@@ -78,6 +78,16 @@ def test_four_bits_are_not_proposed_beside_divided_weights() -> None:
     assert fit(mended, of(24), Processes(8)).fits
 
 
+def test_zero3_is_proposed_only_where_fsdp2_is_too_large() -> None:
+    own = recipe("alfworld-qwen2.5-7b", "engine.kind=hf")
+    fits = {dist: fit(own, of(40), Processes(8, dist)).fits for dist in ("ddp", "fsdp2", "zero3")}
+    assert fits == {"ddp": False, "fsdp2": False, "zero3": True}
+    extra = "--dist zero3 (pip install 'sdar[zero3]')"
+    assert fit(own, of(40)).remedy == f"--nproc 8 {extra}"
+    assert fit(own, of(40), Processes(8)).remedy == fit(own, of(40), Processes(8, "fsdp2")).remedy == extra
+    assert fit(own, of(80), Processes(8)).remedy == "--dist fsdp2"
+
+
 def test_the_published_models_on_published_gpus() -> None:
     """What docs/sizing.md says."""
     large = fit(recipe("alfworld-qwen3-1.7b", "engine.gpu_memory=0.5"), GPUS["h200"])
@@ -88,8 +98,8 @@ def test_the_published_models_on_published_gpus() -> None:
         for task in ("alfworld", "webshop", "search-qa"):
             eight = fit(recipe(f"{task}-{model}"), GPUS["h100"], Processes(8, dist))
             assert eight.fits and eight.sequences >= 16, "a GPU's share of 128 episodes, at once"
-    assert fit(recipe("alfworld-qwen2.5-7b"), GPUS["h100"]).remedy == "model.lora.quantise=nf4"
-    assert fit(recipe("alfworld-qwen2.5-3b"), GPUS["h100"]).remedy == "--nproc 8 --dist fsdp2"
+    for model in ("qwen2.5-3b", "qwen2.5-7b"):
+        assert fit(recipe(f"alfworld-{model}"), GPUS["h100"]).remedy == "--nproc 8 --dist fsdp2"
     assert fit(recipe("alfworld-qwen2.5-7b"), of(8)).remedy.startswith("take a GPU with more memory")
 
 

@@ -26,6 +26,7 @@ def test_a_line_makes_an_adapter() -> None:
     [
         (["model.lora.dropout=0.1"], "model.lora.dropout is for the warm-up and there is none"),
         (["model.lora.dora=true", "engine.lora=hot"], "engine.lora=hot cannot serve model.lora.dora"),
+        (["model.lora.rank=4", "engine.lora=hot", "engine.sync=nccl"], "set engine.sync to folder, or engine.lora to"),
         (["model.lora.quantise=int8"], "model.lora.quantise is 'int8', but must be 'nf4'"),
         (["model.lora.quantize=nf4"], "did you mean 'model.lora.quantise'?"),
         (["model.lora.rank=0"], "model.lora.rank is 0, but must be a number above 0"),
@@ -48,3 +49,13 @@ def test_four_bits_are_not_divided(dist: str, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UserError, match=r"use --dist ddp, or model\.lora\.quantise=null$"):
         check_recipe(dist, recipe)
     check_recipe("ddp", recipe)
+
+
+@pytest.mark.parametrize("dist", ["fsdp2", "zero3"])
+def test_an_adapter_that_is_sent_by_itself_is_not_divided(dist: str) -> None:
+    hot = load_recipe(REAL, overrides=["model.lora.rank=4", "engine.lora=hot"]).recipe
+    with pytest.raises(UserError, match=rf"^--dist {dist} divides the adapter.*use --dist ddp, or engine\.lora=merge$"):
+        check_recipe(dist, hot)
+    check_recipe("ddp", hot)
+    check_recipe(dist, load_recipe(REAL, overrides=["model.lora.rank=4"]).recipe)
+    check_recipe(dist, load_recipe(REAL, overrides=["model.lora.rank=4", "engine.lora=hot", "engine.kind=hf"]).recipe)
