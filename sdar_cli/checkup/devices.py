@@ -55,6 +55,18 @@ def driver_version() -> tuple[int, int] | None:
     return version.value // 1000, version.value % 1000 // 10
 
 
+def visible_gpus() -> int:
+    """How many GPUs a process may use, asked of the driver's own library, which heeds CUDA_VISIBLE_DEVICES."""
+    count = ctypes.c_int(0)
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value
+
+
 def _without_gpus(built: str | None, driver: Callable[[], tuple[int, int] | None]) -> Finding:
     if built is None:
         return Finding("GPU", "absent", "torch is a CPU build", "on a GPU machine, install a CUDA build of torch")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 from sdar_cli.checkup.devices import devices
@@ -13,8 +12,10 @@ from sdar_cli.checkup.finding import Finding, from_sentence
 from sdar_cli.checkup.machine import limits, room
 from sdar_cli.checkup.model import model
 from sdar_cli.checkup.packages import packages, python
+from sdar_cli.checkup.server import server
 from sdar_cli.checkup.services import mlflow_store
 from sdar_cli.errors import SdarError
+from sdar_cli.launch.dist import DEFAULT, Dist, check_recipe, check_zero3
 from sdar_cli.recipe.estimate import Processes
 from sdar_cli.recipe.fit import fit
 from sdar_cli.recipe.gpus import GIB, Gpu, named_like
@@ -25,19 +26,24 @@ from sdar_cli.recipe.schema import Recipe
 
 SMALL = 100_000_000
 """Parameters up to which a model is trained without a GPU."""
-SERVER_PATIENCE = 10.0
 
 
-def examine_recipe(recipe: Recipe, runs_root: Path) -> list[Finding]:
-    """All findings, in the order of the table."""
+def examine_recipe(recipe: Recipe, runs_root: Path, nproc: int | None = None, dist: Dist = DEFAULT) -> list[Finding]:
+    """All findings, in the order of the table.
+
+    Args:
+        nproc: processes of the run; None: one a visible GPU.
+    """
+    gpus = present_gpus()
     return [
         *python(),
         *packages(),
         *devices(),
         model(recipe, runs_root),
         *engine(recipe),
+        *division(recipe, dist),
         environment(recipe),
-        *size(recipe, present_gpus()),
+        *size(recipe, gpus, nproc, dist),
         *limits(),
         *room(runs_root, kept_bytes(recipe)),
         mlflow_store(recipe.tracking.uri, runs_root),
@@ -66,27 +72,18 @@ def engine(recipe: Recipe) -> Iterator[Finding]:
         yield found
 
 
-def server(recipe: Recipe, url: str) -> Finding:
-    """Whether a vLLM server answers, and was started as training needs it."""
-    from sdar_cli.engines.client import Gone, Server
-    from sdar_cli.engines.started import check_started
-
+def division(recipe: Recipe, dist: Dist) -> Iterator[Finding]:
+    """Whether weights can be divided like this, and what does it is installed; nothing where they are not divided."""
+    if dist == DEFAULT:
+        return
     try:
-        with closing(Server(url, key=os.environ.get("VLLM_API_KEY"), timeout=SERVER_PATIENCE)) as sampler:
-            info = sampler.info()
-            check_started(
-                sampler,
-                info,
-                logprobs_for=recipe.rollout.sampling,
-                adapters=recipe.engine.lora == "hot",
-                longest=recipe.rollout.max_prompt_tokens + recipe.rollout.max_response_tokens,
-            )
-    except Gone as error:
-        remedy = "start it as docs/vllm.md says, or correct engine.server_url"
-        return Finding("vLLM server", "problem", f"{url} does not answer ({error})", remedy)
+        check_recipe(dist, recipe)
+        if dist == "zero3":
+            check_zero3()
     except SdarError as error:
-        return from_sentence("vLLM server", str(error))
-    return Finding("vLLM server", "ok", f"{sampler.url} holds {info.model}")
+        yield from_sentence("weights in parts", str(error))
+    else:
+        yield Finding("weights in parts", "ok", f"--dist {dist}")
 
 
 def environment(recipe: Recipe) -> Finding:
@@ -110,9 +107,17 @@ def environment(recipe: Recipe) -> Finding:
     return Finding(subject, "ok", f"{counts[0]:,} tasks to train on, {counts[1]:,} of {recipe.evaluation.split}")
 
 
-def size(recipe: Recipe, gpus: list[Gpu]) -> Iterator[Finding]:
-    """Memory and hours on the GPUs that are here, a process each."""
+def size(recipe: Recipe, gpus: list[Gpu], nproc: int | None = None, dist: Dist = DEFAULT) -> Iterator[Finding]:
+    """Memory and hours on the GPUs that are here, a process each.
+
+    Args:
+        nproc: processes; None: one a GPU.
+    """
     subject = "GPU memory"
+    processes = Processes(nproc or max(1, len(gpus)), dist)
+    if 0 < len(gpus) < processes.count:
+        found = f"--nproc {processes.count} is more than the {len(gpus)} visible GPUs"
+        yield Finding("processes", "problem", found, "lower it, or train on a machine with more")
     shape = recipe_shape(recipe)
     if shape is None:
         remedy = "give a folder with its config.json: --model FOLDER"
@@ -124,21 +129,37 @@ def size(recipe: Recipe, gpus: list[Gpu]) -> Iterator[Finding]:
             return
         colocated = recipe.engine.kind == "vllm" and recipe.engine.mode == "colocate"
         beside = ", vLLM's share not counted" if colocated else ""
-        found = f"{memory(recipe).peak / GIB:.1f} GiB needed{beside}, and there is no GPU"
+        found = f"{memory(recipe, processes).peak / GIB:.1f} GiB needed{beside}, and there is no GPU"
         yield Finding(subject, "problem", found, "train on a machine with a GPU; docs/sizing.md says of which size")
         return
     smallest = min(gpus, key=lambda gpu: gpu.memory)
-    processes = Processes(len(gpus))
     fitting = fit(recipe, smallest, processes)
     found = f"{fitting.memory.peak / GIB:.1f} GiB needed at once, {smallest.memory / GIB:.1f} GiB on {smallest.name}"
     if fitting.sequences is not None and fitting.sequences < 1:
         found += ", and no cache fits into vLLM's share"
     verdict = "ok" if fitting.fits else "problem"
-    yield Finding(subject, verdict, found, f"set {fitting.remedy}" if fitting.remedy else "")
+    yield Finding(subject, verdict, f"{found}{_each(processes)}", _set(fitting.remedy, len(gpus)))
     time = hours(recipe, smallest, processes)
     if time is not None:
-        words = f"about {time.usual / 3600:,.1f}, at most {time.most / 3600:,.1f}, on {len(gpus)} × {smallest.name}"
-        yield Finding("hours", "ok", words)
+        span = f"about {time.usual / 3600:,.1f}, at most {time.most / 3600:,.1f}"
+        yield Finding("hours", "ok", f"{span}, on {processes.count} × {smallest.name}")
+
+
+def _each(processes: Processes) -> str:
+    """How many processes need it, where that is not one."""
+    if processes.count == 1:
+        return ""
+    how = "" if processes.dist == DEFAULT else f" with --dist {processes.dist}"
+    return f", for each of {processes.count} processes{how}"
+
+
+def _set(remedy: str, gpus: int) -> str:
+    """The remedy as a sentence, which says where there are not as many GPUs here as it needs."""
+    if not remedy:
+        return ""
+    asked = re.search(r"--nproc (\d+)", remedy)
+    elsewhere = f", on a machine with {asked[1]} GPUs" if asked and int(asked[1]) > gpus else ""
+    return f"{'' if remedy.startswith('take ') else 'set '}{remedy}{elsewhere}"
 
 
 def present_gpus() -> list[Gpu]:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sdar_cli.cli.launching import DistOption, NprocOption
 from sdar_cli.cli.render import JsonOption, RunsOption, note, print_json
+from sdar_cli.cli.train import DataOption, ModelOption
+from sdar_cli.launch.dist import DEFAULT
 
 if TYPE_CHECKING:
     from sdar_cli.checkup.finding import Finding
@@ -31,13 +34,17 @@ def doctor(
     overrides: OverridesArgument = None,
     recipe: RecipeOption = None,
     overlays: OverlayOption = None,
+    model: ModelOption = None,
+    data: DataOption = None,
+    nproc: NprocOption = None,
+    dist: DistOption = DEFAULT,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check this machine, or a recipe on it: packages, devices, engines, data, services, room. Exit code 1 with a
     problem.
 
-    Usage: sdar doctor --recipe alfworld-qwen3-1.7b model.lora={}
+    Usage: sdar doctor --recipe alfworld-qwen3-1.7b --nproc 8 --dist fsdp2
     """
     from dataclasses import asdict
 
@@ -45,20 +52,24 @@ def doctor(
     from sdar_cli.tracking.location import runs_root
 
     root = runs_root(runs)
+    given = {"model.path": ("--model", model), "environment.options.data": ("--data", data)}
+    options = {key: value for key, value in given.items() if value[1] is not None}
     if recipe is None:
         from sdar_cli.checkup.overview import examine
 
-        if overrides or overlays:
-            raise UserError("overrides and overlays are a recipe's: name one with --recipe")
+        if overrides or overlays or options or nproc is not None or dist != DEFAULT:
+            raise UserError(
+                "overrides, -c, --model, --data, --nproc and --dist are about a recipe: name one with --recipe"
+            )
         with _looking():
             findings = examine(root)
     else:
         from sdar_cli.checkup.needs import examine_recipe
         from sdar_cli.recipe.load import load_recipe
 
-        resolved = load_recipe(recipe, overlays or [], overrides or [], check_environment=False)
+        resolved = load_recipe(recipe, overlays or [], overrides or [], options, check_environment=False)
         with _looking():
-            findings = examine_recipe(resolved.recipe, root)
+            findings = examine_recipe(resolved.recipe, root, nproc, dist)
     problems = [finding for finding in findings if finding.verdict == "problem"]
     if as_json:
         print_json({"ok": not problems, "recipe": recipe, "findings": [asdict(finding) for finding in findings]})

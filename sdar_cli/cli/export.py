@@ -20,7 +20,7 @@ def export(
     run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run; else the latest.")] = None,
     checkpoint: Annotated[str, typer.Option(metavar="N|base|last", help="Which checkpoint of the run.")] = "last",
     to: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to; else `export` in the run's folder.")
+        Path | None, typer.Option(metavar="FOLDER", help="Where to; else `export/CHECKPOINT` in the run's folder.")
     ] = None,
     adapter: Annotated[
         bool, typer.Option("--adapter/--merge", help="The LoRA adapter by itself, or merged into its base.")

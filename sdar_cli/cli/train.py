@@ -40,6 +40,9 @@ OverridesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, for example gate.beta=5.")
 ]
 
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="PATH", help="A Hugging Face folder or id.")]
+DataOption = Annotated[str | None, typer.Option("--data", metavar="PATH", help="The environment's data folder.")]
+
 
 def train(
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="A shipped recipe's name, or a file.")],
@@ -50,8 +53,8 @@ def train(
         str | None,
         typer.Option(metavar="RUN", help="A run or Hugging Face folder whose weights RL starts from."),
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face folder or id.")] = None,
-    data: Annotated[str | None, typer.Option(metavar="PATH", help="The environment's data folder.")] = None,
+    model: ModelOption = None,
+    data: DataOption = None,
     seed: Annotated[int | None, typer.Option(help="The seed of everything.")] = None,
     runs: RunsOption = None,
     tracking_uri: Annotated[
@@ -106,7 +109,7 @@ def train(
         launch.check() if slurm is None else launch.check_profile_alone()
         check_recipe(dist, resolved.recipe)
     if dry_run:
-        from sdar_cli.cli.train_plan import print_plan
+        from sdar_cli.cli.train_plan import print_plan, processes_here
         from sdar_cli.recipe.estimate import Processes
         from sdar_cli.recipe.gpus import find_gpu
         from sdar_cli.recipe.plan import Plan
@@ -115,13 +118,17 @@ def train(
             from sdar_cli.launch.slurm import read_profile
 
             profile = read_profile(slurm)
-            nproc, nnodes = profile.processes, profile.nodes
+            count = profile.processes * profile.nodes
             command += [*launch.own_words, "--slurm", str(slurm)]
-        elif launch.is_several:
-            command = launch.words(nproc or 1, [*command[1:], *launch.own_words])
         else:
+            own = processes_here(launch)
+            count = own * nnodes
             command += launch.own_words
-        plan = Plan.make(resolved, command, Processes((nproc or 1) * nnodes, dist), find_gpu(gpu, gpu_memory))
+            if launch.is_several:
+                command = launch.words(own, command[1:])
+            elif nproc == 1:  # unsaid, it would be one a visible GPU
+                command += ["--nproc", "1"]
+        plan = Plan.make(resolved, command, Processes(count, dist), find_gpu(gpu, gpu_memory))
         print_json(plan.to_json()) if as_json else print_plan(plan)
         return
     if gpu is not None or gpu_memory is not None:

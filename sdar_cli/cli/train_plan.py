@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from sdar_cli.cli.render import bytes_, count, duration, print_table
 
 if TYPE_CHECKING:
+    from sdar_cli.launch.options import Launch
+    from sdar_cli.recipe.estimate import Processes
     from sdar_cli.recipe.fit import Fit
     from sdar_cli.recipe.hours import Hours
     from sdar_cli.recipe.memory import Memory
@@ -22,6 +24,7 @@ def print_plan(plan: Plan) -> None:
     if facts := _facts(plan):
         print(f"facts     {facts}")
     print(f"command   {plan.shell_command}")
+    print(f"processes {_processes(plan.processes)}")
     for sentence in plan.lacking:
         print(f"lacking   {sentence}")
     print("\nTokens of a step, at most")
@@ -38,6 +41,17 @@ def print_plan(plan: Plan) -> None:
         print("\nHours: unknown without the GPU's speed; name it with --gpu")
     else:
         _print_hours(plan.hours, plan.processes.count)
+
+
+def processes_here(launch: Launch) -> int:
+    """How many processes a run would be on this machine. Loads no torch: NVIDIA's driver is asked."""
+    from sdar_cli.checkup.devices import visible_gpus
+
+    return launch.nproc or max(1, visible_gpus())
+
+
+def _processes(processes: Processes) -> str:
+    return "1" if processes.count == 1 else f"{processes.count}, --dist {processes.dist}"
 
 
 def _print_memory(memory: Memory, processes: int) -> None:

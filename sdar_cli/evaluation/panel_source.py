@@ -11,7 +11,7 @@ from sdar_cli.errors import RecipeError
 from sdar_cli.recipe.explain import schema_keys, sentences
 from sdar_cli.recipe.layers import Merged, layer_of
 from sdar_cli.recipe.load import load_recipe
-from sdar_cli.recipe.overrides import parse_override
+from sdar_cli.recipe.overrides import parse_override, shown
 from sdar_cli.recipe.schema import EnvironmentSection, Evaluation, Section
 
 CommandOptions = Mapping[str, tuple[str, Any]]
@@ -41,7 +41,7 @@ def of_environment(name: str, overrides: Sequence[str], options: CommandOptions)
     for dotted, (option, value) in options.items():
         merged.apply(layer_of(dotted, value, option))
     for text in overrides:
-        merged.apply(layer_of(*parse_override(text), f"the override {text}"))
+        merged.apply(layer_of(*parse_override(text), f"the override {shown(text)}"))
     try:
         return PanelSource.model_validate(merged.values)
     except ValidationError as error:

@@ -10,6 +10,7 @@ from sdar_cli.evaluation.table_parts import MODES as IN_WORDS
 from sdar_cli.evaluation.table_parts import difference, percent
 from sdar_cli.export.evidence import LABELS, MODES, Evidence, Measured, gain, gap
 from sdar_cli.export.loading import loading
+from sdar_cli.export.prompt import example
 from sdar_cli.export.source import Source, license_of
 from sdar_cli.export.weights import Written
 from sdar_cli.runs.state import RunStatus, package_versions
@@ -193,7 +194,8 @@ def _prompts(source: Source) -> str:
     )
     if model.template_kwargs:
         text += f", with `{', '.join(f'{key}={value!r}' for key, value in model.template_kwargs.items())}`"
-    return text + "."
+    shown = example(source.recipe)
+    return f"{text}.\n\n{shown}" if shown else f"{text}."
 
 
 def _origin(source: Source) -> str:

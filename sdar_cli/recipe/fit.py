@@ -23,6 +23,8 @@ LEAST_SEQUENCES = 16
 """Of a share of vLLM's that is proposed."""
 SEVERAL = 8
 """Processes that the remedy for a model too large is tried with."""
+ZERO3 = "pip install 'sdar[zero3]'"
+"""What it needs beside the packages that every run needs."""
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1)
 
 
@@ -124,11 +126,13 @@ def _changes(recipe: Recipe, processes: Processes) -> Iterator[Change]:
             if share != engine.gpu_memory:
                 own = {"gpu_memory": share}
                 yield Change(f"engine.gpu_memory={share:g}", "engine", own, least_sequences=LEAST_SEQUENCES)
+    count = processes.count if processes.count > 1 else SEVERAL
+    also = "" if processes.count > 1 else f"--nproc {count} "
     if processes.dist == "ddp":
-        count = processes.count if processes.count > 1 else SEVERAL
-        also = "" if processes.count > 1 else f"--nproc {count} "
         yield Change(f"{also}--dist fsdp2", processes=Processes(count, "fsdp2"))
-    else:
+    if processes.dist != "zero3":
+        yield Change(f"{also}--dist zero3 ({ZERO3})", processes=Processes(count, "zero3"))
+    if processes.dist != "ddp":
         yield Change("--dist ddp", processes=Processes(processes.count))  # without which there are no four bits
     if recipe.model.lora is None:
         yield Change("model.lora={}", "model", {"lora": Lora()})

@@ -21,7 +21,7 @@ from sdar_cli.recipe.layers import SYNONYMS, Layer, Merged, layer_of, leaves, no
 from sdar_cli.recipe.methods import method_of, with_methods
 from sdar_cli.recipe.overrides import parse_override, shown
 from sdar_cli.recipe.schema import Recipe
-from sdar_cli.recipe.unused import idle_keys, unused_keys, without_idle
+from sdar_cli.recipe.unused import unread_keys, unused_keys, without_idle
 from sdar_cli.recipe.yaml_reader import read_file
 
 DEFAULT = "default"
@@ -236,7 +236,7 @@ def _check_environment(recipe: Recipe, merged: Merged) -> None:
 
 def _origins(recipe: Recipe, merged: Merged) -> dict[str, str]:
     origins: dict[str, str] = {}
-    idle = idle_keys(recipe)
+    idle = unread_keys(recipe)
     for dotted, _ in leaves(recipe.model_dump()):
         if any(dotted == key or dotted.startswith(f"{key}.") for key in idle):
             origins[dotted] = IDLE

@@ -44,6 +44,14 @@ def idle_keys(recipe: Recipe) -> list[str]:
     return [dotted for dotted in keys if any(_idle(recipe, dotted))]
 
 
+def unread_keys(recipe: Recipe) -> list[str]:
+    """The idle keys, and those that hold a value all the same: how many turns a window shows, where a conversation
+    is told in full. It stands in the records of evaluations, which are paired only where they agree in it; a tiny
+    model's words are taken from prompts with so many turns."""
+    full = recipe.rollout.context == "full" and recipe.model.tiny is None
+    return idle_keys(recipe) + ["rollout.history"] * full
+
+
 def without_idle(recipe: Recipe) -> Recipe:
     """The recipe with its idle keys at their defaults."""
     changes: dict[str, dict] = {}

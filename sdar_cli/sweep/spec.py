@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sdar_cli.recipe.layers import Layer, layer_of
 from sdar_cli.recipe.load import ResolvedRecipe, resolve
-from sdar_cli.recipe.overrides import parse_override
+from sdar_cli.recipe.overrides import parse_override, shown
 from sdar_cli.recipe.schema import Seed
 from sdar_cli.sweep.space import Axis, as_yaml
 from sdar_cli.sweep.suggest import Finished, suggest
@@ -110,7 +110,7 @@ class StudySpec(BaseModel):
 
     def run_layers(self, params: Mapping[str, Any]) -> tuple[list[Layer], list[Layer]]:
         """The recipe's layers, and those of the overrides and the setting."""
-        over = [layer_of(*parse_override(word), f"the override {word}") for word in self.overrides]
+        over = [layer_of(*parse_override(word), _origin(word)) for word in self.overrides]
         over += [layer_of(key, value, axis_origin(key, value)) for key, value in params.items()]
         return list(self.layers), over
 
@@ -147,9 +147,7 @@ class StudySpec(BaseModel):
         """What a person types behind ``sdar train --recipe …`` for a run alone."""
         layers, over = self.run_layers(params)
         kept = {layer.origin for layer in without_unread(layers, over)[len(layers) :]}
-        words = [
-            word for word in self.overrides if f"the override {word}" in kept and parse_override(word)[0] != "seed"
-        ]
+        words = [word for word in self.overrides if _origin(word) in kept and parse_override(word)[0] != "seed"]
         words += [f"{key}={as_yaml(value)}" for key, value in params.items() if axis_origin(key, value) in kept]
         return [*words, f"seed={seed}"]
 
@@ -190,7 +188,12 @@ class StudySpec(BaseModel):
 
 def axis_origin(key: str, value: Any) -> str:
     """What errors call the place that set a value of an axis."""
-    return f"the axis {key}={as_yaml(value)}"
+    return f"the axis {shown(f'{key}={as_yaml(value)}')}"
+
+
+def _origin(word: str) -> str:
+    """The same of an override."""
+    return f"the override {shown(word)}"
 
 
 def _words(values: Sequence[Any]) -> str:

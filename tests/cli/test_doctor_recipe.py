@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from sdar_cli.checkup import engines, machine, model, needs, room
+from sdar_cli.checkup import engines, machine, model, needs, room, server
 from sdar_cli.checkup.finding import Finding, from_sentence
 from sdar_cli.cli.main import main
 from sdar_cli.engines.client import EXTENSION
@@ -153,14 +156,46 @@ def test_a_run_to_start_from(tmp_path: Path) -> None:
 # -- servers --------------------------------------------------------------------------------------
 
 
-def started(**more: object) -> dict[str, tuple[int, str]]:
+def started(tokens: int = 8192, **more: object) -> dict[str, tuple[int, str]]:
     """What a vLLM server that was started for training says of itself."""
     config = {"parallel_config": {"worker_extension_cls": EXTENSION}, "model_config": {}} | more
-    models = {"data": [{"id": "Qwen/Qwen3-1.7B", "max_model_len": 4096}]}
+    models = {"data": [{"id": "Qwen/Qwen3-1.7B", "max_model_len": tokens}]}
     return {
         "/v1/models": (200, json.dumps(models)),
         "/server_info": (200, json.dumps({"vllm_config": config})),
     }
+
+
+def test_a_server_must_take_the_skills_too() -> None:
+    """Training counts the whole bank beside prompt and response; letters are counted here, for want of a tokenizer."""
+    own = recipe(name="quickstart")
+    plain = own.rollout.max_prompt_tokens + own.rollout.max_response_tokens
+    letters = server.skills_letters(own)
+    assert letters > 300
+    enough = plain + math.ceil(letters / server.LETTERS_A_TOKEN)
+    for tokens, verdict in ((enough, "ok"), (enough - 1, "problem"), (plain, "problem")):
+        with answering(started(tokens)) as url:
+            finding = server.server(own, url)
+        assert finding.verdict == verdict
+        expected = f"about {enough:,} with skills" if verdict == "ok" else f"a response may have {enough}"
+        assert expected.replace("a response", "its response") in finding.found
+    assert finding.remedy == f"start it with --max-model-len {enough}"
+    with answering(started(plain)) as url:
+        unknown = server.server(recipe("skills.bank=/not/here", name="quickstart"), url)
+    assert unknown.verdict == "ok" and unknown.found.endswith(f"at least {plain:,}, skills not counted, are needed")
+
+
+def test_what_is_asked_of_a_server_is_what_training_needs(tmp_path: Path) -> None:
+    from sdar_cli.models.tiny import build_tokenizer, environment_texts, skill_texts
+    from sdar_cli.training.build import longest_sequence
+    from sdar_cli.workshop import Workshop
+
+    own = recipe(name="quickstart")
+    with Workshop.open(own) as workshop:
+        tokenizer = build_tokenizer([*environment_texts(own, workshop.environment), *skill_texts(workshop.bank)])
+        longest = longest_sequence(own, workshop, tokenizer)
+    plain = own.rollout.max_prompt_tokens + own.rollout.max_response_tokens
+    assert plain < longest <= plain + server.skills_letters(own) / server.LETTERS_A_TOKEN
 
 
 def test_servers_are_asked() -> None:
@@ -169,7 +204,12 @@ def test_servers_are_asked() -> None:
             (finding,) = needs.engine(recipe("engine.mode=server", f"engine.server_url={url}"))
         return finding
 
-    assert look(started()).found.endswith("holds Qwen/Qwen3-1.7B")
+    own = recipe()
+    needed = own.rollout.max_prompt_tokens + own.rollout.max_response_tokens
+    needed += math.ceil(server.skills_letters(own) / server.LETTERS_A_TOKEN)
+    assert look(started()).found.endswith(
+        f"holds Qwen/Qwen3-1.7B and takes 8,192 tokens; about {needed:,} with skills are needed"
+    )
     plain = {path: answer for path, answer in started().items() if path != "/server_info"}
     assert "VLLM_SERVER_DEV_MODE" in look(plain).found and look(plain).remedy.startswith("start it")
     assert "--worker-extension-cls" in look(started(parallel_config={})).remedy
@@ -236,6 +276,64 @@ def test_memory_against_the_gpus_that_are_here() -> None:
     unknown = {f.subject: f for f in needs.size(recipe("model.path=some/thing"), [GPUS["h100"]])}
     assert unknown["GPU memory"].verdict == "absent"
     assert "hours" not in look(Gpu("Tesla T4", 200 * GIB)), "its speed is in no table"
+
+
+def sized(gpus: list[Gpu], *more: object, name: str = "alfworld-qwen2.5-7b") -> dict[str, Finding]:
+    return {finding.subject: finding for finding in needs.size(recipe(name=name), gpus, *more)}
+
+
+def test_what_a_remedy_names_can_be_asked_about() -> None:
+    eight = [GPUS["h100"]] * 8
+    whole = sized(eight)["GPU memory"]
+    assert whole.verdict == "problem" and whole.remedy == "set --dist fsdp2"
+    assert "for each of 8 processes" in whole.found and "--dist" not in whole.found
+    divided = sized(eight, None, "fsdp2")
+    assert divided["GPU memory"].verdict == "ok" and "8 processes with --dist fsdp2" in divided["GPU memory"].found
+    assert divided["hours"].found.endswith("on 8 × h100") and "processes" not in divided
+    four = sized(eight, 4, "fsdp2")
+    assert four["hours"].found.endswith("on 4 × h100")
+
+
+def test_more_processes_than_gpus_are_a_problem() -> None:
+    alone = sized([GPUS["h100"]])["GPU memory"]
+    assert alone.remedy == "set --nproc 8 --dist fsdp2, on a machine with 8 GPUs"
+    found = sized([GPUS["h100"]], 8, "fsdp2")
+    assert found["processes"].verdict == "problem" and "more than the 1 visible GPUs" in found["processes"].found
+    assert found["GPU memory"].verdict == "ok"
+
+
+def test_the_options_of_training_are_those_of_the_doctor(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "present_gpus", lambda: [GPUS["h100"]] * 8)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, find=importlib.util.find_spec: _but(name, find))
+    (tmp_path / "model").mkdir()
+    words = ["doctor", "-r", "alfworld-qwen2.5-7b", "--runs", str(tmp_path), "--json"]
+
+    def look(*more: str) -> dict[str, dict]:
+        assert main([*words, *more]) == 1
+        return {finding["subject"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
+
+    found = look("--nproc", "4", "--dist", "zero3", "--data", str(tmp_path / "none"))
+    assert found["hours"]["found"].endswith("on 4 × h100")
+    assert f"{tmp_path}/none" in found["environment alfworld"]["found"]
+    assert found["weights in parts"]["remedy"].startswith("pip install 'sdar[zero3]'")
+    assert found["weights in parts"]["found"] == "--dist zero3 needs DeepSpeed, which is not installed"
+    found = look("--model", str(tmp_path / "model"), "--dist", "fsdp2")
+    assert found["model"]["found"].startswith(f"{tmp_path}/model holds no")
+    assert found["weights in parts"]["verdict"] == "ok"
+    found = look("--dist", "fsdp2", "model.lora.quantise=nf4")
+    assert "four bits" in found["weights in parts"]["found"]
+
+
+def _but(name: str, find: Callable[[str], object]) -> object:
+    return None if name == "deepspeed" else find(name)
+
+
+@pytest.mark.parametrize("more", [["--nproc", "2"], ["--dist", "fsdp2"], ["--model", "x"], ["--data", "x"]])
+def test_without_a_recipe_there_is_nothing_to_ask_about(capsys: pytest.CaptureFixture[str], more: list[str]) -> None:
+    assert main(["doctor", *more]) == 2
+    assert "name one with --recipe" in capsys.readouterr().err
 
 
 def test_checkpoints_need_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

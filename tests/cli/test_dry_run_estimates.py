@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from sdar_cli.checkup import devices
 from sdar_cli.cli.main import main
 from sdar_cli.recipe.gpus import GIB
 
@@ -42,6 +43,43 @@ def test_processes_are_those_of_the_command(capsys: pytest.CaptureFixture[str]) 
     assert found["processes"] == {"count": 8, "dist": "fsdp2"}
     weights = next(part for part in found["memory"] if part["name"] == "weights")
     assert weights["amount"] == 4 * 1_720_574_976 // 8 and weights["formula"].endswith("/ 8 processes")
+
+
+def test_without_a_number_a_run_takes_every_gpu(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "visible_gpus", lambda: 4)
+    found = plan(capsys, "--dist", "fsdp2")
+    assert found["processes"] == {"count": 4, "dist": "fsdp2"} and found["command"][0] == "sdar"
+    both = plan(capsys, "--nnodes", "2", "--rdzv", "a:1")
+    assert both["processes"]["count"] == 8 and "--nproc-per-node=4" in both["command"]
+    one = plan(capsys, "--nproc", "1")
+    assert one["processes"]["count"] == 1 and one["command"][-2:] == ["--nproc", "1"]
+    assert main(WORDS) == 0
+    out = capsys.readouterr().out
+    assert "\nprocesses 4, --dist ddp\n" in out and "each of 4 devices" in out
+    monkeypatch.setattr(devices, "visible_gpus", lambda: 0)
+    assert main(WORDS) == 0
+    assert "\nprocesses 1\n" in capsys.readouterr().out
+
+
+def test_the_driver_is_asked_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Driver:
+        started = 0
+
+        def cuInit(self, flags: int) -> int:
+            return self.started
+
+        def cuDeviceGetCount(self, count: object) -> int:
+            count._obj.value = 3
+            return 0
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: Driver())
+    assert devices.visible_gpus() == 3
+    monkeypatch.setattr(Driver, "started", 100)
+    assert devices.visible_gpus() == 0, "there is a driver and no GPU"
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: object())
+    assert devices.visible_gpus() == 0
 
 
 def test_the_plan_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

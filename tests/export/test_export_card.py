@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import yaml
 from exported_runs import SECRET, SHORT, Runs
 from huggingface_hub import ModelCard
 
+from sdar_cli.cli.export import export
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.table_parts import difference, percent
+from sdar_cli.export.prompt import LONGEST, example, fenced
 from sdar_cli.export.recipe import public_recipe
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.recipe.schema import Tracking
@@ -104,3 +107,32 @@ def test_servers_and_passwords_are_left_out() -> None:
     text = public_recipe(recipe)
     assert not any(word in text for word in ("open-sesame", "node7", "/shared"))
     assert "node8/retrieve" in text
+
+
+def test_a_prompt_is_shown_as_the_policy_reads_it(runs: Runs, tmp_path: Path) -> None:
+    run = runs.adapted
+    text = str(exported(runs, tmp_path / "out", "adapted"))
+    shown = text.split("## How prompts are made")[1].split("\n## ")[0]
+    assert example(run.recipe()) in shown and "**user**\n\n```text\nTask: " in shown and "You see: " in shown
+    assert "Skills:" not in shown
+
+
+def test_without_the_environments_data_there_is_no_prompt(tmp_path: Path) -> None:
+    absent = f"environment.options.data={tmp_path}/none"
+    assert example(load_recipe("alfworld-qwen3-1.7b", overrides=[absent], check_environment=False).recipe) == ""
+
+
+def test_a_prompt_stays_within_its_block() -> None:
+    hostile = "```\n# no heading\n````` <b>"
+    lines = fenced(hostile).splitlines()
+    assert lines[0] == "``````text" and lines[-1] == "``````" and "\n".join(lines[1:-1]) == hostile
+    long = fenced("a" * (LONGEST + 7))
+    assert len(long) < LONGEST + 60 and "(cut: 7 more letters)" in long
+
+
+def test_the_help_says_where_an_export_goes(runs: Runs) -> None:
+    """What is said is what is done."""
+    _ = runs.adapted
+    done = runs.export("adapted", "--checkpoint", "2")
+    assert done.code == 0 and (runs.adapted.path / "export" / "step-2" / "README.md").is_file()
+    assert "`export/CHECKPOINT`" in get_args(get_type_hints(export, include_extras=True)["to"])[1].help

@@ -116,3 +116,13 @@ def test_the_sentence_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> Non
         "error: the override train.steps=http://***@host:8000: train.steps is 'http://***@host:8000', but must be a "
         "whole number: correct the value",
     ]
+
+
+def test_nor_one_of_a_panels_source() -> None:
+    from sdar_cli.evaluation.panel_source import of_environment
+
+    url = f"http://me:{MARK}@host:8000"
+    for override in (f"evaluation.tasks={url}", f"evaluatio.tasks={url}", f"evaluation.split=[{url}]"):
+        with pytest.raises(UserError) as raised:
+            of_environment("household", [override], {})
+        assert "override" in str(raised.value) and MARK not in str(raised.value)

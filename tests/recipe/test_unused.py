@@ -285,3 +285,14 @@ def test_what_can_go_together_loads(recipe: Path, overrides: list[str]) -> None:
 )
 def test_whether_a_teacher_is_needed(recipe: Path, overrides: list[str], needed: bool) -> None:
     assert load(recipe, *overrides).recipe.needs_teacher is needed
+
+
+def test_a_windows_turns_are_not_read_in_a_conversation() -> None:
+    """They keep their value all the same, as evaluations are paired by it; a tiny model's words are made with it."""
+    own = ["model.path=some/model", "model.tiny=null", "rollout.history=3"]
+    full = load_recipe("quickstart", overrides=[*own, "rollout.context=full"])
+    assert full.origins["rollout.history"] == IDLE and full.recipe.rollout.history == 3
+    assert "history: 3" in dump(full.recipe)
+    for read in ([*own, "rollout.context=window"], ["rollout.history=3", "rollout.context=full"]):
+        found = load_recipe("quickstart", overrides=read)
+        assert found.origins["rollout.history"] == "the override rollout.history=3"

@@ -249,3 +249,15 @@ def test_progress_is_told_for_each_setting() -> None:
     ticks: list[tuple[int, int]] = []
     make_spec(Wish("quickstart", ["gate.beta=1,2,3"]), lambda done, total: ticks.append((done, total)))
     assert ticks == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_labels_show_no_credentials_and_are_compared_alike() -> None:
+    """What names an override or a value of an axis is shown in errors, and says which of them a cell reads."""
+    url = "http://me:open-sesame@host:8000"
+    typed = f"environment.options.data={url}"
+    spec = spec_of("gate.beta=1,2").model_copy(update={"overrides": (typed,)})
+    for params in ({"gate.beta": 1}, {"gate.beta": 1, "skills.bank": url}):
+        over = spec.run_layers(params)[1]
+        assert all("open-sesame" not in layer.origin for layer in over)
+        assert any("host:8000" in layer.origin for layer in over)
+        assert typed in spec.run_overrides(params, 0) and spec.settle(params) == params

@@ -1,0 +1,60 @@
+"""A prompt as the policy reads it, for the card: the first of an episode, made by the recipe's own environment."""
+
+from __future__ import annotations
+
+import re
+
+from sdar_cli.environments import build_environment
+from sdar_cli.recipe.schema import Recipe
+from sdar_cli.rollout.pool import Pool, SlotError
+from sdar_envs.base import History, Message
+
+LONGEST = 2000
+"""Letters of a message that are shown."""
+
+
+def example(recipe: Recipe) -> str:
+    """A section of Markdown; empty where the environment's data or packages are not here."""
+    try:
+        found = _first_prompt(recipe)
+    except Exception:  # data that are absent, or somebody else's environment: a card can do without
+        return ""
+    if found is None:
+        return ""
+    task, messages = found
+    blocks = [f"**{message['role']}**\n\n{fenced(message['content'])}" for message in messages]
+    return "\n\n".join([f"The first prompt of the task {_code(task)}, before the template, without skills:", *blocks])
+
+
+def fenced(text: str) -> str:
+    """A text as a block of code, whatever is in it; cut where it is long."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}…\n(cut: {len(text) - LONGEST:,} more letters)"
+    fence = "`" * max(3, 1 + _ticks(text))
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _code(text: str) -> str:
+    """A text on one line as code within a sentence."""
+    text = " ".join(text.split())
+    ticks = "`" * (1 + _ticks(text))
+    return f"{ticks}{text}{ticks}" if len(ticks) == 1 else f"{ticks} {text} {ticks}"
+
+
+def _ticks(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _first_prompt(recipe: Recipe) -> tuple[str, list[Message]] | None:
+    """Of the first training task: its id and the messages; None where the episode does not start."""
+    environment = build_environment(recipe.environment)
+    try:
+        task = environment.tasks(environment.splits[0])[0]
+        with Pool(type(environment), environment.options, workers=1, timeout=recipe.environment.timeout) as pool:
+            first = pool.reset({0: task})[0]
+        if isinstance(first, SlotError):
+            return None
+        goal = environment.goal(task, first)
+        return task.id, environment.prompt(History(task, goal, (), first, recipe.rollout.history))
+    finally:
+        environment.close()
