@@ -127,7 +127,8 @@ def test_sequences_of_the_cache() -> None:
     gpu = Gpu("", 80 * GIB)
     room = 40 * GIB - 2 * shape.parameters - 1.5 * GIB
     assert sequences_held(recipe, shape, gpu) == room // (2560 * 114_688)
-    assert sequences_held(published("engine.gpu_memory=0.5", name="alfworld-qwen2.5-7b"), shape, gpu) == sequences_held(recipe, shape, gpu)
+    other = published("engine.gpu_memory=0.5", name="alfworld-qwen2.5-7b")
+    assert sequences_held(other, shape, gpu) == sequences_held(recipe, shape, gpu)
     assert sequences_held(published("engine.gpu_memory=0.01"), shape, gpu) < 0
 
 
