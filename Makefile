@@ -2,7 +2,7 @@
 # make test         install the test extras, run the suite
 # make lint         ruff
 # make verify       claims and benchmarks: hours, never part of the suite
-# make benchmarks   speed, side by side with GRPO, TRL and the usual way: a quarter of an hour
+# make benchmarks   speed, side by side with GRPO, TRL and the usual way: half an hour
 # make verify-vllm  real vLLM on a CPU, DeepSpeed and bitsandbytes, installed beside: minutes
 # make clean        remove build products and caches (not .venv, not .venv-vllm, not runs)
 #

@@ -28,7 +28,7 @@ REASONS = (
 )
 """Every reason that ``parse_tags`` gives, in the order in which it looks for them."""
 
-_TAG = re.compile(r"<(/?)(think|action)>", re.IGNORECASE)
+_TAG = re.compile(r"<(/?)(think|action)>", re.IGNORECASE | re.ASCII)  # else a dotless ı is an i
 
 
 def parse_tags(response: str, think: Think = "required") -> Action | Invalid:

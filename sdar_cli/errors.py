@@ -18,31 +18,59 @@ escapes is a bug: exit code 1, and a traceback with ``--debug``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)(?!/)\S*@|(?<![^\s:@=,'\"\[({])[^\s:@=,'\"\[({]+:(?!//)\S+@")
-"""A user before a host, the last ``@`` being the one that counts; also where the scheme was forgotten."""
-_USER_ALONE = re.compile(r"\A(.*?://)(?!/).*@|\A[^:@]+:(?!//).+@", re.DOTALL)
-"""The same of a value by itself, in which a space is a letter of the password."""
-_QUERY = re.compile(
-    r"(?i)([?&;][^=&\s]*(?:token|passw|pwd|secret|key|signature|credential)[^=&\s]*=)[^&\s]*[^&\s:'\",;)\]}.]"
-)
+_WORD = re.compile(r"\S+")
+_SCHEME = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://(?!/)")
+_COLON = re.compile(r":(?!//)")
+_BEFORE_A_USER = "\t\n :@=,'\"[({"
+_PARAMETER = re.compile(r"[?&;]([^=&;?\s]*)=")
+_VALUE = re.compile(r"[^&\s]*")
+_SECRETS = ("token", "passw", "pwd", "secret", "key", "signature", "credential")
 
 
 def without_credentials(text: str, *, alone: bool = False) -> str:
-    """Text with ``***`` for whatever stands in a URL for user, password or token.
+    """Text with ``***`` for whatever stands in a URL for user, password or token; in time that grows with its length.
 
     Args:
-        alone: the text is one value, not a sentence around some.
+        alone: the text is one value, not a sentence around some: a space is a letter of a password.
     """
-    secrets = [(found.end(1), found.end()) for found in _QUERY.finditer(text)]
-    for found in (_USER_ALONE if alone else _USER).finditer(text):
-        secrets.append((found.start() if found[1] is None else found.end(1), found.end() - 1))
+    secrets = [*_users(text, alone), *_parameters(text)]
     shown, at = [], 0
     for start, end in sorted(secrets):
         if start > at or not shown:
             shown += [text[at:start], "***"]
         at = max(at, end)
     return "".join((*shown, text[at:]))
+
+
+def _users(text: str, alone: bool) -> Iterator[tuple[int, int]]:
+    """Before hosts, the last ``@`` of a word being the one that counts; also where the scheme was forgotten."""
+    for start, end in [(0, len(text))] if alone else (word.span() for word in _WORD.finditer(text)):
+        at = text.rfind("@", start, end)
+        if at < 0:
+            continue
+        if found := _SCHEME.search(text, start, at):
+            yield found.end(), at
+        elif found := _COLON.search(text, start, at):
+            first = found.start()
+            while first > start and text[first - 1] not in _BEFORE_A_USER:
+                first -= 1
+            if first < found.start() and found.end() < at:
+                yield first, at
+
+
+def _parameters(text: str) -> Iterator[tuple[int, int]]:
+    """Values of a query that are named as secrets are, without a sentence's punctuation behind them."""
+    place = 0
+    while found := _PARAMETER.search(text, place):
+        place = found.end()
+        if any(word in found[1].lower() for word in _SECRETS):
+            value = _VALUE.match(text, place)
+            secret = value[0].rstrip(":'\",;)]}.")
+            if secret:
+                yield place, place + len(secret)
+            place = value.end()
 
 
 class SdarError(Exception):

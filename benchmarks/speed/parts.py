@@ -98,7 +98,7 @@ PARTS: dict[str, Part] = {
             Line("teacher pass / its floor", "teacher pass / its floor"),
         ],
         arguments=("--base", BASE, "--only", "sdar, frozen"),
-        repeats=7,
+        repeats=15,
     ),
     "toy": Part(
         "A step of a toy",
@@ -109,7 +109,7 @@ PARTS: dict[str, Part] = {
             for side, target in (("sdar / TRL's GRPO", most(1.15)), ("sdar / grpo", None))
         ],
         arguments=("--shape", "toy"),
-        repeats=5,
+        repeats=9,
     ),
     "launch": Part(
         "From launch to the first step",
@@ -120,7 +120,7 @@ PARTS: dict[str, Part] = {
             for time in ("clock", "CPU")
         ],
         arguments=("--shape", "launch"),
-        repeats=5,
+        repeats=9,
     ),
     "rollout": Part(
         "Only live episodes are generated, and none waits for another",

@@ -35,7 +35,7 @@ REASONS = (
 )
 """Every reason that ``parse_response`` gives."""
 
-_TAG = re.compile(r"<(/?)(think|search|answer)>", re.IGNORECASE)
+_TAG = re.compile(r"<(/?)(think|search|answer)>", re.IGNORECASE | re.ASCII)  # else a long ſ is an s
 _PLURAL = {"search": "two searches", "answer": "two answers", "think": "two thinks"}
 
 

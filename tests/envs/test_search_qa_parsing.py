@@ -10,7 +10,7 @@ from sdar_envs.base import Action, Invalid
 from sdar_envs.search_qa.parsing import REASONS, parse_response, read_action, tagged, write_action
 
 TAGS = [f"<{slash}{name}>" for name in ("think", "search", "answer") for slash in ("", "/")]
-PIECES = [*TAGS, "<SEARCH>", "</Think>", "words", " ", "\n", "\x00", "<", "]", "é"]
+PIECES = [*TAGS, "<SEARCH>", "</Think>", "<ſearch>", "</anſwer>", "<thınk>", "words", " ", "\n", "\x00", "<", "]", "é"]
 
 
 @pytest.mark.parametrize(

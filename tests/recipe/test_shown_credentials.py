@@ -107,6 +107,13 @@ def test_what_is_no_secret_stays(typed: str, shown: str | None) -> None:
     assert str(RunError(typed)) == (shown or typed)
 
 
+@pytest.mark.parametrize("text", [";token", "a:", "a://", "a://@", "?key=", "&a=b", "http://a:b@", ";key=;"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_long_texts_take_time_in_proportion(text: str, alone: bool) -> None:
+    """A regular expression that tried every place as a beginning would take hours."""
+    assert len(without_credentials(text * 200_000, alone=alone)) > 0
+
+
 def test_the_sentence_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["tracking.urri=http://me:secret@host:8000", "train.steps=http://me:secret@host:8000"]
     assert main(["train", "--recipe", "quickstart", "--dry-run", *words]) == 2
