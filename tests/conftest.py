@@ -33,6 +33,7 @@ os.environ.update(
     SDAR_RUNS=str(_SESSION / "runs" / (_WORKER or "main")),
     HF_HOME=str(_SESSION / "huggingface"),
     HF_HUB_OFFLINE="1",
+    CUDA_VISIBLE_DEVICES="",  # estimates count the GPUs that are here
     HF_HUB_DISABLE_PROGRESS_BARS="1",
     TRANSFORMERS_VERBOSITY="error",
     MPLCONFIGDIR=str(_SESSION / "matplotlib"),

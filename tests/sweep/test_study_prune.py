@@ -119,7 +119,9 @@ def test_a_bad_cell_is_stopped_and_its_other_seeds_never_start(nursery: Nursery,
 def test_the_seeds_that_others_play_are_stopped_too(nursery: Nursery, tmp_path: Path) -> None:
     write_behaviour(tmp_path, hold=str(tmp_path / "go"))
     store = StudyStore.create(pruned_spec(), tmp_path)
-    workers = [nursery.start(store.folder, tmp_path) for _ in range(2)]
+    workers = [nursery.start(store.folder, tmp_path)]
+    until(lambda: store.view().cells[0].runs[0].state == "running")  # two at once might begin a cell each
+    workers.append(nursery.start(store.folder, tmp_path))
     until(lambda: [run.state for run in store.view().cells[0].runs] == ["running", "running"])
     assert store.cells.prune(store.cells.all()[0])
     until(lambda: [run.state for run in store.view().cells[0].runs] == ["pruned", "pruned"])
