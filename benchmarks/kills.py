@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.journal import Journal
 
 SHORT = [
@@ -69,6 +70,7 @@ def one(root: Path, number: int, after: float, expected: tuple) -> bool:
     if not finished and not (run / "run.json").exists():
         finished = start(root, name + "-again").wait() == 0
         run = root / f"{name}-again"
+    finished = finished or RunFolder.open(run).state.status == "finished"  # killed on its way out
     while not finished and resumes < 3:
         resumes += 1
         finished = sdar(root, "resume", name).wait() == 0

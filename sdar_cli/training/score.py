@@ -145,6 +145,7 @@ class Scorer:
             for row in rows
         ]
         budget, device = trainer.recipe.optimiser.tokens_per_microbatch, trainer.accelerator.device
+        together = self._in_step(weights)
         runner = Runner(
             model,
             shared=self._shares,
@@ -153,7 +154,7 @@ class Scorer:
             device=device,
             budget=min(budget, CPU_TOKENS) if device.type == "cpu" else budget,
             autocast=trainer.accelerator.autocast,
-            forwards=ranks.most if (together := self._in_step(weights)) else int,
+            forwards=ranks.most if together else int,
         )
         checkpointing = trainer.args.gradient_checkpointing_kwargs
         readable = ranks.in_step() if together else whole_weights(trainer, model)
