@@ -32,10 +32,10 @@ from hypothesis import strategies as st
 
 from sdar_cli.compare.html.page import html
 from sdar_cli.compare.html.viewer import viewer_data
-from sdar_cli.compare.html.visible import visible
 from sdar_cli.compare.report import Report
 from sdar_cli.errors import RunError
 from sdar_cli.statistics import Interval
+from sdar_cli.visible import visible
 
 
 class Page(HTMLParser):

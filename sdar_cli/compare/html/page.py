@@ -19,9 +19,9 @@ from sdar_cli.compare.html import charts, tables
 from sdar_cli.compare.html.forest import forests
 from sdar_cli.compare.html.svg import colour
 from sdar_cli.compare.html.viewer import viewer_data
-from sdar_cli.compare.html.visible import visible
 from sdar_cli.compare.render.numbers import BREAKS
 from sdar_cli.compare.report import Report
+from sdar_cli.visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment

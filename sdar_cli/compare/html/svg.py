@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from sdar_cli.compare.html.axis import Scale, nice_ticks
-from sdar_cli.compare.html.visible import visible
+from sdar_cli.visible import visible
 
 LEFT, RIGHT, TOP, BOTTOM = 50, 12, 10, 40
 COLOURS = 7

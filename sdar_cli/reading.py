@@ -1,0 +1,210 @@
+"""The one door for files that others wrote: regular, bounded, UTF-8, and JSON that means one thing.
+
+Whatever lies at a path, reading it ends: a pipe or a device is refused before it can block, and no more than a bound
+is ever held. What is wrong comes as ``Unreadable``, whose text goes on after the path: ``f"{path} {error}: remedy"``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import stat
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+DEPTH = 64
+"""Levels of nesting that JSON may have."""
+_LARGEST = 1 << 63
+_SUSPECT = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{19}|\\u[dD][89a-fA-F]")
+"""Numbers that may be too large and halves of surrogate pairs: rare, and only then is every value looked at."""
+_KINDS = (
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+)
+
+
+class Unreadable(Exception):
+    """Why a file cannot be used, in words that follow its path."""
+
+
+class Missing(Unreadable):
+    """There is no such file."""
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open for reading; never waits for the other end of a pipe.
+
+    Raises:
+        Missing: there is nothing at the path.
+        Unreadable: it is no regular file, or may not be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Missing("does not exist") from None
+    except OSError as error:
+        raise Unreadable(f"cannot be read ({error.strerror or error})") from None
+    except ValueError:
+        raise Unreadable("is no name that a file can have") from None
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kind = next((kind for is_one, kind in _KINDS if is_one(mode)), "special file")
+            raise Unreadable(f"is a {kind}, not a file")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The content of a regular file of at most ``most`` bytes.
+
+    Raises:
+        Unreadable: as ``open_regular``, or the file is larger or cannot be read to its end.
+    """
+    with open_regular(path) as file:
+        try:
+            content = file.read(most + 1)
+        except OSError as error:
+            raise Unreadable(f"cannot be read ({error.strerror or error})") from None
+    if len(content) > most:
+        raise Unreadable(f"is larger than {size(most)}")
+    return content
+
+
+def read_text(path: Path, most: int) -> str:
+    """UTF-8 text, without a byte-order mark; otherwise as ``read_bytes``."""
+    return _text(read_bytes(path, most))
+
+
+def read_json(path: Path, most: int, *, depth: int = DEPTH) -> Any:
+    """A JSON file's value (see ``parse_json``); otherwise as ``read_bytes``."""
+    return parse_json(read_bytes(path, most), depth=depth)
+
+
+def parse_json(content: bytes | str, *, depth: int = DEPTH) -> Any:
+    """The value of a JSON text that every reader understands alike.
+
+    Raises:
+        Unreadable: it is no JSON, or has a key twice, a number that is not finite or beyond 64 bits, half of a
+            surrogate pair, or more than ``depth`` levels.
+    """
+    text = _text(content) if isinstance(content, bytes) else content
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_constant)
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"is not JSON (line {error.lineno}: {error.msg})") from None
+    except RecursionError:
+        raise Unreadable(f"is nested deeper than {depth} levels") from None
+    except ValueError:
+        raise Unreadable("holds a number of thousands of digits") from None
+    if text.count("[") + text.count("{") > depth or _SUSPECT.search(text):
+        _check(value, depth)
+    return value
+
+
+def gunzip(data: bytes, most: int) -> bytes:
+    """Unpack gzip of one or more members to at most ``most`` bytes.
+
+    Raises:
+        Unreadable: it is cut short, damaged or unpacks to more.
+    """
+    parts: list[bytes] = []
+    held = 0
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        try:
+            part = member.decompress(data, most - held + 1)
+        except zlib.error:
+            raise Unreadable("is damaged, or not packed by gzip") from None
+        held += len(part)
+        if held > most:
+            raise Unreadable(f"unpacks to more than {size(most)}")
+        if not member.eof:
+            raise Unreadable("is cut short")
+        parts.append(part)
+        data = member.unused_data
+    return b"".join(parts)
+
+
+def inside(path: Path, root: Path) -> Path:
+    """The path with its links followed, which must stay in ``root`` (itself a link or not).
+
+    Raises:
+        Missing: a link leads nowhere.
+        Unreadable: the path leaves the folder.
+    """
+    try:
+        real, home = Path(os.path.realpath(path, strict=True)), Path(os.path.realpath(root))
+    except FileNotFoundError:
+        raise Missing("does not exist") from None
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"cannot be followed ({getattr(error, 'strerror', None) or error})") from None
+    if not real.is_relative_to(home):
+        raise Unreadable(f"leads out of the folder {root}")
+    return real
+
+
+def size(count: int) -> str:
+    """A bound in words: ``64 KiB``."""
+    for unit, places in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if count >> places and not count % (1 << places):
+            return f"{count >> places} {unit}"
+    return f"{count} bytes"
+
+
+def _text(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unreadable("is not UTF-8 text") from None
+    if "\0" in text:
+        raise Unreadable("holds a NUL character, which no text has")
+    return text
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise Unreadable(f"has the key {_short(twice)} twice")
+    return value
+
+
+def _constant(name: str) -> None:
+    raise Unreadable(f"holds {name}, which is not a number of JSON")
+
+
+def _check(value: Any, depth: int) -> None:
+    """Look at every value; iterative, so that no depth matters."""
+    waiting = [(value, 0)]
+    while waiting:
+        item, level = waiting.pop()
+        if isinstance(item, str):
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                raise Unreadable(f"holds half of a surrogate pair in {_short(item)}") from None
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                raise Unreadable("holds a number that is too large")
+        elif isinstance(item, int):
+            if not -_LARGEST <= item < _LARGEST:
+                raise Unreadable("holds a number that is too large")
+        elif isinstance(item, (dict, list)):
+            if level >= depth:
+                raise Unreadable(f"is nested deeper than {depth} levels")
+            parts = [*item, *item.values()] if isinstance(item, dict) else item
+            waiting += ((part, level + 1) for part in parts)
+
+
+def _short(text: str) -> str:
+    return ascii(text if len(text) <= 40 else text[:39] + "…")
