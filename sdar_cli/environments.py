@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sdar_cli.errors import EnvironmentSetupError, RecipeError
+from sdar_cli.errors import EnvironmentSetupError, RecipeError, several
 from sdar_cli.paths import is_file, user_path
 from sdar_cli.recipe.explain import nearest, schema_keys, sentences
 from sdar_cli.recipe.schema import EnvironmentSection
@@ -70,7 +70,7 @@ def check_options(section: EnvironmentSection, where: Callable[[str], str] | Non
         prefix = "environment.options."
         place = where or (lambda dotted: f"the environment {section.name!r}")
         known = [*schema_keys(environment.Options, prefix)]
-        raise RecipeError("\n".join(sentences(error, place, known, prefix))) from None
+        raise RecipeError(several(sentences(error, place, known, prefix))) from None
 
 
 def build_environment(section: EnvironmentSection) -> Environment:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 
 def user_path(text: str | Path) -> Path:
-    """The path with ``~`` written out; ``~nobody`` stays as it is."""
-    return Path(os.path.expanduser(text))
+    """The path with ``~`` written out; ``~nobody``, and what no account could be named, stay as they are."""
+    try:
+        return Path(os.path.expanduser(text))
+    except ValueError:
+        return Path(text)
 
 
 def cache_root() -> Path:

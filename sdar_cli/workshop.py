@@ -53,6 +53,7 @@ class Workshop:
             environment.options,
             workers=recipe.environment.workers,
             timeout=recipe.environment.timeout,
+            memory=recipe.environment.worker_memory,
         )
         return cls(recipe, environment, pool, bank, make_retriever(bank, recipe.skills, recipe.seed))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError, RunFailed
 from sdar_cli.paths import cache_root
+from sdar_cli.reading import Unreadable, read_json
 from sdar_envs.alfworld.vetting import GAME_FILE, vet
 from sdar_envs.alfworld.world import TASK_TYPES, World, draw, route
 
@@ -32,6 +34,9 @@ GENERATOR = 1
 SPLITS = ("train", "test")
 GAMES_FOLDER = "json_2.1.1"
 _DRAWS = 2000
+_LARGEST_INDEX = 256 << 20
+_MADE_AGAIN = "remove its folder, the games are made again"
+_ID = re.compile(r"[a-z]+/[A-Za-z0-9_-]+")
 
 Progress = Callable[[int, int], None]
 """Called with the games written so far and all of them."""
@@ -64,8 +69,32 @@ class Suite:
 
 
 def index(suite: Suite) -> dict[str, list[dict[str, Any]]]:
-    """The games of a generated suite by split: id, task_type, goal, and the expert's ``search``."""
-    return json.loads((suite.folder / "index.json").read_text(encoding="utf-8"))
+    """The games of a generated suite by split: id, task_type, goal, and the expert's ``search``.
+
+    Raises EnvironmentSetupError where the file is not as it was written.
+    """
+    file = suite.folder / "index.json"
+    try:
+        content = read_json(file, _LARGEST_INDEX)
+    except Unreadable as error:
+        raise EnvironmentSetupError(f"{file} {error}: {_MADE_AGAIN}") from None
+    if not isinstance(content, dict) or not all(_listed(content.get(split), split) for split in SPLITS):
+        raise EnvironmentSetupError(f"{file} does not list the games of {' and '.join(SPLITS)}: {_MADE_AGAIN}")
+    return content
+
+
+def _listed(entries: Any, split: str) -> bool:
+    """Whether these are games of a split as ``generate`` lists them, in the suite's folder."""
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(key), str) for key in ("id", "task_type", "goal"))
+        and entry["task_type"] in TASK_TYPES
+        and _ID.fullmatch(entry["id"]) is not None
+        and entry["id"].startswith(f"{split}/")
+        and isinstance(entry.get("search"), list)
+        and all(isinstance(command, str) for command in entry["search"])
+        for entry in entries
+    )
 
 
 def generate(suite: Suite, *, workers: int = 1, progress: Progress | None = None) -> Path:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from sdar_cli.errors import EnvironmentSetupError
-from sdar_envs.alfworld.vetting import GAME_FILE
+from sdar_cli.paths import is_folder, user_path
+from sdar_cli.reading import Unreadable, inside, open_regular, read_json
+from sdar_envs.alfworld.vetting import GAME_FILE, LARGEST_FILE
 from sdar_envs.alfworld.world import TASK_TYPES
 from sdar_envs.base import Task
 
@@ -16,12 +19,14 @@ SPLITS = ("train", "valid_seen", "valid_unseen")
 GAMES_FOLDER = "json_2.1.1"
 _SOLVABLE = re.compile(rb'"solvable": *(true|false|null)')
 _TAIL = 65536
+_LARGEST_TRIAL = 16 << 20
+"""Bytes of a ``traj_data.json``; those of the release have up to 1 MB, with pictures' names and plans."""
 
 
 def data_folder(data: str | None) -> Path:
     """The folder that holds ``json_2.1.1``: the option, ``ALFWORLD_DATA``, or the package's own default."""
     chosen = data or os.environ.get("ALFWORLD_DATA") or "~/.cache/alfworld"
-    folder = Path(os.path.expandvars(chosen)).expanduser()
+    folder = user_path(os.path.expandvars(chosen))
     return folder.parent if folder.name == GAMES_FOLDER else folder
 
 
@@ -33,7 +38,7 @@ def splits(data: str | None) -> tuple[str, ...]:
 def tasks(data: str | None, split: str) -> list[Task]:
     """All solvable games of a split, sorted by their path, which is the task's id."""
     root = data_folder(data) / GAMES_FOLDER
-    if not (root / split).is_dir():
+    if not is_folder(root / split):
         if there := _present(root):
             raise EnvironmentSetupError(
                 f"the official ALFWorld games at {root} have {' and '.join(there)}, but no {split}: "
@@ -45,7 +50,7 @@ def tasks(data: str | None, split: str) -> list[Task]:
             "or set environment.options.games=generated"
         )
     found = []
-    for file in sorted((root / split).rglob(GAME_FILE)):
+    for file in sorted(_games(root / split)):
         path = file.parent.relative_to(root).as_posix()
         # As upstream: tasks with a movable receptacle or a sliced thing are not played.
         if "movable" in path or "Sliced" in path or not _solvable(file):
@@ -59,19 +64,56 @@ def tasks(data: str | None, split: str) -> list[Task]:
 
 
 def _present(root: Path) -> tuple[str, ...]:
-    return tuple(split for split in SPLITS if (root / split).is_dir())
+    return tuple(split for split in SPLITS if is_folder(root / split))
+
+
+def _games(folder: Path) -> Iterator[Path]:
+    """The game files below a split's folder, which may itself be a link; nothing in it may lead out of it."""
+    for parent, folders, names in os.walk(folder, onerror=_unlisted):
+        for name in folders:
+            if (linked := Path(parent, name)).is_symlink():
+                raise EnvironmentSetupError(f"{linked} is a link to a folder: copy its games there")
+        if GAME_FILE not in names:
+            continue
+        file = Path(parent, GAME_FILE)
+        if not str(file.relative_to(folder)).isprintable():
+            raise EnvironmentSetupError(
+                f"{str(file)!a} has letters in its name that cannot be printed: rename its folder"
+            )
+        try:
+            inside(file, folder)
+        except Unreadable as error:
+            raise EnvironmentSetupError(f"{file} {error}: put the game itself there") from None
+        yield file
+
+
+def _unlisted(error: OSError) -> None:
+    raise EnvironmentSetupError(
+        f"the folder {error.filename} cannot be listed ({error.strerror}): check its permissions"
+    ) from None
 
 
 def _solvable(file: Path) -> bool:
     """Read off the end of the file, where the flag stands, since a game is 130 kB and there are thousands."""
-    with file.open("rb") as content:
-        size = content.seek(0, os.SEEK_END)
-        content.seek(max(0, size - _TAIL))
-        flag = _SOLVABLE.search(content.read())
-        if flag is None:
-            content.seek(0)
-            flag = _SOLVABLE.search(content.read())
-    return flag is not None and flag[1] == b"true"
+    try:
+        with open_regular(file) as content:
+            flag = _flag(content)
+    except (Unreadable, OSError) as error:
+        reason = error if isinstance(error, Unreadable) else f"cannot be read ({error.strerror})"
+        raise EnvironmentSetupError(
+            f"{file} {reason}: fetch the data again with `sdar data alfworld --fetch`"
+        ) from None
+    return flag == b"true"
+
+
+def _flag(content: BinaryIO) -> bytes | None:
+    size = content.seek(0, os.SEEK_END)
+    content.seek(max(0, size - _TAIL))
+    found = _SOLVABLE.search(content.read(_TAIL))
+    if found is None:
+        content.seek(0)
+        found = _SOLVABLE.search(content.read(LARGEST_FILE))
+    return found[1] if found is not None else None
 
 
 def _task_type(file: Path) -> str:
@@ -80,9 +122,16 @@ def _task_type(file: Path) -> str:
         return named[0]
     trial = file.parent / "traj_data.json"
     try:
-        task_type = json.loads(trial.read_text(encoding="utf-8"))["task_type"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        inside(trial, file.parent)
+        content = read_json(trial, _LARGEST_TRIAL)
+    except Unreadable as error:
         raise EnvironmentSetupError(
-            f"{trial} does not say the game's task_type: fetch the data with `sdar data alfworld --fetch`"
-        ) from error
+            f"{trial} does not say the game's task_type (it {error}): fetch the data with `sdar data alfworld --fetch`"
+        ) from None
+    task_type = content.get("task_type") if isinstance(content, dict) else None
+    if task_type not in TASK_TYPES:
+        raise EnvironmentSetupError(
+            f"{trial} does not say the game's task_type, one of {', '.join(TASK_TYPES)}: "
+            "fetch the data with `sdar data alfworld --fetch`"
+        )
     return str(task_type)

@@ -1,23 +1,27 @@
 """Reading game files. Playing a game evaluates its grammar as code, so only known grammars pass.
 
 All official games share one PDDL domain and one grammar, the task line apart; the package's own files make a
-second pair. A file is a game only if both hashes are known and its task line is plain words.
+second pair. A file is a game only if both hashes are known, its task line is plain words, and its problem is one of
+that domain (``pddl.py``).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.reading import Unreadable, read_json
+from sdar_envs.alfworld.pddl import Unsound, check_problem
 
 GAME_FILE = "game.tw-pddl"
 GOAL_PLACEHOLDER = "UNKNOWN GOAL"
 LARGEST_FILE = 4 * 2**20
+LONGEST_WALKTHROUGH = 200
+"""Commands; the official games' have up to 10, and an episode 50 turns."""
 
 KNOWN_DOMAINS = frozenset(
     {
@@ -35,6 +39,7 @@ KNOWN_GRAMMARS = frozenset(
 
 _TASK_LINE = re.compile(r'(?<="Your task is to: )[^"\n]*(?=")')
 _PLAIN = re.compile(r"[A-Za-z0-9 ,.;:'!?()/&-]{1,400}")
+_COMMAND = re.compile(r"[a-zA-Z0-9 ]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +57,11 @@ class Game:
 def read_game(path: Path) -> Game:
     """Read and vet a game file, or raise an EnvironmentSetupError that names it."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise EnvironmentSetupError(f"{path} is larger than any game (4 MiB): remove it from the data folder")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # lists in lists, deeper than Python follows
-        reason = " ".join(str(error).split())
+        content = read_json(path, LARGEST_FILE)
+    except Unreadable as error:
         raise EnvironmentSetupError(
-            f"{path} cannot be read as a game ({reason}): fetch the data again with `sdar data alfworld --fetch`"
-        ) from error
+            f"{path} {error}, so it is no game: fetch the data again with `sdar data alfworld --fetch`"
+        ) from None
     return vet(content, str(path))
 
 
@@ -82,18 +84,37 @@ def vet(content: Any, where: str) -> Game:
     ):
         if digest(text) not in known:
             raise EnvironmentSetupError(f"{where} is refused because its {part} is not a known one: {refusal}")
-    walkthrough = content.get("walkthrough") or []
-    if not isinstance(walkthrough, list) or not all(isinstance(command, str) for command in walkthrough):
-        raise EnvironmentSetupError(f"{where} has a walkthrough that is no list of commands: {refusal}")
+    try:
+        check_problem(content["pddl_problem"])
+    except Unsound as error:
+        raise EnvironmentSetupError(f"{where} is refused because its PDDL problem {error}: {refusal}") from None
     return Game(
         domain=content["pddl_domain"],
         skeleton=skeleton,
         goal_line=goals[0],
         problem=content["pddl_problem"],
-        walkthrough=tuple(walkthrough),
+        walkthrough=_walkthrough(content.get("walkthrough"), where),
         solvable=content.get("solvable") is not False,
     )
 
 
+def _walkthrough(commands: Any, where: str) -> tuple[str, ...]:
+    if commands is None:
+        return ()
+    if not isinstance(commands, list) or not all(
+        isinstance(line, str) and _COMMAND.fullmatch(line) for line in commands
+    ):
+        raise EnvironmentSetupError(
+            f"{where} has a walkthrough that is no list of commands: fetch the data again with "
+            "`sdar data alfworld --fetch`"
+        )
+    if len(commands) > LONGEST_WALKTHROUGH:
+        raise EnvironmentSetupError(
+            f"{where} has a walkthrough of more than {LONGEST_WALKTHROUGH} commands: fetch the data again with "
+            "`sdar data alfworld --fetch`"
+        )
+    return tuple(commands)
+
+
 def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sdar_cli.training.run import TrainResult
 
 INTERRUPTED = 130
-"""Exit code of a training that was stopped and can be resumed."""
+"""Exit code of what Ctrl-C stopped; SIGTERM and SIGUSR1 have their own (``training.stop``)."""
 PANEL = "Processes"
 
 NprocOption = Annotated[
@@ -43,6 +43,15 @@ DistOption = Annotated[
     Dist,
     typer.Option("--dist", rich_help_panel=PANEL, help="Weights whole on each process (ddp), or in parts."),
 ]
+GraceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--grace",
+        min=0,
+        metavar="SECONDS",
+        help="To save in after Ctrl-C (exit code 130), SIGTERM (143) or SIGUSR1 (138); else SDAR_GRACE, else 60.",
+    ),
+]
 SlurmOption = Annotated[
     Path | None,
     typer.Option("--slurm", metavar="FILE", rich_help_panel=PANEL, help="Print a batch script for this profile."),
@@ -56,15 +65,19 @@ def run_or_launch(
     work: Callable[[Listener], TrainResult],
     *,
     as_json: bool,
+    grace: float | None = None,
 ) -> None:
     """Run here, alone or as one of a launcher's processes; or start these with the same command, and end as they do.
 
     Args:
         words: the command without ``sdar``, and without the options of this module.
         work: the run, told where its progress goes.
+        grace: ``--grace``.
     """
     from sdar_cli.launch import agent, dist, extras
+    from sdar_cli.training.stop import STOP, take_grace
 
+    take_grace(grace)
     dist.check_recipe(launch.dist, recipe)
     extras.check(recipe, launch.dist)
     if not Place.here().launched:
@@ -84,7 +97,7 @@ def run_or_launch(
             result = work(display)
         ranks.from_main(lambda: print_training(result, as_json=as_json))
         if result.report is None:
-            raise typer.Exit(INTERRUPTED)
+            raise typer.Exit(STOP.code)
 
 
 def _warn_of_memory(recipe: Recipe, launch: Launch) -> None:

@@ -1,6 +1,7 @@
 """The entry point: finds the command, runs it, and turns every error into a sentence and an exit code.
 
-Exit codes: 0 done; 1 ours (a failed run, a bug); 2 the user's mistake; 130 interrupted.
+Exit codes: 0 done; 1 ours (a failed run, a bug); 2 the user's mistake; 130 told to leave by Ctrl-C (SIGINT), 143 by
+SIGTERM, 138 by SIGUSR1: what was done is kept, and the same command, or `sdar resume`, goes on.
 """
 
 from __future__ import annotations
@@ -12,24 +13,32 @@ from typing import Any
 
 from sdar_cli.cli.errors import print_error, usage_sentence
 from sdar_cli.errors import SdarError
+from sdar_cli.training.stop import STOP
 
 BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``sdar`` with the given arguments (default: the process's) and return the exit code."""
-    words, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
+    with STOP.guard():
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(arguments: list[str]) -> int:
+    words, debug = _take_debug(arguments)
     try:
         if "SDAR_LEASH" in os.environ:
             from sdar_cli.sweep.leash import hold
 
             hold()
-        return _run(words)
+        with STOP.translated():
+            return _run(words)
     except KeyboardInterrupt:
         if debug:
-            raise
-        print_error("interrupted")
-        return 130
+            _print_traceback()
+        if not STOP.said:
+            print_error("interrupted" if STOP.name == "Ctrl-C" else f"interrupted by {STOP.name}")
+        return STOP.code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE

@@ -116,14 +116,16 @@ class Checkpoint:
     @classmethod
     def load(cls, folder: str, workshop: Workshop, task: Task, *, skills: bool) -> Checkpoint:
         """Load weights and tokenizer of a Hugging Face folder or id; raises ModelError."""
-        from sdar_cli.models.load import load_model, load_tokenizer
+        from sdar_cli.models.load import check_vocabulary, load_model, load_tokenizer
         from sdar_cli.rollout.policies import HFPolicy
 
         recipe = workshop.recipe
         trust = recipe.model.trust_remote_code
         tokenizer = load_tokenizer(folder, trust_remote_code=trust)
+        model = load_model(folder, trust_remote_code=trust, own=recipe.model.path)
+        check_vocabulary(model, tokenizer)
         policy = HFPolicy(
-            load_model(folder, trust_remote_code=trust),
+            model,
             tokenizer,
             recipe.evaluation.sampling,
             max_response_tokens=recipe.rollout.max_response_tokens,

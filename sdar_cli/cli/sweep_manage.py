@@ -50,11 +50,11 @@ def worker(
 
     Usage: sdar sweep worker STUDY
     """
-    from sdar_cli.cli.train import INTERRUPTED
     from sdar_cli.sweep.leash import hold
     from sdar_cli.sweep.shares import gpu_of, visible_gpus
     from sdar_cli.sweep.worker import Options
     from sdar_cli.sweep.worker import worker as work
+    from sdar_cli.training.stop import STOP
 
     hold()
     store = _open(study, runs, storage)
@@ -67,7 +67,7 @@ def worker(
     if ending == "paused":
         note(f"the study {store.spec.name} is paused: `sdar sweep resume {_reference(store)}` goes on")
     if ending == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(STOP.code)
 
 
 def status(

@@ -14,15 +14,14 @@ import typer
 from sdar_cli.cli.render import note
 from sdar_cli.cli.sweep_display import EVERY, StudyDisplay
 from sdar_cli.cli.sweep_results import print_status
-from sdar_cli.cli.train import INTERRUPTED
 from sdar_cli.errors import RunFailed
 from sdar_cli.tracking.location import runs_option
+from sdar_cli.training.stop import SIGNALS, STOP
 
 if TYPE_CHECKING:
     from sdar_cli.sweep.crew import Crew
     from sdar_cli.sweep.store import StudyStore
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_here(store: StudyStore, jobs: int, *, storage: str | None, as_json: bool) -> None:
@@ -30,7 +29,7 @@ def run_here(store: StudyStore, jobs: int, *, storage: str | None, as_json: bool
 
     Raises:
         RunFailed: runs failed, or the workers did.
-        typer.Exit: 130, when the study was interrupted or paused before its end.
+        typer.Exit: 130, when the study was interrupted or paused before its end; 143 or 138 by SIGTERM or SIGUSR1.
     """
     from sdar_cli.sweep.closing import is_published
 
@@ -48,7 +47,7 @@ def run_here(store: StudyStore, jobs: int, *, storage: str | None, as_json: bool
         return
     if ending in ("interrupted", "paused"):
         note(f"the study is {ending}: go on with `sdar sweep resume {where}`")
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(STOP.code)
     raise RunFailed(f"the workers left before the study was over ({ending}): go on with `sdar sweep resume {where}`")
 
 
@@ -81,7 +80,7 @@ def _follow(store: StudyStore, crew: Crew, display: StudyDisplay, asked: list[in
             passed_on += 1
             crew.interrupt()
             if passed_on == 1:
-                display.message("stopping: running steps are finished and saved first; Ctrl-C again leaves at once")
+                display.message("stopping: what runs is saved first; Ctrl-C again leaves at once")
         if time.monotonic() >= due:
             began = time.monotonic()
             display.update(store.view())
@@ -93,7 +92,12 @@ def _follow(store: StudyStore, crew: Crew, display: StudyDisplay, asked: list[in
 def _asked_to_leave() -> Iterator[list[int]]:
     """Gathers the signals that ask this process to leave, instead of leaving at once."""
     asked: list[int] = []
-    before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in SIGNALS}
+
+    def note(number: int, frame: object) -> None:
+        STOP.hear(number)
+        asked.append(number)
+
+    before = {number: signal.signal(number, note) for number in (*SIGNALS, signal.SIGHUP)}
     try:
         yield asked
     finally:

@@ -10,6 +10,7 @@ import typer
 from sdar_cli.cli.launching import (
     INTERRUPTED,
     DistOption,
+    GraceOption,
     LauncherOption,
     NnodesOption,
     NprocOption,
@@ -62,6 +63,9 @@ def train(
         typer.Option(metavar="URI", help="MLflow store; else MLFLOW_TRACKING_URI, else under the runs."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The run's name; else recipe, time and four digits.")] = None,
+    auto_resume: Annotated[
+        bool, typer.Option("--auto-resume", help="Go on with the run of this --name, or else of equal settings.")
+    ] = False,
     group: Annotated[str | None, typer.Option(metavar="NAME", help="A name that runs share, to find them by.")] = None,
     note: Annotated[str | None, typer.Option(metavar="TEXT", help="Shown with the run.")] = None,
     tags: Annotated[
@@ -73,6 +77,7 @@ def train(
     launcher: LauncherOption = "torchrun",
     dist: DistOption = "ddp",
     slurm: SlurmOption = None,
+    grace: GraceOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     gpu: GpuOption = None,
     gpu_memory: GpuMemoryOption = None,
@@ -81,6 +86,9 @@ def train(
     """Train an agent from a recipe.
 
     Usage: sdar train --recipe quickstart gate.beta=10 --seed 3
+
+    Told to leave, it saves, says how to go on, and ends with the exit code 130 (Ctrl-C), 143 (SIGTERM) or 138
+    (SIGUSR1). Told so twice, it leaves at once, and goes on from its last checkpoint.
     """
     from sdar_cli.launch.options import Launch, split_extra
     from sdar_cli.recipe.load import load_recipe
@@ -102,7 +110,7 @@ def train(
     }
     options = {key: value for key, value in given.items() if value[1] is not None}
     resolved = load_recipe(recipe, overlays or [], overrides, options)
-    command = _command(recipe, overlays or [], overrides, options, runs, name)
+    command = _command(recipe, overlays or [], overrides, options, runs, name, auto_resume)
     if dry_run or slurm is not None:
         from sdar_cli.launch.dist import check_recipe
 
@@ -149,11 +157,14 @@ def train(
         return
 
     def run_here(display: Listener) -> TrainResult:
-        from sdar_cli.training.run import train as run_training
+        if auto_resume:
+            from sdar_cli.training.auto_resume import train_or_resume as run_training
+        else:
+            from sdar_cli.training.run import train as run_training
 
         return run_training(resolved, root=root, name=name, display=display)
 
-    run_or_launch(launch, command[1:], resolved.recipe, run_here, as_json=as_json)
+    run_or_launch(launch, command[1:], resolved.recipe, run_here, as_json=as_json, grace=grace)
 
 
 def _tags(words: list[str]) -> dict[str, str] | None:
@@ -172,6 +183,7 @@ def _command(
     options: dict[str, tuple[str, Any]],
     runs: Path | None,
     name: str | None,
+    auto_resume: bool,
 ) -> list[str]:
     """The command that trains what the dry run showed."""
     words = ["sdar", "train", "--recipe", recipe]
@@ -184,4 +196,4 @@ def _command(
         words += ["--runs", str(runs)]
     if name is not None:
         words += ["--name", name]
-    return words + overrides
+    return words + ["--auto-resume"] * auto_resume + overrides

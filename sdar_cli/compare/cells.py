@@ -17,7 +17,10 @@ UNREAD = "–"
 """Value of a setting that nothing reads under the run's method."""
 _IDLE = "not read"
 """Such a setting's origin in ``run.json``; ``sdar_cli.recipe.load.IDLE``."""
-APART = ("seed", "name", "description", "tracking", "evaluation.transcripts", "guards", "engine.threads")
+APART = (
+    *("seed", "name", "description", "tracking", "evaluation.transcripts", "guards", "engine.threads"),
+    *("environment.worker_memory", "engine.request_timeout"),
+)
 """Keys and sections in which the runs of one cell may differ."""
 
 

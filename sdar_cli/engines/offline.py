@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.engines.colocate import lora_rank, on_this_device
 from sdar_cli.engines.in_process import InProcessEngine
 from sdar_cli.errors import RunFailed
+from sdar_cli.models.folder import adapter_settings, check_base, check_folder, is_adapter
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Recipe, Sampling
@@ -17,21 +17,23 @@ if TYPE_CHECKING:
 class OfflineEngine(InProcessEngine):
     """A Hugging Face folder or hub id, served to this process alone; a LoRA folder goes with its base.
 
-    Raises RunFailed where vLLM does not start.
+    Raises ModelError for a folder that is none of safetensors, RunFailed where vLLM does not start.
     """
 
     def __init__(self, path: str, recipe: Recipe, sampling: Sampling, ends: set[int], longest: int) -> None:
         super().__init__(sampling, recipe.rollout.max_response_tokens, ends)
         from vllm import LLM
 
+        check_folder(path)
         base, extra = path, {}
-        config = Path(path) / "adapter_config.json"
-        if config.is_file():
+        if is_adapter(path):
             from vllm.lora.request import LoRARequest
 
-            settings = json.loads(config.read_text(encoding="utf-8"))
+            settings = adapter_settings(path)
             base = settings["base_model_name_or_path"]
-            extra = {"enable_lora": True, "max_loras": 1, "max_lora_rank": lora_rank(int(settings["r"]))}
+            check_base(path, base, own=recipe.model.path, trust_remote_code=recipe.model.trust_remote_code)
+            check_folder(base)
+            extra = {"enable_lora": True, "max_loras": 1, "max_lora_rank": lora_rank(settings["r"])}
             self.adapter = LoRARequest("adapter", 1, str(Path(path).absolute()))
         try:
             self.llm: Any = LLM(

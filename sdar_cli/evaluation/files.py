@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from sdar_cli.runs.disk import sync_folder
+
 
 def canonical(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces, non-finite numbers refused (ValueError)."""
@@ -27,7 +29,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` in one move; a failure leaves the old file as it was."""
+    """Replace ``path`` by ``content`` in one move; a failure leaves the old file as it was.
+
+    A kill may leave a part beside it, named ``.NAME.`` and eight letters.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -37,6 +42,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(beside, 0o644)
         os.replace(beside, path)
+        sync_folder(path.parent)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise

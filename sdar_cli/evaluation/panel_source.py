@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sdar_cli.errors import RecipeError
+from sdar_cli.errors import RecipeError, several
 from sdar_cli.recipe.explain import schema_keys, sentences
 from sdar_cli.recipe.layers import Merged, layer_of
 from sdar_cli.recipe.load import load_recipe
@@ -47,4 +47,4 @@ def of_environment(name: str, overrides: Sequence[str], options: CommandOptions)
     except ValidationError as error:
         place = merged.place
         found = sentences(error, lambda dotted: place(dotted) or "--environment", schema_keys(PanelSource))
-        raise RecipeError("\n".join(found)) from None
+        raise RecipeError(several(found)) from None

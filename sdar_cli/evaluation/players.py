@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.engines.make import head_size
 from sdar_cli.engines.patience import Patience
 from sdar_cli.errors import RunFailed, UserError
+from sdar_cli.models.folder import GENERATION, adapter_base, check_folder, declared_ends, ends_of, is_adapter
 from sdar_cli.models.quantised import Quantised, is_quantised
 from sdar_cli.rollout.policies import end_tokens
 
@@ -52,10 +53,12 @@ class Player:
         """By Hugging Face, loaded when it is first needed."""
         import torch
 
-        from sdar_cli.models.load import load_model
+        from sdar_cli.models.load import check_vocabulary, load_model
 
         own = self.evaluator.workshop.recipe.model
-        model = load_model(self.path, trust_remote_code=own.trust_remote_code, quantised=self.quantised)
+        trust = own.trust_remote_code
+        model = load_model(self.path, trust_remote_code=trust, quantised=self.quantised, own=own.path)
+        check_vocabulary(model, self.tokenizer)
         if not torch.cuda.is_available() or is_quantised(model):  # four bits are where they belong, and stay so
             return model
         return model.to("cuda", getattr(torch, own.dtype))
@@ -97,10 +100,11 @@ class Player:
         if serves_as_it_is(self.path, self.quantised):
             yield self.path
             return
-        trust = self.evaluator.workshop.recipe.model.trust_remote_code
+        model = self.evaluator.workshop.recipe.model
+        trust, own = model.trust_remote_code, model.path
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=self.folder.parent, prefix=f"{self.folder.name}-") as scratch:
-            load_whole(self.path, trust_remote_code=trust, quantised=self.quantised).save_pretrained(scratch)
+            load_whole(self.path, trust_remote_code=trust, quantised=self.quantised, own=own).save_pretrained(scratch)
             self.tokenizer.save_pretrained(scratch)
             yield scratch
 
@@ -192,25 +196,27 @@ def _away(server: Server, why: Exception) -> RunFailed:
 
 
 def _base_of(path: str) -> str:
-    import json
-
-    adapter = Path(path) / "adapter_config.json"
-    return json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"] if adapter.is_file() else path
+    return adapter_base(path) if is_adapter(path) else path
 
 
 def _config(path: str, trust_remote_code: bool) -> PretrainedConfig:
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(_base_of(path), trust_remote_code=trust_remote_code)
+    base = _base_of(path)
+    check_folder(base, weights=False)
+    return AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
 
 
 def _declared_ends(path: str, tokenizer: PreTrainedTokenizerBase, trust_remote_code: bool) -> set[int]:
     """``end_tokens`` of a model that is not loaded."""
     from transformers import GenerationConfig
 
-    try:
-        declared = GenerationConfig.from_pretrained(_base_of(path)).eos_token_id
-    except OSError:
-        declared = _config(path, trust_remote_code).get_text_config().eos_token_id
-    declared = [declared] if isinstance(declared, int) else declared or []
+    base = _base_of(path)
+    declared = declared_ends(base)
+    if declared is None:
+        try:
+            found = GenerationConfig.from_pretrained(base).eos_token_id
+        except OSError:
+            found = _config(path, trust_remote_code).get_text_config().eos_token_id
+        declared = ends_of({"eos_token_id": found}, Path(base) / GENERATION)
     return {*declared, tokenizer.eos_token_id}

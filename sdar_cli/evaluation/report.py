@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sdar_cli.errors import PanelError
 from sdar_cli.evaluation.cells import Cells, Row
+from sdar_cli.evaluation.flagged import Flagged
 from sdar_cli.evaluation.horizon_report import HorizonSlice, by_horizon
 from sdar_cli.evaluation.means import means_of_cells
 from sdar_cli.evaluation.pairing import check_mode, check_pair
@@ -67,6 +68,8 @@ class InternalisationReport:
     trained_without: Evaluation
     trained_with: Evaluation
     level: float = LEVEL
+    flagged: Flagged | None = None
+    """Episodes that the training lost; None where no training is told of."""
 
     @classmethod
     def build(
@@ -77,6 +80,7 @@ class InternalisationReport:
         trained_with: Evaluation,
         *,
         level: float = LEVEL,
+        flagged: Flagged | None = None,
     ) -> Self:
         """Raises PanelError when the evaluations are not on the same tasks under the same conditions."""
         if (base_without is None) != (base_with is None):
@@ -96,7 +100,7 @@ class InternalisationReport:
                 "the base and the checkpoint were shown different skill banks "
                 f"({', '.join(_bank(evaluation) for evaluation in with_skills)}): evaluate both with one bank"
             )
-        return cls(base_without, base_with, trained_without, trained_with, level)
+        return cls(base_without, base_with, trained_without, trained_with, level, flagged)
 
     @property
     def rows(self) -> list[Row]:
@@ -185,6 +189,11 @@ class InternalisationReport:
         }
 
     @property
+    def flagged_in_evaluations(self) -> Flagged:
+        """Episodes that its evaluations lost."""
+        return Flagged.of_evaluations(cell for row in self.rows for cell in row[1:])
+
+    @property
     def bank(self) -> str:
         """Name and hash of the skill bank."""
         return _bank(self.trained_with)
@@ -217,6 +226,10 @@ class InternalisationReport:
             "prompt_tokens_saved": self.tokens_saved,
             "by_horizon": [one.to_json() for one in self.by_horizon],
             "means": {name: cells.to_json() for name, cells in self.means.items()},
+            "flagged": {
+                "training": None if self.flagged is None else self.flagged.to_json(),
+                "evaluation": self.flagged_in_evaluations.to_json(),
+            },
             "native_score": None if self.score is None else self.score.to_json(),
         }
 

@@ -120,9 +120,10 @@ def _facts(report: InternalisationReport) -> Table:
         f"{saved['per_episode']:.0f} an episode",
     )
     facts.add_row("Skill bank", escape(report.bank))
-    errors = sum(cell.summary.environment_errors for row in report.rows for cell in row[1:])
-    if errors:
-        facts.add_row("Environment errors", f"{errors} episodes, counted as not solved")
+    if (lost := report.flagged_in_evaluations).episodes:
+        facts.add_row("Environment errors", f"{lost}, counted as not solved")
+    if report.flagged is not None and report.flagged.episodes:
+        facts.add_row("Those of training", f"{report.flagged}, not trained on")
     return facts
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.export.source import Source
-from sdar_cli.models.load import ADAPTER, load_tokenizer, quiet
+from sdar_cli.models.folder import ADAPTER, adapter_settings, check_folder
+from sdar_cli.models.load import load_tokenizer, quiet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -35,7 +36,8 @@ def write_whole(source: Source, folder: Path, dtype: str) -> Written:
 
     trust = source.recipe.model.trust_remote_code
     tokenizer = load_tokenizer(source.path, trust_remote_code=trust)
-    model = load_whole(source.path, trust_remote_code=trust, quantised=source.quantised)
+    own = source.recipe.model.path
+    model = load_whole(source.path, trust_remote_code=trust, quantised=source.quantised, own=own)
     model = model.to(getattr(torch, dtype)).eval()
     model.config.use_cache = True  # training with checkpointed gradients switches it off
     _settle_generation(model, tokenizer, source.recipe.evaluation.sampling)
@@ -50,10 +52,11 @@ def write_adapter(source: Source, folder: Path, dtype: str) -> Written:
     import torch
     from safetensors.torch import load_file, save_file
 
+    check_folder(source.path)
     tensors = load_file(Path(source.path) / WEIGHTS)
     tensors = {name: tensor.to(getattr(torch, dtype)) for name, tensor in tensors.items()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    settings = json.loads((Path(source.path) / ADAPTER).read_text(encoding="utf-8"))
+    settings = adapter_settings(source.path)
     (folder / ADAPTER).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     if source.quantised is not None:
         source.quantised.write(folder)
@@ -63,11 +66,11 @@ def write_adapter(source: Source, folder: Path, dtype: str) -> Written:
 
 def _settle_generation(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sampling: Sampling) -> None:
     """Whoever generates samples as it was evaluated, and responses end where they ended in training."""
-    from sdar_cli.rollout.policies import end_tokens, plain_settings
+    from sdar_cli.rollout.policies import end_tokens
 
     ends = sorted(end_tokens(model, tokenizer))
     settings = model.generation_config
-    settings.update(do_sample=True, **sampling.model_dump(), **plain_settings(model))
+    settings.update(do_sample=True, **sampling.model_dump())
     settings.eos_token_id = ends if len(ends) > 1 else ends[0]
     if settings.pad_token_id is None:
         settings.pad_token_id = tokenizer.pad_token_id

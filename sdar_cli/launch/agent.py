@@ -1,7 +1,7 @@
 """Starts a run's processes by torchrun or accelerate, within this process, and ends as they end.
 
-Signals are passed on to the processes, which finish their step and save; torchrun's own way would kill them after
-half a minute. Its reports of a process that ended badly are left out: the process has said its sentence.
+Signals are passed on to the processes, which save and leave; torchrun's own way would kill them after half a minute.
+Behind a second one they have a few seconds. Torchrun's reports of a process that ended badly are left out: the process has said its sentence.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from sdar_cli.errors import RunFailed, UserError
 from sdar_cli.importing import importing
 from sdar_cli.launch.options import Launch
 from sdar_cli.launch.place import Place
+from sdar_cli.training.stop import SIGNALS, STOP
 
-FORWARDED = (signal.SIGINT, signal.SIGTERM)
+HURRY = 5.0
+"""Seconds that processes have to leave in, once they were told so twice."""
 UNHANDLED = "SIGQUIT"
 """The one signal that torchrun may handle itself."""
 
@@ -85,7 +87,7 @@ def _run(words: list[str]) -> None:
 
 
 def _code(codes: dict[int, int]) -> int:
-    """Of the process that ended first of its own accord.
+    """Of the process that ended first of its own accord; where there is none, and this one was told to leave, its own.
 
     Raises:
         RunFailed: there is none; some were killed.
@@ -93,6 +95,8 @@ def _code(codes: dict[int, int]) -> int:
     own = [code for code in codes.values() if code > 0]
     if own:
         return own[0]
+    if STOP.asked:  # it came before they could hear it
+        return STOP.code
     rank, code = next(iter(sorted(codes.items())))
     name = signal.Signals(-code).name
     why = " (out of memory, as a rule)" if name == "SIGKILL" else ""
@@ -110,24 +114,36 @@ def _gpus() -> int:
 
 @contextmanager
 def _signals_passed_on() -> Iterator[None]:
-    """To this process's children; where there are none yet, or at the third, it leaves itself."""
+    """To this process's children; where there are none yet, it leaves itself."""
+    import psutil
+
     count = 0
 
     def forward(number: int, frame: FrameType | None) -> None:
         nonlocal count
         count += 1
-        import psutil
-
+        STOP.hear(number)
         children = psutil.Process().children()
-        if not children or count > 2:
+        if not children:
             raise KeyboardInterrupt
         for child in children:
-            child.send_signal(number)
+            with suppress(psutil.NoSuchProcess):
+                child.send_signal(number)
+        if count > 1:
+            signal.setitimer(signal.ITIMER_REAL, HURRY)
 
-    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    def leave(number: int, frame: FrameType | None) -> None:
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, forward) for number in SIGNALS}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, leave)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

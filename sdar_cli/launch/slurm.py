@@ -44,7 +44,7 @@ def read_profile(path: Path) -> TrainingProfile:
 
 
 def script(profile: TrainingProfile, command: Sequence[str], more: Sequence[str], *, run: Path, folder: Path) -> str:
-    """The batch script; submitted again it resumes the run.
+    """The batch script; submitted again, or requeued, it goes on with the run.
 
     Args:
         command: ``sdar train …``, which names the run.
@@ -52,16 +52,17 @@ def script(profile: TrainingProfile, command: Sequence[str], more: Sequence[str]
         run: the folder that the run will have, as all nodes see it.
         folder: where the script was made, to which paths in the command are relative.
     """
-    resume = ["sdar", "resume", run.name, "--runs", str(run.parent)]
+    at = command.index("train") + 1
+    command = [*command[:at], *["--auto-resume"] * ("--auto-resume" not in command), *command[at:]]
     # Without B: Slurm tells the task of every node, and not this shell, which waits for them.
     lines = profile.directives(
-        f"sdar-{run.name}", nodes=profile.nodes, ntasks_per_node=1, signal=f"TERM@{profile.signal}"
+        f"sdar-{run.name}", nodes=profile.nodes, ntasks_per_node=1, signal=f"USR1@{profile.signal}"
     )
     processes = f'--nproc {profile.processes} --nnodes "$SLURM_JOB_NUM_NODES" --rdzv "$head:$port"'
     return "\n".join(
         [
             "#!/bin/bash",
-            f"# The run {run.name}. Submit it again and it goes on from its last checkpoint.",
+            f"# The run {run.name}. Submitted again, or requeued, it goes on from its last checkpoint.",
             *lines,
             "set -eo pipefail",
             f"cd {shlex.quote(str(folder))}",
@@ -70,12 +71,8 @@ def script(profile: TrainingProfile, command: Sequence[str], more: Sequence[str]
             *([] if profile.cpus is None else [f"export SRUN_CPUS_PER_TASK={profile.cpus}"]),
             'read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST")',
             f"port=$(({PORTS} + SLURM_JOB_ID % {PORTS}))",
-            f"if [ -e {shlex.quote(str(run / 'run.json'))} ]; then",
-            f"  command=({shlex.join(resume)})",
-            "else",
-            f"  command=({shlex.join(command)})",
-            "fi",
-            f'srun --kill-on-bad-exit=1 "${{command[@]}}" {processes}' + "".join(f" {shlex.quote(w)}" for w in more),
+            profile.grace,
+            f"srun --kill-on-bad-exit=1 {shlex.join(command)} {processes}" + "".join(f" {shlex.quote(w)}" for w in more),
             "",
         ]
     )

@@ -48,11 +48,16 @@ class Profile(BaseModel):
     """A node's: ``32G``."""
     time: Time
     signal: Annotated[int, Field(ge=10, le=3600)] = 120
-    """Seconds before the time is up at which a run is told to save and leave."""
+    """Seconds before the time is up at which a run is told to save and leave (SIGUSR1)."""
     setup: list[Line] = []
     """Lines of shell before the command."""
     sbatch: list[Option] = []
     """Further options of sbatch, one a line: ``--exclude=node7``."""
+
+    @property
+    def grace(self) -> str:
+        """A line of shell: how long a run may take to save, a little before Slurm would end it."""
+        return f"export SDAR_GRACE={self.signal - 10}"
 
     def directives(self, name: str, **more: Any) -> list[str]:
         """``#SBATCH`` lines; ``more`` are options with ``_`` for ``-``, None left out."""
@@ -73,6 +78,7 @@ class Profile(BaseModel):
             "open-mode": "append",
         }
         lines = [f"#SBATCH --{option}={value}" for option, value in options.items() if value is not None]
+        lines.append("#SBATCH --requeue")  # what goes on by itself may be preempted, or lose its node
         return lines + [f"#SBATCH {option}" for option in self.sbatch]
 
 

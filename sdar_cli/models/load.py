@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sdar_cli.errors import ModelError
+from sdar_cli.errors import ModelError, SdarError
+from sdar_cli.models import sampling_wishes
+from sdar_cli.models.folder import ADAPTER, adapter_base, check_folder, is_adapter
 from sdar_cli.models.quantised import Quantised, check_installed, settle
+from sdar_cli.models.template import check_template
+from sdar_cli.paths import is_folder, user_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from sdar_cli.recipe.schema import Lora
 
-ADAPTER = "adapter_config.json"
 CHATTY = ("huggingface_hub", "httpx", "transformers", "bitsandbytes")
 """Loggers that advise."""
 
 
 def load_tokenizer(path: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer, with a pad token and a chat template.
+    """The tokenizer, with a pad token and a chat template that says what it is given.
 
     Raises:
-        ModelError: it cannot be found or read, or has no chat template.
+        ModelError: it cannot be found or read, has no chat template, or one that fails or does not end.
     """
+    check_folder(path, weights=False)
+    path = _written_out(path)
     from transformers import AutoTokenizer
 
-    check_folder(path)
-    with quiet():
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, padding_side="left")
-        except Exception as error:
-            raise _not_found(path, "tokenizer", error) from error
+    with quiet(), _of_others(path, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, padding_side="left")
     if tokenizer.chat_template is None:
         raise ModelError(
             f"the tokenizer of {path!r} has no chat template: use a chat model, or save a chat_template.jinja beside "
@@ -43,32 +44,56 @@ def load_tokenizer(path: str, *, trust_remote_code: bool = False) -> PreTrainedT
         raise ModelError(f"the tokenizer of {path!r} has no end-of-turn token: set eos_token in tokenizer_config.json")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    check_template(tokenizer)
     return tokenizer
 
 
-def load_model(path: str, *, trust_remote_code: bool = False, quantised: Quantised | None = None) -> PreTrainedModel:
+def load_model(
+    path: str, *, trust_remote_code: bool = False, quantised: Quantised | None = None, own: str | None = None
+) -> PreTrainedModel:
     """The causal language model in float32; a folder with LoRA weights gives its base with the adapter on.
+
+    What the folder wishes for sampling is forgotten (``sampling_wishes``).
 
     Args:
         quantised: hold the weights so; a folder with LoRA weights says by itself how those under them are held.
+        own: the recipe's model, the one base of an adapter whose code may be run where the recipe's may.
 
     Raises:
-        ModelError: it cannot be found or read, is an adapter without its base, or needs bitsandbytes.
+        ModelError: it cannot be found or read, lacks weights, is an adapter without its base, or needs bitsandbytes.
     """
-    from transformers import AutoModelForCausalLM
-
     check_folder(path)
     if is_adapter(path):
-        return load_adapter(path, trust_remote_code=trust_remote_code)
+        return load_adapter(path, trust_remote_code=trust_remote_code, own=own)
+    path = _written_out(path)
+    from transformers import AutoModelForCausalLM
+
     extra = {} if quantised is None else {"quantization_config": quantised.config()}
-    with quiet():
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                path, dtype="float32", use_safetensors=True, trust_remote_code=trust_remote_code, **extra
-            )
-        except Exception as error:
-            raise _not_found(path, "model", error) from error
+    with quiet(), _of_others(path, "model"):
+        model, found = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype="float32",
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+            **extra,
+        )
+    if lacking := sorted(found["missing_keys"]):
+        raise ModelError(
+            f"the model {path!r} lacks {len(lacking)} of its weights, {lacking[0]!r} for one: give a complete folder"
+        )
+    sampling_wishes.forget(model, path)
     return model if quantised is None else settle(model)
+
+
+def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises ModelError for a tokenizer that writes tokens which the model does not have."""
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"the tokenizer of {tokenizer.name_or_path!r} has {len(tokenizer)} tokens and the model {rows}: give both "
+            "from one source"
+        )
 
 
 def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PreTrainedModel:
@@ -95,30 +120,27 @@ def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PreTrainedModel:
             ) from error
 
 
-def is_adapter(path: str) -> bool:
-    return (Path(path) / ADAPTER).is_file()
-
-
-def adapter_base(path: str) -> str:
-    """The folder or hub id of the weights under an adapter. Raises ModelError where it is not said."""
-    base = json.loads((Path(path) / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
-        raise ModelError(f"{path!r} holds LoRA weights without their base: set base_model_name_or_path in {ADAPTER}")
-    return base
-
-
 def load_adapter(
     path: str,
     *,
     trust_remote_code: bool = False,
     prepare: Callable[[PreTrainedModel], PreTrainedModel] = lambda model: model,
+    own: str | None = None,
 ) -> PreTrainedModel:
-    """An adapter's folder over its base, which ``prepare`` may change first. Raises ModelError."""
-    from peft import PeftModel
-
+    """An adapter's folder over its base, which ``prepare`` may change first; see ``load_model``. Raises ModelError."""
+    check_folder(path)
     base, quantised = adapter_base(path), Quantised.beside(path)
     if quantised is not None:
         check_installed()
+    if is_adapter(base):
+        raise ModelError(
+            f"{path!r} holds LoRA weights over other LoRA weights, {base!r}: merge those into whole weights"
+        )
+    if trust_remote_code and not _is_own(base, path, own):
+        raise ModelError(
+            f"{path!r} holds LoRA weights whose base {base!r} is not the recipe's model, so its code is not trusted: "
+            "set model.path to the base, or load it without --trust-remote-code"
+        )
     try:
         model = load_model(base, trust_remote_code=trust_remote_code, quantised=quantised)
     except ModelError as error:
@@ -126,27 +148,44 @@ def load_adapter(
             f"{path!r} holds LoRA weights whose base {base!r} cannot be loaded: put the base there, or correct "
             f"base_model_name_or_path in {ADAPTER}"
         ) from error
-    with quiet():
-        try:
-            return PeftModel.from_pretrained(prepare(model), path, use_safetensors=True)
-        except Exception as error:
-            raise _not_found(path, "adapter", error) from error
+    path = _written_out(path)
+    from peft import PeftModel
+
+    with quiet(), _of_others(path, "adapter"), warnings.catch_warnings():
+        warnings.filterwarnings("error", "Found missing adapter keys")
+        return PeftModel.from_pretrained(prepare(model), path, use_safetensors=True)
 
 
-def check_folder(path: str) -> None:
-    """A path that looks local must be there, and be a model."""
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file() and not (folder / ADAPTER).is_file():
-            raise ModelError(f"the folder {path!r} holds no config.json: give the folder of a Hugging Face model")
-    elif path.startswith((".", "/", "~")) or path.count("/") > 1:
-        raise ModelError(
-            f"there is no model folder {path!r}: correct model.path, or give a hub id such as Qwen/Qwen3-1.7B"
-        )
+def _is_own(base: str, adapter: str, own: str | None) -> bool:
+    """Whether the base is the recipe's model, or lies in the run whose adapter this is."""
+    if own is not None and (base == own or (is_folder(base) and user_path(base).resolve() == user_path(own).resolve())):
+        return True
+    return is_folder(base) and user_path(base).resolve() in (
+        folder / "base" for folder in user_path(adapter).resolve().parents[:2]
+    )
+
+
+@contextmanager
+def _of_others(path: str, what: str) -> Iterator[None]:
+    """Whatever a library says of a folder that somebody made becomes a sentence; a panic of the tokenizers' Rust is no
+    Exception."""
+    try:
+        yield
+    except SdarError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise _not_found(path, what, error) from error
+
+
+def _written_out(path: str) -> str:
+    """A folder without ``~``, which libraries take as it is."""
+    return str(user_path(path)) if is_folder(path) else path
 
 
 def _not_found(path: str, what: str, error: Exception) -> ModelError:
-    if Path(path).is_dir():
+    if is_folder(path):
         return ModelError(
             f"the {what} in {path!r} cannot be loaded ({_first_line(error)}): give a complete Hugging Face folder with "
             "safetensors weights"
@@ -161,7 +200,7 @@ def _not_found(path: str, what: str, error: Exception) -> ModelError:
 
 def _first_line(error: Exception) -> str:
     text = str(error).strip().splitlines()
-    return text[0].rstrip(".:") if text else type(error).__name__
+    return text[0][:300].rstrip(".:") if text else type(error).__name__
 
 
 class quiet:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdar_cli.models.load import ADAPTER, is_adapter, load_adapter, load_model, load_tokenizer, quiet
+from sdar_cli.models.folder import adapter_settings, is_adapter
+from sdar_cli.models.load import load_adapter, load_model, load_tokenizer, quiet
 from sdar_cli.models.quantised import Quantised, is_quantised, whole
 
 if TYPE_CHECKING:
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def load_whole(path: str, *, trust_remote_code: bool = False, quantised: Quantised | None = None) -> PreTrainedModel:
+def load_whole(
+    path: str, *, trust_remote_code: bool = False, quantised: Quantised | None = None, own: str | None = None
+) -> PreTrainedModel:
     """The weights of a folder or hub id as a plain model: an adapter is merged, four bits are written out.
 
     Args:
         quantised: how weights without an adapter are held; an adapter's folder says it itself.
+        own: see ``load_model``.
 
     Raises:
         ModelError: they cannot be found or read, or bitsandbytes is missing.
@@ -27,7 +30,8 @@ def load_whole(path: str, *, trust_remote_code: bool = False, quantised: Quantis
     if not is_adapter(path):
         model = load_model(path, trust_remote_code=trust_remote_code, quantised=quantised)
         return _written_out(model) if quantised is not None else model
-    return load_adapter(path, trust_remote_code=trust_remote_code, prepare=_written_out).merge_and_unload()
+    model = load_adapter(path, trust_remote_code=trust_remote_code, prepare=_written_out, own=own)
+    return model.merge_and_unload()
 
 
 def serves_as_it_is(path: str, quantised: Quantised | None = None) -> bool:
@@ -36,7 +40,7 @@ def serves_as_it_is(path: str, quantised: Quantised | None = None) -> bool:
         return False
     if not is_adapter(path):
         return True
-    return not json.loads((Path(path) / ADAPTER).read_text(encoding="utf-8")).get("use_dora")
+    return not adapter_settings(path).get("use_dora")
 
 
 def merged_adapter(path: str, out: Path, *, trust_remote_code: bool = False) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sdar_cli.errors import ModelError
+from sdar_cli.reading import Missing, Unreadable, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,12 +52,15 @@ class Quantised:
     def beside(cls, folder: str | Path) -> Self | None:
         """What an adapter's folder says. Raises ModelError when that cannot be read."""
         file = Path(folder) / FILE
-        if not file.is_file():
-            return None
         try:
-            return cls(**json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise ModelError(f"{file} cannot be read ({error}): restore it, or use another checkpoint") from error
+            match read_json(file, 1 << 16):
+                case {"kind": "nf4" as kind, "compute": "float32" | "bfloat16" as compute, **others} if not others:
+                    return cls(kind, compute)
+            raise Unreadable("does not say how weights are held")
+        except Missing:
+            return None
+        except Unreadable as error:
+            raise ModelError(f"{file} {error}: restore it, or use another checkpoint") from None
 
     def write(self, folder: str | Path) -> None:
         (Path(folder) / FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")

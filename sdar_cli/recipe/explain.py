@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sdar_cli.errors import without_credentials
+from sdar_cli.errors import shortened, without_credentials
 
+MOST = 20
+"""Complaints about one recipe; what is wrong in more places is told by these."""
 Where = Callable[[str], str]
 """Dotted key → the place that set it, for example ``my.yaml:12`` or ``the override gate.bata=5``."""
 
@@ -74,7 +77,7 @@ def sentences(
     prefix: str = "",
     aliases: Mapping[str, str] = {},
 ) -> list[str]:
-    """One sentence for every wrong key; several complaints about one key (a union's) count once.
+    """One sentence for every wrong key, at most ``MOST``; several complaints about one key (a union's) count once.
 
     Args:
         where: names the place that set a dotted key.
@@ -87,7 +90,7 @@ def sentences(
     for item in error.errors(include_url=False):
         dotted = _dotted(item["loc"], known, prefix, item["type"])
         by_key.setdefault(dotted, []).append(dict(item))
-    return [_sentence(dotted, items, where, known) for dotted, items in by_key.items()]
+    return [_sentence(dotted, items, where, known) for dotted, items in islice(by_key.items(), MOST)]
 
 
 def _dotted(location: tuple[int | str, ...], known: set[str], prefix: str, kind: str) -> str:
@@ -165,20 +168,36 @@ def _literal_hint(items: list[Mapping[str, Any]], value: Any) -> str:
 
 def _short(value: Any) -> str:
     words = {None: "null", True: "true", False: "false"}
-    text = words[value] if value is None or isinstance(value, bool) else _hidden(repr(value), value)
+    text = words[value] if value is None or isinstance(value, bool) else repr(_without_credentials(value))
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _without_credentials(value: Any) -> Any:
+    """The first parts of a value, without the credentials in them."""
+    if isinstance(value, str):
+        return shortened(without_credentials(value, alone=True))
+    if isinstance(value, Mapping):
+        return {_without_credentials(name): _without_credentials(part) for name, part in islice(value.items(), MOST)}
+    return [_without_credentials(part) for part in islice(value, MOST)] if isinstance(value, list) else value
 
 
 def _hidden(message: str, value: Any) -> str:
     """The message without the credentials in a value that it may show, before anything of it is cut off."""
-    if isinstance(value, str):
-        shown = without_credentials(value, alone=True)
-        if shown != value:
-            message = message.replace(value, shown).replace(repr(value)[1:-1], shown)
-    elif isinstance(value, Mapping):
-        for inner in (*value, *value.values()):
-            message = _hidden(message, inner)
-    elif isinstance(value, Iterable):
-        for inner in value:
-            message = _hidden(message, inner)
+    for text in islice(_texts(value), 1000):
+        shown = without_credentials(text, alone=True)
+        if shown != text:
+            message = message.replace(text, shown).replace(repr(text)[1:-1], shown)
     return without_credentials(message)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a value, keys among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _texts(name)
+            yield from _texts(part)
+    elif isinstance(value, list | tuple | set):
+        for part in value:
+            yield from _texts(part)

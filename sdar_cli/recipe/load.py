@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sdar_cli.errors import RecipeError, UserError
+from sdar_cli.errors import RecipeError, UserError, several
 from sdar_cli.paths import is_file, is_folder, user_path
 from sdar_cli.recipe.explain import nearest, schema_keys, sentences
 from sdar_cli.recipe.layers import SYNONYMS, Layer, Merged, layer_of, leaves, normalise
@@ -129,7 +129,7 @@ def resolve(layers: Sequence[Layer], source: Path | str, check_environment: bool
         merged.apply(layer)
     recipe = _validate(merged, str(source))
     if idle := unused_keys(recipe, layers):
-        raise RecipeError("\n".join(idle))
+        raise RecipeError(several(idle))
     recipe = without_idle(recipe)
     if check_environment:
         _check_environment(recipe, merged)
@@ -221,7 +221,7 @@ def _validate(merged: Merged, reference: str) -> Recipe:
         return Recipe.model_validate(merged.values)
     except ValidationError as error:
         known = schema_keys(Recipe)
-        raise RecipeError("\n".join(sentences(error, where, known, aliases=SYNONYMS))) from None
+        raise RecipeError(several(sentences(error, where, known, aliases=SYNONYMS))) from None
 
 
 def _check_environment(recipe: Recipe, merged: Merged) -> None:

@@ -95,6 +95,9 @@ class EnvironmentSection(Section):
     """Processes of the pool, for environments that need them."""
     timeout: Annotated[float, Field(gt=0)] = 120.0
     """Seconds after which a worker that does not answer is replaced."""
+    worker_memory: Annotated[float, Field(gt=0)] | None = None
+    """GiB that a worker process may hold. It is renewed between episodes when it holds three quarters of them, and
+    ended within one when it holds more. null: not watched."""
 
 
 class Sampling(Section):
@@ -311,6 +314,8 @@ class Guards(Section):
     """Least share of teacher prompts with a skill for the task."""
     zero_variance: Fraction | None = 0.95
     """Share of groups without reward variance from which there is no policy gradient."""
+    lost_episodes: Fraction | None = 0.5
+    """Share of a step's episodes that the environment lost. Where it lost all of them the run ends."""
     patience: Positive = 5
     """Steps in a row before a step's measure counts."""
 
@@ -339,6 +344,8 @@ class Engine(Section):
     """An adapter goes to vLLM merged into the weights, or by itself."""
     patience: Annotated[float, Field(gt=0)] = 300.0
     """Seconds to wait for a server that does not answer."""
+    request_timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds that a server may take for one whole answer, before it counts as gone."""
     gpu_memory: Fraction = 0.5
     """Share of GPU memory for vLLM in colocate mode."""
     max_batch: Positive = 512

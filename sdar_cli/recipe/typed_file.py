@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sdar_cli.errors import UserError
+from sdar_cli.errors import UserError, several
 from sdar_cli.recipe.explain import schema_keys, sentences
 from sdar_cli.recipe.yaml_reader import read_file
 
@@ -36,4 +36,4 @@ def read_typed(
     try:
         return kind.model_validate(document.value)
     except ValidationError as wrong:
-        raise error("\n".join(sentences(wrong, where, schema_keys(kind)))) from None
+        raise error(several(sentences(wrong, where, schema_keys(kind)))) from None

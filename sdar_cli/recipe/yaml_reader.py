@@ -1,7 +1,8 @@
 """YAML to plain values, strictly: the core schema's scalars, no tags, no duplicate keys, bounded work.
 
 Differs from PyYAML's safe loader where that one surprises: ``1e-6`` is a number, ``on`` and ``yes`` are
-words, a date is a word, and a key that stands twice is refused instead of winning silently.
+words, a date is a word, and a key that stands twice is refused instead of winning silently. No text holds a control
+character or half of a surrogate pair, by escape or otherwise.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import RecipeError
+from sdar_cli.reading import Missing, Unreadable, read_text
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 24
 MAX_NODES = 20_000
+MAX_KEY = 200
+"""Letters of a key."""
 NAMES = ("tracking.tags",)
 """Sections whose keys are names of someone else's, in which a dot is a letter."""
 
@@ -24,6 +28,7 @@ _BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
 _INT = re.compile(r"[-+]?[0-9]{1,32}\Z")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?\Z")
 _SPECIAL = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +46,11 @@ def read_file(path: Path, *, dotted_keys: bool = False) -> Document:
         RecipeError: the file is missing, unreadable, too large or not the YAML described above.
     """
     try:
-        if path.is_dir():
-            raise RecipeError(f"{path} is a folder, not a recipe: give the path of a .yaml file")
-        if path.stat().st_size > MAX_BYTES:
-            raise RecipeError(f"{path} is larger than 1 MiB, which no recipe is: check that it is the right file")
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
+        text = read_text(path, MAX_BYTES)
+    except Missing:
         raise RecipeError(f"{path} does not exist: check the path") from None
-    except (OSError, ValueError) as error:
-        reason = "is not UTF-8 text" if isinstance(error, UnicodeError) else f"cannot be read ({error})"
-        raise RecipeError(f"{str(path)!r} {reason}: give the path of a readable .yaml file") from None
+    except Unreadable as error:
+        raise RecipeError(f"{path} {error}: give the path of a readable .yaml file") from None
     return parse(text, str(path), dotted_keys=dotted_keys)
 
 
@@ -59,8 +59,7 @@ def parse(text: str, source: str, *, dotted_keys: bool = False) -> Document:
     import yaml
 
     try:
-        _check_shape(yaml.parse(text, Loader=yaml.SafeLoader), source)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _compose(text, source)
     except yaml.YAMLError as error:
         raise RecipeError(f"{source}{_place(error)} is not valid YAML ({_problem(error)}): correct that line") from None
     except (RecursionError, ValueError) as error:
@@ -84,27 +83,34 @@ def scalar(text: str) -> Any:
     return text
 
 
-def _check_shape(events: Any, source: str) -> None:
-    """Refuse tags, and too deep or too large documents, before anything recursive touches them."""
+def _compose(text: str, source: str) -> Any:
+    """The node graph; refuses tags, and too deep or too large documents, before anything recursive touches them."""
     import yaml
 
-    depth = documents = 0
-    for count, event in enumerate(events):
-        if getattr(event, "tag", None) is not None:
-            line = event.start_mark.line + 1
-            raise RecipeError(f"{source}:{line} uses the YAML tag {event.tag!r}: recipes have no tags, remove it")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        elif isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-        if documents > 1:
-            raise RecipeError(f"{source} holds more than one YAML document: keep one, without further '---' lines")
-        if depth > MAX_DEPTH:
-            raise RecipeError(f"{source} is nested deeper than {MAX_DEPTH} levels: no recipe is, flatten it")
-        if count > MAX_NODES:
-            raise RecipeError(f"{source} holds more than {MAX_NODES} values: no recipe does, shorten it")
+    class Loader(yaml.SafeLoader):
+        depth = documents = count = 0
+
+        def get_event(self) -> Any:
+            event = super().get_event()
+            if getattr(event, "tag", None) is not None:
+                line = event.start_mark.line + 1
+                raise RecipeError(f"{source}:{line} uses the YAML tag {event.tag!r}: recipes have no tags, remove it")
+            self.count += 1
+            self.depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            self.documents += isinstance(event, yaml.DocumentStartEvent)
+            if self.documents > 1:
+                raise RecipeError(f"{source} holds more than one YAML document: keep one, without further '---' lines")
+            if self.depth > MAX_DEPTH:
+                raise RecipeError(f"{source} is nested deeper than {MAX_DEPTH} levels: no recipe is, flatten it")
+            if self.count > MAX_NODES:
+                raise RecipeError(f"{source} holds more than {MAX_NODES} values: no recipe does, shorten it")
+            return event
+
+    loader = Loader(text)
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
 
 
 class _Builder:
@@ -123,7 +129,8 @@ class _Builder:
         if self.visits > MAX_NODES or depth > MAX_DEPTH:
             raise RecipeError(f"{self.source}:{line} repeats itself through anchors too often: write the values out")
         if isinstance(node, yaml.ScalarNode):
-            return scalar(node.value) if node.style is None else node.value
+            text = self._text(node.value, line)
+            return scalar(text) if node.style is None else text
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, f"{key}[{index}]", depth + 1) for index, item in enumerate(node.value)]
         return self._mapping(node, key, depth)
@@ -136,7 +143,9 @@ class _Builder:
             line = name_node.start_mark.line + 1
             if not isinstance(name_node, yaml.ScalarNode) or not name_node.value:
                 raise RecipeError(f"{self.source}:{line} has a key that is not a word: keys of a recipe are words")
-            name = name_node.value
+            name = self._text(name_node.value, line)
+            if len(name) > MAX_KEY:
+                raise RecipeError(f"{self.source}:{line} has a key of {len(name)} letters: no key is that long, remove it")
             if "." in name and not self.dotted_keys and key not in NAMES:
                 raise RecipeError(f"{self.source}:{line} has the key {name!r}: write it as keys within a section")
             if name in result:
@@ -145,6 +154,16 @@ class _Builder:
             self.lines.setdefault(dotted, line)
             result[name] = self.build(value_node, dotted, depth + 1)
         return result
+
+    def _text(self, text: str, line: int) -> str:
+        """A scalar's text, with escaped surrogate pairs (which JSON has) as the letters that they are."""
+        found = _CONTROL.search(text)
+        if found is not None and "\ud800" <= found[0] <= "\udfff":
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+            found = _CONTROL.search(text)
+        if found is not None:
+            raise RecipeError(f"{self.source}:{line} holds the character U+{ord(found[0]):04X}, which no text has: remove it")
+        return text
 
 
 def _place(error: Any) -> str:

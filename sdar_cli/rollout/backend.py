@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sdar_cli.rollout.worker import Operation
+Operation = str
+"""``reset`` (payload: a Task) or ``step`` (payload: an action)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,9 @@ class SlotError:
 
 
 class Backend(Protocol):
+    slow: int
+    """Operations so far that took more than half the timeout."""
+
     def submit(self, operation: Operation, requests: Mapping[int, Any]) -> None:
         """Begin an operation on these slots, none of which has one under way."""
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import ModelError
+from sdar_cli.rollout.answers import Guarded
 from sdar_cli.rollout.remembered import Messages, Remembered
 from sdar_cli.rollout.special_tokens import breaker
 from sdar_cli.rollout.system_message import default_system
@@ -93,6 +94,7 @@ class Context:
         asked = self.placement == "system" and (self.policy_sees_skills or self.teacher)
         own = default_system(self.tokenizer, self.template_kwargs) if asked else ""
         object.__setattr__(self, "_default_system", own)
+        object.__setattr__(self, "environment", Guarded.of(self.environment))
         object.__setattr__(self, "_broken", breaker(self.tokenizer))
         object.__setattr__(self, "_known", Remembered(self._write))
         object.__setattr__(self, "_numbers", {})

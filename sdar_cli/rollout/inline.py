@@ -1,4 +1,8 @@
-"""The pool's slots in this process, one after the other. What the environment prints is thrown away."""
+"""The pool's slots in this process, one after the other. What the environment prints is thrown away.
+
+Nothing stands between this process and an environment that crashes it or never answers: one that may do so asks for
+``isolation = "process"``.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
-from sdar_cli.rollout.backend import SlotError
-from sdar_cli.rollout.worker import Failure, Operation, Slots
+from sdar_cli.rollout.answers import checked, raised
+from sdar_cli.rollout.backend import Operation, SlotError
+from sdar_cli.rollout.worker import Slots
 from sdar_envs.base import Environment, Options
 
 
@@ -17,6 +22,7 @@ class Inline:
     """See the module docstring; there is no timeout, and ``submit`` does all the work."""
 
     def __init__(self, environment: type[Environment], options: Options) -> None:
+        self.slow = 0
         self._slots = Slots(environment, options)
         self._answers: dict[int, Any] = {}
 
@@ -24,12 +30,14 @@ class Inline:
         with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink):
             for slot, payload in requests.items():
                 try:
-                    self._answers[slot] = self._slots.apply(operation, slot, payload)
+                    answer = checked(operation, self._slots.apply(operation, slot, payload))
                 except EnvironmentSetupError:
                     raise
-                except Exception as error:
+                except (Exception, SystemExit) as error:
+                    answer = SlotError(raised(error))
+                if isinstance(answer, SlotError):
                     self._slots.discard(slot)
-                    self._answers[slot] = SlotError(Failure.of(error).reason)
+                self._answers[slot] = answer
 
     def take(self, seconds: float | None) -> dict[int, Any]:
         answers, self._answers = self._answers, {}

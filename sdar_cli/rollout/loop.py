@@ -6,12 +6,12 @@ for the slowest of a turn. Any other gets the prompts of a turn at once, when ev
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sdar_cli.rollout.answers import Guarded, Lost
 from sdar_cli.rollout.context import Context, Dialogue, Prompt
 from sdar_cli.rollout.episode import Episode, StopReason, Turn
 from sdar_cli.rollout.policies import ByTurn, Generation, Policy, Streaming
@@ -41,6 +41,8 @@ class Timing:
 
     generation: float = 0.0
     environment: float = 0.0
+    slow: int = 0
+    """How many operations of environments took more than half of their timeout."""
 
 
 @dataclass(slots=True)
@@ -71,6 +73,9 @@ class RolloutLoop:
     """Called as turns end, with the finished and the total number of episodes."""
     timing: Timing = field(default_factory=Timing)
 
+    def __post_init__(self) -> None:
+        self.environment = Guarded.of(self.environment)
+
     def play(self, starts: Sequence[Start]) -> list[Episode]:
         """One episode for each start, in their order; none is lost, whatever the environment does."""
         episodes: list[Episode] = []
@@ -79,6 +84,7 @@ class RolloutLoop:
         return episodes
 
     def _batch(self, starts: Sequence[Start], before: int, total: int) -> list[Episode]:
+        slow = self.pool.slow
         opened = self._reset(starts)
         policy = self.policy if isinstance(self.policy, Streaming) else ByTurn(self.policy)
         live = {before + item.slot: item for item in opened if item.dialogue is not None}
@@ -96,13 +102,19 @@ class RolloutLoop:
             self.pool.drop()
             raise
         self.pool.release(range(len(opened)))
+        self.timing.slow += self.pool.slow - slow
         return [item.episode for item in opened]
 
     def _ask(self, policy: Streaming, live: dict[int, _Live], numbers: list[int]) -> None:
-        """Ask for these episodes' next answers; one whose prompt does not fit is over."""
+        """Ask for these episodes' next answers; one whose prompt does not fit, or cannot be had, is over."""
         for number in numbers:
             item = live[number]
-            item.prompt = self.context.prompt(item.dialogue)
+            try:
+                item.prompt = self.context.prompt(item.dialogue)
+            except Lost as error:
+                _fail(item.episode, error)
+                del live[number]
+                continue
             if item.prompt is None:
                 item.episode.stop = StopReason.CONTEXT_FULL
                 del live[number]
@@ -122,16 +134,20 @@ class RolloutLoop:
         clock = time.perf_counter()
         answers = policy.take(TICK if acting else None)
         self.timing.generation += time.perf_counter() - clock
-        turns = {number: self._turn(live[number], generation) for number, generation in answers}
-        sent = {number: turn for number, turn in turns.items() if turn.action is not None}
+        turns: dict[int, Turn] = {}
+        ended: dict[int, SlotError | None] = {}
+        for number, generation in answers:
+            turns[number], failure = self._turn(live[number], generation)
+            if failure is not None or turns[number].action is None:
+                ended[number] = failure
+        sent = {number: turn for number, turn in turns.items() if number not in ended}
         clock = time.perf_counter()
         self.pool.submit({live[number].slot: turn.action for number, turn in sent.items()})
         self.timing.environment += time.perf_counter() - clock
         acting |= sent
-        idle = [number for number in turns if number not in sent]
-        for number in idle:
-            self._end_turn(live, number, turns[number], None)
-        return idle
+        for number, failure in ended.items():
+            self._end_turn(live, number, turns[number], failure)
+        return list(ended)
 
     def _watch(self, live: dict[int, _Live], acting: dict[int, Turn], *, by_turn: bool) -> list[int]:
         """Record the steps that environments have done, by turn all of them; returns their episodes."""
@@ -167,23 +183,32 @@ class RolloutLoop:
         if isinstance(observation, SlotError):
             _fail(episode, observation)
             return
-        episode.goal = self.environment.goal(episode.task, observation)
+        try:
+            episode.goal = self.environment.goal(episode.task, observation)
+        except Lost as error:
+            _fail(episode, error)
+            return
         found = self.retriever.retrieve(task_type=episode.task.task_type, text=episode.goal, key=episode.task.id)
         episode.skills = tuple(skill.name for skill in found.skills)
         episode.has_task_skill = found.has_task_skill
         item.dialogue = self.context.open(episode.task, observation, render_block(found))
 
-    def _turn(self, item: _Live, generation: Generation) -> Turn:
+    def _turn(self, item: _Live, generation: Generation) -> tuple[Turn, SlotError | None]:
+        """The turn so far, and why the episode ends with it where its response cannot be parsed."""
         response = self.decode(generation.ids)
-        parsed = self.environment.parse(response)
-        if isinstance(parsed, Invalid):
-            action, invalid = parsed.fallback or None, parsed.reason
+        failure, invalid = None, None
+        try:
+            parsed = self.environment.parse(response)
+        except Lost as error:
+            failure, action = SlotError(error.reason), None
         else:
-            action, invalid = parsed.text, None
-            admissible = item.dialogue.observation.admissible
-            if self.penalise_inadmissible and admissible and action not in admissible:
-                invalid = "not admissible"
-        return Turn(
+            if isinstance(parsed, Invalid):
+                action, invalid = parsed.fallback or None, parsed.reason
+            else:
+                action, admissible = parsed.text, item.dialogue.observation.admissible
+                if self.penalise_inadmissible and admissible and action not in admissible:
+                    invalid = "not admissible"
+        turn = Turn(
             index=len(item.episode.turns),
             prompt_ids=item.prompt.ids,
             teacher_prompt_ids=item.prompt.teacher_ids,
@@ -197,13 +222,12 @@ class RolloutLoop:
             reward=0.0,
             truncated=not generation.ids or generation.ids[-1] not in self.ends,
         )
+        return turn, failure
 
     def _record(self, item: _Live, turn: Turn, answer: Step | SlotError | None) -> bool:
         """Write the turn down; True while the episode goes on."""
         episode = item.episode
         episode.turns.append(turn)
-        if isinstance(answer, Step) and not (math.isfinite(answer.reward) and math.isfinite(answer.score)):
-            answer = SlotError(f"the environment gave the reward {answer.reward} and the score {answer.score}")
         if isinstance(answer, SlotError):
             _fail(episode, answer)
             return False
@@ -221,5 +245,5 @@ class RolloutLoop:
         return True
 
 
-def _fail(episode: Episode, error: SlotError) -> None:
+def _fail(episode: Episode, error: SlotError | Lost) -> None:
     episode.stop, episode.error = StopReason.ENVIRONMENT_ERROR, error.reason

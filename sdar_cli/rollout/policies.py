@@ -23,17 +23,6 @@ class Policy(Protocol):
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]: ...
 
 
-PLAIN = {
-    "repetition_penalty": 1.0,
-    "min_p": 0.0,
-    "typical_p": 1.0,
-    "epsilon_cutoff": 0.0,
-    "eta_cutoff": 0.0,
-    "no_repeat_ngram_size": 0,
-}
-"""Settings of Transformers' sampling that change nothing."""
-
-
 @runtime_checkable
 class Streaming(Protocol):
     """A policy that answers some episodes while others are with their environments."""
@@ -88,6 +77,9 @@ class HFPolicy:
     ) -> None:
         from transformers import GenerationConfig
 
+        from sdar_cli.models import sampling_wishes
+
+        sampling_wishes.forget(model)
         self.model = model
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self.ends = end_tokens(model, tokenizer)
@@ -101,7 +93,6 @@ class HFPolicy:
             pad_token_id=self.pad,
             eos_token_id=sorted(self.ends),
             disable_compile=True,
-            **plain_settings(model),
         )
 
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]:
@@ -129,12 +120,6 @@ class HFPolicy:
         finally:
             self.model.train(training)
         return [Generation(until_end(row, self.ends)) for row in out[:, width:].tolist()]
-
-
-def plain_settings(model: PreTrainedModel) -> dict[str, float]:
-    """What undoes a model's own wishes (Qwen2.5: a repetition penalty), which ``generate`` would grant where the
-    recipe, that knows no such settings, is silent: log-probs are of the policy without them."""
-    return {name: value for name, value in PLAIN.items() if getattr(model.generation_config, name, None) is not None}
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:

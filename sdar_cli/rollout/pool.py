@@ -18,11 +18,10 @@ from enum import Enum
 from types import TracebackType
 from typing import Any
 
-from sdar_cli.rollout.backend import Backend, SlotError
+from sdar_cli.rollout.backend import Backend, Operation, SlotError
 from sdar_cli.rollout.inline import Inline
 from sdar_cli.rollout.processes import Processes
 from sdar_cli.rollout.threads import Threads
-from sdar_cli.rollout.worker import Operation
 from sdar_envs.base import Environment, Observation, Options, Step, Task
 
 __all__ = ["RECYCLE_RESETS", "Pool", "SlotError"]
@@ -41,10 +40,19 @@ class Pool:
     """Steps many episodes of one environment. A context manager; see the module docstring.
 
     ``workers`` counts threads or processes, which start in the background when the pool is made; ``timeout`` is
-    in seconds, for one operation of one slot. An inline environment has neither.
+    in seconds, for one operation of one slot; ``memory`` is what a worker process may take, in GiB. An inline
+    environment has none of them.
     """
 
-    def __init__(self, environment: type[Environment], options: Options, *, workers: int, timeout: float) -> None:
+    def __init__(
+        self,
+        environment: type[Environment],
+        options: Options,
+        *,
+        workers: int,
+        timeout: float,
+        memory: float | None = None,
+    ) -> None:
         if workers < 1 or timeout <= 0:
             raise ValueError(f"a pool needs workers of at least 1 and a timeout above 0, not {workers}, {timeout}")
         self._backend: Backend
@@ -53,7 +61,8 @@ class Pool:
         elif environment.isolation == "thread":
             self._backend = Threads(environment, options, workers, timeout)
         else:
-            self._backend = Processes(environment, options, workers, timeout)
+            limit = None if memory is None else int(memory * 2**30)
+            self._backend = Processes(environment, options, workers, timeout, limit)
         self._states: dict[int, _State] = {}
         self._asked: set[int] = set()
         """Slots whose answer is under way."""
@@ -110,6 +119,11 @@ class Pool:
         """Say that these episodes are over, though the environment did not end them (a turn limit)."""
         for slot in slots:
             self._states[slot] = _State.OVER
+
+    @property
+    def slow(self) -> int:
+        """Operations so far that took more than half the timeout, those that timed out among them."""
+        return self._backend.slow
 
     def close(self) -> None:
         """End the workers; safe to call twice."""

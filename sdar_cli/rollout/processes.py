@@ -1,57 +1,79 @@
 """The pool's slots spread over worker processes, for engines that are slow, crash or cannot share one.
 
-Slot ``s`` lives in worker ``s % count`` for good. A worker that crashes, hangs or raises is replaced: all of
-its slots answer ``SlotError`` in that call, the others go on, and the next ``reset`` finds a fresh worker.
+Slot ``s`` lives in worker ``s % count`` for good. A worker that crashes, hangs, raises, answers garbage or takes too
+much memory is replaced: all of its slots answer ``SlotError`` in that call, the others go on, and the next ``reset``
+finds a fresh worker. Its end of the pipe is ``worker_process.py``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import multiprocessing
 import multiprocessing.connection
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError, RunFailed
-from sdar_cli.rollout.backend import SlotError
-from sdar_cli.rollout.worker import Answer, Failure, Locator, Operation, Started
+from sdar_cli.rollout.backend import Operation, SlotError
+from sdar_cli.rollout.worker import Locator
+from sdar_cli.rollout.worker_process import DidNotStart, WorkerProcess
 from sdar_envs.base import Environment, Options
 
 START_SECONDS = 120.0
 """Least time that a worker has to import its environment."""
+START_TRIES = 3
+"""Of a worker that takes the place of one that had started."""
+LOOK_SECONDS = 1.0
+"""Between two looks at the workers' memory."""
+RECYCLE_SHARE = 0.75
+"""Of the memory that a worker may take: with more it is replaced where that costs no episode."""
 
 
 class Processes:
     """Slots spread over worker processes; a message to a worker that is idle, one answer back per slot.
 
     What is asked of a worker that is at work waits here for its turn, and goes to it in one message.
+
+    Args:
+        memory: bytes that a worker may hold; None: any.
     """
 
-    def __init__(self, environment: type[Environment], options: Options, count: int, timeout: float) -> None:
+    def __init__(
+        self,
+        environment: type[Environment],
+        options: Options,
+        count: int,
+        timeout: float,
+        memory: int | None = None,
+    ) -> None:
+        """Raises EnvironmentSetupError where memory is to be watched and the system does not tell it."""
+        if memory is not None and not Path("/proc/self/statm").is_file():
+            raise EnvironmentSetupError(
+                "environment.worker_memory needs /proc, which this system lacks: set it to null"
+            )
         self._hello = (Locator.of(environment), options.model_dump_json())
-        self._timeout = timeout
-        self._workers: list[_Worker] = []
+        self._timeout, self._memory = timeout, memory
+        self._workers: list[WorkerProcess] = []
         self._closed = False
-        self._workers = [_Worker(self._hello) for _ in range(count)]
+        self._proved = False
+        """Whether a worker has started."""
+        self._looked = time.monotonic()
+        self.slow = 0
         self._answers: dict[int, Any] = {}
         """Those that nobody has taken."""
+        for _ in range(count):
+            self._workers.append(self._new())
 
     def submit(self, operation: Operation, requests: Mapping[int, Any]) -> None:
         if self._closed:
             raise ValueError("the pool is closed")
-        asked = [self._workers[slot % len(self._workers)] for slot in requests]
-        for worker, (slot, payload) in zip(asked, requests.items(), strict=True):
-            worker.enqueue(operation, slot, payload)
-        for worker in asked:
-            worker.await_start(max(START_SECONDS, self._timeout))
-        for worker in asked:
-            worker.send_next(self._timeout)
+        for slot, payload in requests.items():
+            self._worker_of(slot).enqueue(operation, slot, payload)
+        asked = {slot % len(self._workers) for slot in requests}
+        for index in sorted(asked):
+            self._await_start(index)
+        for index in sorted(asked):
+            self._workers[index].send_next(self._timeout)
 
     def take(self, seconds: float | None) -> dict[int, Any]:
         end = None if seconds is None else time.monotonic() + seconds
@@ -69,32 +91,12 @@ class Processes:
                 self._replace(index)
         self._answers = {}
 
-    def _collect(self, busy: list[_Worker], end: float | None) -> None:
-        first = min(worker.deadline for worker in busy)
-        patience = max(0.0, (first if end is None else min(first, end)) - time.monotonic())
-        ready = multiprocessing.connection.wait([worker.connection for worker in busy], patience)
-        for worker in busy:
-            if worker.connection in ready:
-                reason = worker.receive(self._answers, self._timeout)
-            elif time.monotonic() >= worker.deadline:
-                reason = f"timed out after {self._timeout:g} s"
-            else:
-                continue
-            if reason is None:
-                worker.send_next(self._timeout)
-            else:
-                self._answers.update(dict.fromkeys(worker.slots, SlotError(reason)))
-                self._replace(self._workers.index(worker))
-
     def recycle(self, busy: set[int], resets: int) -> None:
         occupied = {slot % len(self._workers) for slot in busy}
         for index, worker in enumerate(self._workers):
-            if worker.resets >= resets and index not in occupied:
+            full = self._memory is not None and worker.memory() > RECYCLE_SHARE * self._memory
+            if index not in occupied and (worker.resets >= resets or full):
                 self._replace(index)
-
-    def _replace(self, index: int) -> None:
-        self._workers[index].kill()
-        self._workers[index] = _Worker(self._hello)
 
     def close(self) -> None:
         self._closed = True
@@ -103,102 +105,80 @@ class Processes:
         for worker in self._workers:
             worker.kill(grace=1.0)
 
+    def _worker_of(self, slot: int) -> WorkerProcess:
+        return self._workers[slot % len(self._workers)]
 
-class _Worker:
-    """This side of one worker process."""
+    def _collect(self, busy: list[WorkerProcess], end: float | None) -> None:
+        first = min(worker.deadline for worker in busy)
+        if self._memory is not None:
+            first = min(first, self._looked + LOOK_SECONDS)
+        patience = max(0.0, (first if end is None else min(first, end)) - time.monotonic())
+        ready = multiprocessing.connection.wait([worker.connection for worker in busy], patience)
+        for worker in busy:
+            if worker.connection in ready:
+                self.slow += worker.late(self._timeout)
+                reason = worker.receive(self._answers, self._timeout)
+            elif time.monotonic() >= worker.deadline:
+                self.slow += 1
+                reason = f"timed out after {self._timeout:g} s"
+            else:
+                continue
+            if reason is None:
+                worker.send_next(self._timeout)
+            else:
+                self._lose(worker, reason)
+        self._look()
 
-    def __init__(self, hello: tuple[Locator, str]) -> None:
-        self.connection, far = multiprocessing.Pipe()
-        self.slots: set[int] = set()
-        self.resets = 0
-        self.waiting_for: set[int] = set()
-        self.queue: dict[Operation, dict[int, Any]] = {}
-        """What is asked next, when it has answered."""
-        self.deadline = 0.0
-        self._started = False
-        code = (
-            "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-            "from sdar_cli.rollout.worker import main; main(int(sys.argv[1]))"
-        )
-        # One thread each, and the same hash seed in every worker: engines iterate over sets of strings.
-        settings = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code, str(far.fileno()), json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[far.fileno()],
-            env=os.environ | settings,
-        )
-        far.close()
-        with contextlib.suppress(OSError):  # a worker that died at once is noticed when it is waited for
-            self.connection.send(hello)
-
-    def await_start(self, seconds: float) -> None:
-        """Wait until the environment is imported; a worker that cannot start ends the run."""
-        if self._started:
+    def _look(self) -> None:
+        """Kill what takes too much memory, once in a while."""
+        if self._memory is None or time.monotonic() < self._looked + LOOK_SECONDS:
             return
-        remedy = "run `sdar doctor`"
-        if not self.connection.poll(seconds):
-            raise RunFailed(f"an environment worker did not start within {seconds:g} s: {remedy}")
-        try:
-            message = self.connection.recv()
-        except (EOFError, OSError):
-            raise RunFailed(f"an environment worker {self._ending()} while it started: {remedy}") from None
-        if isinstance(message, Failure):
-            if message.setup is not None:
-                raise EnvironmentSetupError(message.setup)
-            raise RunFailed(f"an environment worker {message.reason} while it started: {remedy}")
-        assert isinstance(message, Started)
-        self._started = True
+        self._looked = time.monotonic()
+        for worker in list(self._workers):
+            if worker.slots and (taken := worker.memory()) > self._memory:
+                limit = f"environment.worker_memory={self._memory / 2**30:g} GiB"
+                self._lose(worker, f"took {taken / 2**30:.2f} GiB of memory, above {limit}")
 
-    def enqueue(self, operation: Operation, slot: int, payload: Any) -> None:
-        self.queue.setdefault(operation, {})[slot] = payload
-        self.slots.add(slot)
+    def _lose(self, worker: WorkerProcess, reason: str) -> None:
+        """Its episodes are over."""
+        self._answers.update(dict.fromkeys(worker.slots, SlotError(reason)))
+        self._replace(self._workers.index(worker))
 
-    def send_next(self, timeout: float) -> None:
-        """Send what is queued, unless it is at work."""
-        if self.waiting_for or not self.queue:
-            return
-        operation = next(iter(self.queue))
-        requests = self.queue.pop(operation)
-        self.waiting_for = set(requests)
-        self.resets += len(requests) if operation == "reset" else 0
-        self.deadline = time.monotonic() + timeout
-        with contextlib.suppress(OSError):  # a dead worker is noticed when its answer is read
-            self.connection.send((operation, requests))
+    def _replace(self, index: int) -> None:
+        self._workers[index].kill()
+        self._workers[index] = self._new()
 
-    def receive(self, answers: dict[int, Any], timeout: float) -> str | None:
-        """Take one answer, or say why there will be none."""
-        try:
-            message = self.connection.recv()
-        except (EOFError, OSError):
-            return self._ending()
-        if isinstance(message, Failure):
-            if message.setup is not None:
-                raise EnvironmentSetupError(message.setup)
-            return message.reason
-        assert isinstance(message, Answer)
-        answers[message.slot] = message.result
-        self.waiting_for.discard(message.slot)
-        self.deadline = time.monotonic() + timeout
-        return None
+    def _new(self) -> WorkerProcess:
+        for number in range(1, START_TRIES + 1):
+            try:
+                return WorkerProcess(self._hello)
+            except OSError as error:  # no process, pipe or memory to be had, for now
+                failure = error
+                time.sleep(0.1 * number)
+        raise RunFailed(
+            f"no environment worker could be started ({failure.strerror or failure}): lower environment.workers, or "
+            "free memory and processes on this machine"
+        )
 
-    def hang_up(self) -> None:
-        self.connection.close()
+    def _await_start(self, index: int) -> None:
+        """Wait until a worker has imported its environment. One that takes another's place and does not start is
+        itself replaced, a few times.
 
-    def kill(self, grace: float = 0.0) -> None:
-        self.connection.close()
-        try:
-            self._process.wait(grace)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-
-    def _ending(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(5.0)
-            return f"crashed ({signal.Signals(-code).name})" if code < 0 else f"crashed (exit status {code})"
-        return "closed its pipe"
+        Raises:
+            RunFailed: it does not start.
+        """
+        for number in range(1, START_TRIES + 1):
+            worker = self._workers[index]
+            try:
+                worker.await_start(max(START_SECONDS, self._timeout))
+            except DidNotStart as error:
+                if not self._proved or number == START_TRIES:
+                    times = f" in {number} tries" if number > 1 else ""
+                    raise RunFailed(
+                        f"an environment worker {error} while it started{times}: run `sdar doctor`"
+                    ) from None
+                self._workers[index] = self._new()
+                self._workers[index].take_over(worker)
+            else:
+                self._proved = True
+                return

@@ -140,16 +140,11 @@ class ReplayLoop:
 
 
 class RecordingLoop:
-    """A rollout loop that also writes down what it played; ``keep`` receives each step's episodes."""
+    """A rollout loop whose episodes are written down: by ``keep``, once every process has played its own."""
 
     def __init__(self, loop: Any, keep: Callable[[list[Episode]], None]) -> None:
         self._loop = loop
-        self._keep = keep
-
-    def play(self, starts: Sequence[Start]) -> list[Episode]:
-        episodes = self._loop.play(starts)
-        self._keep(episodes)
-        return episodes
+        self.keep = keep
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)

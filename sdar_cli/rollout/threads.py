@@ -9,6 +9,7 @@ Standard output belongs to the whole process and is not redirected: environments
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -17,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
-from sdar_cli.rollout.backend import SlotError
-from sdar_cli.rollout.worker import Failure, Operation
+from sdar_cli.rollout.answers import checked, raised
+from sdar_cli.rollout.backend import Operation, SlotError
 from sdar_envs.base import Environment, Options
 
 GRACE_SECONDS = 1.0
@@ -39,6 +40,8 @@ class _Job:
     started: float = 0.0
     """When that was, on the monotonic clock."""
     finished: bool = False
+    seconds: float = 0.0
+    """How long it took."""
     abandoned: bool = False
     """Nobody waits for it any more."""
     answer: Any = None
@@ -60,6 +63,7 @@ class Threads:
     def __init__(self, environment: type[Environment], options: Options, count: int, timeout: float) -> None:
         self._make = lambda: environment(options)
         self._timeout = timeout
+        self.slow = 0
         self._instances: dict[int, Environment] = {}
         """Of slots that no operation is running on."""
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -107,7 +111,8 @@ class Threads:
         while self._threads:
             self._threads.pop().join(max(0.0, deadline - time.monotonic()))
         while self._instances:
-            self._instances.popitem()[1].close()
+            with contextlib.suppress(Exception):  # of a run that is over
+                self._instances.popitem()[1].close()
 
     def _collect(self, end: float | None) -> None:
         """Take up what has ended, or is overdue; sleep first if nothing has, until ``end`` at most."""
@@ -118,10 +123,12 @@ class Threads:
             for job in finished:
                 if not job.abandoned:
                     del self._waiting[job.slot]
+                    self.slow += job.seconds > self._timeout / 2
                     self._answers[job.slot] = self._result(job)
             now = time.monotonic()
             for job in [job for job in self._waiting.values() if job.thread and now >= job.started + self._timeout]:
                 del self._waiting[job.slot]
+                self.slow += 1
                 self._answers[job.slot] = SlotError(f"timed out after {self._timeout:g} s")
                 self._abandon(job)
 
@@ -136,10 +143,11 @@ class Threads:
         if isinstance(job.answer, EnvironmentSetupError):
             raise job.answer
         if isinstance(job.answer, BaseException):
-            return SlotError(Failure.of(job.answer).reason)
-        assert job.instance is not None
-        self._instances[job.slot] = job.instance
-        return job.answer
+            return SlotError(raised(job.answer))
+        answer = checked(job.operation, job.answer)
+        if job.instance is not None and not isinstance(answer, SlotError):
+            self._instances[job.slot] = job.instance
+        return answer
 
     def _abandon(self, job: _Job) -> None:
         """Wait no longer for a job, and let another thread do what its thread would have done next."""
@@ -163,6 +171,6 @@ class Threads:
             with self._changed:
                 if job.abandoned:
                     return
-                job.answer, job.finished = answer, True
+                job.answer, job.finished, job.seconds = answer, True, time.monotonic() - job.started
                 self._finished.append(job)
                 self._changed.notify()

@@ -20,10 +20,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.rollout.answers import checked, raised
+from sdar_cli.rollout.backend import Operation, SlotError
 from sdar_envs.base import Environment, Observation, Options, Step
-
-Operation = str
-"""``reset`` (payload: a Task) or ``step`` (payload: an action)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The environment raised; ``setup`` holds the sentence of an EnvironmentSetupError."""
+    """The environment raised, or answered garbage; ``setup`` holds the sentence of an EnvironmentSetupError."""
 
     reason: str
     setup: str | None = None
@@ -47,7 +46,7 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         setup = str(error) if isinstance(error, EnvironmentSetupError) else None
-        return cls(f"raised {type(error).__name__}: {' '.join(str(error).split())}"[:300], setup)
+        return cls(raised(error), setup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,8 @@ class Slots:
 
     def close(self) -> None:
         while self._slots:
-            self._slots.popitem()[1].close()
+            with contextlib.suppress(Exception):  # of a run that is over
+                self._slots.popitem()[1].close()
 
 
 def serve(connection: Connection, locator: Locator, options_json: str) -> None:
@@ -127,11 +127,17 @@ def serve(connection: Connection, locator: Locator, options_json: str) -> None:
         except EOFError:
             slots.close()
             return
+        except Exception as error:  # a class that is not found here
+            connection.send(Failure(f"cannot read its task: it {raised(error)}"))
+            return
         for slot, payload in requests.items():
             try:
-                result = slots.apply(operation, slot, payload)
+                result = checked(operation, slots.apply(operation, slot, payload))
             except Exception as error:
                 connection.send(Failure.of(error))
+                return
+            if isinstance(result, SlotError):
+                connection.send(Failure(result.reason))
                 return
             connection.send(Answer(slot, result))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sdar_cli.errors import RunFailed
+from sdar_cli.errors import RunError, RunFailed
 
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "free some space there"),
@@ -22,6 +22,7 @@ _REASONS = {
     errno.EACCES: ("writing is not permitted there", "make the folder writable"),
     errno.EPERM: ("writing is not permitted there", "make the folder writable"),
 }
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
 _GO_ON = ", and go on with `sdar resume`"
 _UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 """What some network file systems answer where a folder is to be flushed: they do it on their own."""
@@ -38,6 +39,7 @@ def disk(folder: Path, what: str, go_on: str = _GO_ON) -> Iterator[None]:
 
     Raises:
         RunFailed: the disk is full, broken, read-only or away.
+        RunError: the user may not write there.
     """
     try:
         yield
@@ -46,7 +48,8 @@ def disk(folder: Path, what: str, go_on: str = _GO_ON) -> Iterator[None]:
         if number not in _REASONS:
             raise
         reason, remedy = _REASONS[number]
-        raise RunFailed(f"{what} cannot be written in {folder}, as {reason}: {remedy}{go_on}") from None
+        kind = RunError if number in _FORBIDDEN else RunFailed
+        raise kind(f"{what} cannot be written in {folder}, as {reason}: {remedy}{go_on}") from None
 
 
 def error_number(error: BaseException) -> int | None:

@@ -61,8 +61,8 @@ def damage(folder: Path, *, deep: bool) -> str | None:
         for name, entry in files.items():
             if found := _differs(folder / name, entry, deep):
                 return found.format(name=name)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
+    except (Unreadable, OSError):
+        return f"has a {name} that cannot be read"
     return None
 
 

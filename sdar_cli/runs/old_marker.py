@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
-from sdar_cli.reading import Unreadable, open_regular, read_json
+from sdar_cli.reading import Unreadable, open_regular, read_bytes
 
 MARKER = "complete"
 LARGEST = 256 * 1024**2
@@ -22,13 +23,10 @@ def old_damage(folder: Path) -> str | None:
             continue
         name = path.relative_to(folder).as_posix()
         try:
-            if path.suffix == ".json":
-                read_json(path, LARGEST)
-            elif path.suffix == ".safetensors" and not _is_whole_safetensors(path):
-                return f"has a damaged {name}"
-            elif path.suffix in (".pt", ".pth", ".bin") and not _is_whole_archive(path):
-                return f"has a damaged {name}"
-        except (Unreadable, OSError):
+            whole = _CHECKS[path.suffix](path) if path.suffix in _CHECKS else True
+        except (Unreadable, ValueError, RecursionError, OSError):
+            whole = False
+        if not whole:
             return f"has a damaged {name}"
     return None
 
@@ -54,3 +52,16 @@ def _is_whole_archive(path: Path) -> bool:
             return archive.testzip() is None
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError):
         return False
+
+
+def _is_json(path: Path) -> bool:
+    json.loads(read_bytes(path, LARGEST))
+    return True
+
+
+_CHECKS: dict[str, Callable[[Path], bool]] = {
+    ".json": _is_json,
+    ".safetensors": _is_whole_safetensors,
+    ".pt": _is_whole_archive,
+    ".pth": _is_whole_archive,
+}

@@ -71,6 +71,8 @@ class RunState(BaseModel):
     tracking_uri: str | None = None
     """The store, which ``sdar ui`` opens; may name a user but is shown redacted."""
     experiment: str | None = None
+    warmup: str | None = None
+    """Key of the warm-up that its base comes from."""
     error: str | None = None
     """The sentence a failed run ended with."""
     warnings: list[Finding] = []

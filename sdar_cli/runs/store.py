@@ -5,7 +5,7 @@ runs/quickstart-20261121-035959-a1b2/
     recipe.yaml          the resolved recipe
     panel.json           the tasks it is evaluated on
     base/                the checkpoint that RL starts from
-    checkpoints/step-50/ a checkpoint; holds the file ``complete`` once it is whole
+    checkpoints/step-50/ a checkpoint; holds ``manifest.json`` once it is whole (``runs.manifest``)
     evaluations/*.json
     transcripts/*.jsonl.gz  the first episodes of base and end, word for word
     export/step-50/      what `sdar export` wrote
@@ -15,35 +15,35 @@ runs/quickstart-20261121-035959-a1b2/
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import secrets
-import shutil
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from sdar_cli.errors import RunError
-from sdar_cli.evaluation.files import write_bytes, write_json
-from sdar_cli.recipe.dump import dump, recipe_digest
+from sdar_cli.evaluation.files import write_json
+from sdar_cli.reading import Missing, Unreadable, read_json
 from sdar_cli.recipe.load import ResolvedRecipe, load_recipe
 from sdar_cli.recipe.schema import Recipe
+from sdar_cli.runs.checkpoints import Checkpoint, Checkpoints, one_of
+from sdar_cli.runs.creation import check_name, make_run
+from sdar_cli.runs.disk import disk
+from sdar_cli.runs.leftovers import sweep
 from sdar_cli.runs.lock import RunLock
-from sdar_cli.runs.state import RunState, RunStatus, git_commit, now, package_versions
+from sdar_cli.runs.manifest import damage, is_marked
+from sdar_cli.runs.state import RunState, RunStatus, now
+from sdar_cli.runs.whole import remove_whole, set_aside, whole_folder
 
-MARKER = "complete"
+if TYPE_CHECKING:
+    from sdar_cli.evaluation.panel import Panel
 
+__all__ = ["Checkpoint", "RunFolder", "check_name", "list_runs", "list_states"]
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    step: int
-    path: Path
+LARGEST_STATE = 16 * 1024**2
+"""Bytes of a ``run.json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +51,22 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, root: Path, resolved: ResolvedRecipe, name: str | None = None) -> RunFolder:
+    def create(
+        cls, root: Path, resolved: ResolvedRecipe, name: str | None = None, *, panel: Panel | None = None
+    ) -> RunFolder:
         """Make a folder under ``root``, named after the recipe, the time (UTC) and four random digits.
+
+        It appears with all that belongs to a run that has not begun, or not at all.
 
         Args:
             name: a name instead; it must be free.
+            panel: the tasks that the run is evaluated on.
 
         Raises:
             RunError: the name is taken or unusable, or ``root`` cannot be written.
+            RunFailed: the disk is full or broken.
         """
-        recipe = resolved.recipe
-        path = _make_folder(root, recipe.name, name)
-        run = cls(path)
-        (path / "checkpoints").mkdir()
-        (path / "evaluations").mkdir()
-        write_bytes(path / "recipe.yaml", dump(recipe).encode())
-        state = RunState(
-            name=path.name,
-            recipe=recipe.name,
-            recipe_digest=recipe_digest(recipe),
-            settings=recipe.model_dump(mode="json"),
-            origins=resolved.origins,
-            steps=recipe.train.steps,
-            started=now(),
-            versions=package_versions(),
-            git_commit=git_commit(),
-        )
-        write_json(path / "run.json", state.model_dump(mode="json"))
-        return run
+        return cls(make_run(root, resolved, name, panel))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -99,19 +87,24 @@ class RunFolder:
         """``run.json`` as it stands on disk now."""
         file = self.path / "run.json"
         try:
-            return RunState.model_validate(json.loads(file.read_text("utf-8")))
-        except FileNotFoundError:
+            return RunState.model_validate(read_json(file, LARGEST_STATE))
+        except Missing:
             raise RunError(f"{self.path} is not a run (it has no run.json): name one from `sdar runs ls`") from None
-        except (OSError, ValueError, ValidationError):
+        except (Unreadable, ValidationError):
             raise RunError(f"{file} is damaged or unreadable: restore it, or remove the folder") from None
 
     def update(self, **changes: Any) -> RunState:
-        """Change fields of ``run.json`` atomically; a status that is over sets ``ended``."""
+        """Change fields of ``run.json`` atomically; a status that is over sets ``ended``.
+
+        Raises:
+            RunFailed: the disk is full or broken; the file is as it was.
+        """
         before = self.state
         if "status" in changes:
             changes.setdefault("ended", now() if RunStatus(changes["status"]).is_over else None)
         state = RunState.model_validate(before.model_dump() | changes)
-        write_json(self.path / "run.json", state.model_dump(mode="json"))
+        with disk(self.path, "run.json"):
+            write_json(self.path / "run.json", state.model_dump(mode="json"))
         return state
 
     @property
@@ -143,37 +136,77 @@ class RunFolder:
         """Folder of the checkpoint that RL starts from."""
         return self.path / "base"
 
+    @contextmanager
+    def saving_base(self) -> Iterator[Path]:
+        """A fresh folder to write into; it becomes ``base`` when the block ends well. Raises RunFailed."""
+        with disk(self.path, "the base"), whole_folder(self.base) as beside:
+            yield beside
+
+    def usable_base(self, say: Callable[[str], None]) -> Path | None:
+        """The base's folder where every byte is as it was written; a damaged one is set aside, which is said."""
+        if not self.base.is_dir():
+            return None
+        if not is_marked(self.base) or (what := damage(self.base, deep=True)) is None:
+            return self.base
+        say(f"the base {what} and is kept as {set_aside(self.base)}: it is made again")
+        return None
+
     def checkpoints(self) -> list[Checkpoint]:
-        """Whole checkpoints by ascending step; one whose writing was cut short is not listed."""
-        found = []
-        for path in (self.path / "checkpoints").glob("step-*"):
-            if (match := re.fullmatch(r"step-(\d+)", path.name)) and (path / MARKER).is_file():
-                found.append(Checkpoint(int(match[1]), path))
-        return sorted(found, key=lambda checkpoint: checkpoint.step)
+        """Whole checkpoints by ascending step; one whose writing was cut short, or that lost files, is not listed."""
+        return Checkpoints(self.path).whole()
 
     def latest_checkpoint(self) -> Checkpoint | None:
         checkpoints = self.checkpoints()
         return checkpoints[-1] if checkpoints else None
+
+    def usable_checkpoint(self, say: Callable[[str], None]) -> Checkpoint | None:
+        """The newest one whose every byte is as it was written; see ``Checkpoints.usable``."""
+        with disk(self.path, "the name of a damaged checkpoint"):
+            return Checkpoints(self.path).usable(say)
+
+    def best_checkpoint(self) -> Checkpoint:
+        """The one with the highest success without skills, of those measured at their very step.
+
+        Raises:
+            RunError: none was.
+        """
+        if found := Checkpoints(self.path).best():
+            return found[0]
+        raise RunError(
+            f"the run {self.name} has no checkpoint at whose step it was evaluated: choose one of "
+            f"({', '.join(str(one.step) for one in self.checkpoints()) or 'none yet'}), or train with train.keep_best"
+        )
 
     def checkpoint(self, step: int) -> Checkpoint:
         """
         Raises:
             RunError: there is no such checkpoint; the sentence lists those there are.
         """
-        checkpoints = self.checkpoints()
-        for checkpoint in checkpoints:
-            if checkpoint.step == step:
-                return checkpoint
-        there = ", ".join(str(checkpoint.step) for checkpoint in checkpoints) or "none yet"
-        raise RunError(f"the run {self.name} has no checkpoint of step {step}: choose one of those kept ({there})")
+        return one_of(self.checkpoints(), step, self.name)
 
     @contextmanager
     def saving_checkpoint(self, step: int) -> Iterator[Path]:
-        """A fresh folder to write into; it becomes ``checkpoints/step-N`` when the block ends well."""
-        with _whole_folder(self.path / "checkpoints" / f"step-{step}") as beside:
+        """A fresh folder to write into; it becomes ``checkpoints/step-N`` when the block ends well.
+
+        Raises:
+            RunFailed: the disk is full or broken; the checkpoints before are as they were.
+        """
+        with Checkpoints(self.path).saving(step) as beside:
             yield beside
-            _flush_tree(beside)
-            write_bytes(beside / MARKER, f"{step}\n".encode())
+
+    def prune_checkpoints(self, keep: int, keep_best: int = 0) -> None:
+        """Remove all but the newest and the best checkpoints, and leftovers of cut-short writes."""
+        Checkpoints(self.path).prune(keep, keep_best)
+
+    def recover(self) -> None:
+        """Put right what a kill left in the folder; for a process that holds the lock.
+
+        Raises:
+            RunFailed: the disk is broken or read-only.
+        """
+        with disk(self.path, "what a kill left"):
+            Checkpoints(self.path).recover()
+            sweep(self.path)
 
     def failure(self, step: int) -> Path:
         """Where what reproduces a failed step is kept."""
@@ -182,22 +215,17 @@ class RunFolder:
     @contextmanager
     def saving_failure(self, step: int) -> Iterator[Path]:
         """A fresh folder to write into; it becomes ``failure/step-N`` when the block ends well."""
-        with _whole_folder(self.failure(step)) as beside:
+        final = self.failure(step)
+        if final.is_dir():
+            remove_whole(final)
+        with whole_folder(final) as beside:
             yield beside
-            _flush_tree(beside)
-
-    def prune_checkpoints(self, keep: int) -> None:
-        """Remove all but the newest ``keep`` checkpoints, and leftovers of cut-short writes."""
-        whole = self.checkpoints()
-        kept = {checkpoint.path for checkpoint in whole[-keep:]}
-        for path in (self.path / "checkpoints").iterdir():
-            if path.is_dir() and path not in kept:
-                shutil.rmtree(path, ignore_errors=True)
 
     def save_evaluation(self, name: str, value: Any) -> Path:
         """Write ``evaluations/<name>.json``."""
         path = self.path / "evaluations" / f"{name}.json"
-        write_json(path, value)
+        with disk(self.path, f"the evaluation {name}"):
+            write_json(path, value)
         return path
 
     def evaluations(self) -> dict[str, Path]:
@@ -221,72 +249,3 @@ def list_states(root: Path) -> list[tuple[RunFolder, RunState]]:
             continue
         runs.append((state.started, run.name, run, state))
     return [(run, state) for _, _, run, state in sorted(runs, key=lambda item: item[:2])]
-
-
-def check_name(name: str) -> None:
-    """Raises RunError for what no run can be called."""
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
-        raise RunError(f"{name!r} cannot name a run: use letters, digits, '.', '_' and '-'")
-    if name == "latest":
-        raise RunError("'latest' cannot name a run, as it means the newest one: choose another name")
-
-
-def _make_folder(root: Path, recipe_name: str, name: str | None) -> Path:
-    if name is not None:
-        check_name(name)
-    slug = re.sub(r"[^A-Za-z0-9.]+", "-", recipe_name).strip("-.")[:60] or "run"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        while True:
-            stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-            path = root.absolute() / (name or f"{slug}-{stamp}-{secrets.token_hex(2)}")
-            try:
-                path.mkdir()
-                return path
-            except FileExistsError:
-                if name is not None:
-                    raise RunError(f"there is a run {name!r} in {root} already: choose another name") from None
-    except OSError as error:
-        raise RunError(
-            f"the runs folder {root} cannot be written ({error.strerror}): give another with --runs"
-        ) from None
-
-
-@contextmanager
-def _whole_folder(final: Path) -> Iterator[Path]:
-    """A folder beside ``final``, put in its place when the block ends well and removed when it does not."""
-    beside = final.with_name(f".{final.name}-{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-        _replace_folder(beside, final)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _flush_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-
-def _replace_folder(source: Path, target: Path) -> None:
-    """Put a folder in the place of another: a kill between the two moves leaves the old one aside."""
-    if target.exists():
-        aside = target.with_name(f".{target.name}-old-{os.getpid()}")
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(target, aside)
-        os.replace(source, target)
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        os.replace(source, target)
-    descriptor = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

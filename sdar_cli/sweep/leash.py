@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 
+from sdar_cli.training.stop import STOP
+
 LEASH = "SDAR_LEASH"
 """Environment variable: the pid of the process that must not be outlived."""
 PR_SET_PDEATHSIG = 1
@@ -26,13 +28,13 @@ def leashed(parent: int) -> dict[str, str]:
 def hold() -> None:
     """Take the leash that the environment asks for, if any, and forget it for processes that this one starts.
 
-    SIGTERM then does what Ctrl-C does: the run says that it was interrupted, and leaves.
+    Signals are heard from then on (``training.stop``): the process says that it was interrupted, and leaves.
     """
     parent = os.environ.pop(LEASH, None)
     if parent is None:
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    STOP.install()
+    STOP.shared = True
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the system refuses to tell of a parent's death")
     if os.getppid() != int(parent):

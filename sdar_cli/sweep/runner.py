@@ -17,6 +17,7 @@ from typing import Any, Literal
 from sdar_cli.sweep.leash import leashed
 from sdar_cli.sweep.processes import RUN, end_orphans
 from sdar_cli.sweep.results import failure, folder_state, is_busy, one_line, read_result, trains
+from sdar_cli.training.stop import SIGNALS
 
 Order = Literal["interrupted", "paused", "pruned", "taken"]
 """Why a run is to end early; ``taken``: it belongs to another worker now."""
@@ -155,7 +156,7 @@ class Runner:
             if order == "taken":
                 _kill(process)
             elif order is not None and sent < max(1, self.interrupts()):
-                # It finishes its step and saves; asked again, it leaves at once.
+                # It saves; asked again, it leaves at once.
                 sent += 1
                 process.send_signal(signal.SIGTERM)
 
@@ -182,6 +183,8 @@ def _ended(job: Job, code: int, order: Order | None) -> Outcome:
         return _over(job)
     if order is not None:
         return _STOPPED[order]
+    if code - 128 in SIGNALS and folder_state(job.folder) == "open":
+        return Outcome("stopped", f"its training was told to leave ({signal.Signals(code - 128).name}), and saved")
     if code < 0 or code >= 128:
         number = -code if code < 0 else code - 128
         name = signal.Signals(number).name if number in {int(one) for one in signal.Signals} else f"signal {number}"

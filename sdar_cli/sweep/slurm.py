@@ -63,7 +63,7 @@ def script(profile: SlurmProfile, study: str, *, root: Path, folder: Path, stora
         f"sdar-{study}",
         ntasks=1,
         array=f"0-{profile.array - 1}" + (f"%{profile.at_once}" if profile.at_once else ""),
-        signal=f"B:TERM@{profile.signal}",
+        signal=f"B:USR1@{profile.signal}",
     )
     worker = f"exec sdar sweep worker {shlex.quote(study)} --runs {shlex.quote(str(root))}"
     secret = storage is not None and has_secret(storage)
@@ -82,6 +82,7 @@ def script(profile: SlurmProfile, study: str, *, root: Path, folder: Path, stora
                 if secret
                 else []
             ),
+            profile.grace,
             "# exec: Slurm signals this shell, and the worker is to get it",
             worker,
             "",

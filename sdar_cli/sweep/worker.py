@@ -29,13 +29,14 @@ from sdar_cli.sweep.results import checkpoint_step, one_line
 from sdar_cli.sweep.runner import Command, Job, Outcome, Runner, sdar_command
 from sdar_cli.sweep.store import StudyStore
 from sdar_cli.sweep.view import StudyView
+from sdar_cli.training import stop
 
 Ending = Literal["over", "paused", "interrupted"]
 MOST_LOSSES = 8
 """Attempts in a row that were lost at the same step, after which a run has failed."""
 MOST_IDLE = 5
 """Polls that a worker with nothing to do waits at most."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (*stop.SIGNALS, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,10 @@ class Options:
 
 
 def worker(store: StudyStore, options: Options | None = None) -> Ending:
-    """Work on a study until it is over or paused, or until Ctrl-C, SIGTERM or SIGHUP; in the main thread.
+    """Work on a study until it is over or paused, or until Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP; in the main thread.
 
-    A run that plays when a signal comes is saved first; a second signal does not wait for the end of its step.
+    A run that plays when a signal comes is saved first; a second signal does not wait for that. ``stop.STOP`` knows
+    which signal it was.
     """
     return _Worker(store, options or Options()).run()
 
@@ -253,6 +255,7 @@ class _Worker:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         def handle(number: int, frame: object) -> None:
+            stop.STOP.hear(number)
             self.interrupts += 1
             self._woken.set()
 

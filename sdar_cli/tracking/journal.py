@@ -5,8 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from sdar_cli.errors import RunError
+from sdar_cli.reading import Missing, Unreadable, open_regular, parse_json
+from sdar_cli.runs.disk import disk, sync_file, sync_folder
+
+DEPTH = 2
+"""Levels of nesting that a line may have, which has one."""
 
 
 class Journal:
@@ -16,12 +24,15 @@ class Journal:
     that is played again after ``resume`` replaces the earlier one.
     """
 
-    def __init__(self, path: Path, *, fsync: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._fsync = fsync
 
     def append(self, step: int, values: Mapping[str, float]) -> None:
-        """Add one line; a value that is not finite is written as null."""
+        """Add one line; a value that is not finite is written as null.
+
+        Raises:
+            RunFailed: the disk is full.
+        """
         row = {name: float(value) if math.isfinite(value) else None for name, value in values.items()}
         self._write({"step": step, **row})
 
@@ -29,37 +40,78 @@ class Journal:
         """Note that the run goes on from ``step``: lines of later steps before this one are void."""
         self._write({"rewind": step})
 
+    def sync(self) -> None:
+        """Put what was appended on the disk: whatever is written there next never stands without it."""
+        if self.path.exists():
+            with disk(self.path.parent, self.path.name):
+                sync_file(self.path)
+                sync_folder(self.path.parent)
+
+    def holds(self, step: int, values: Mapping[str, float]) -> bool:
+        """Whether these values of a step can be read here."""
+        row = next((row for row in self.read() if row["step"] == step), {})
+        return all(name in row and _same(row[name], float(value)) for name, value in values.items())
+
     def read(self) -> list[dict[str, float]]:
-        """Rows by step, in order, each with ``step``; null becomes nan; a line cut by a kill is left out."""
+        """Rows by step, in order, each with ``step``; null becomes nan.
+
+        A line that was cut, by a kill or by a machine that went down, or that somebody else wrote there is left out.
+
+        Raises:
+            RunError: the file cannot be read at all.
+        """
         rows: dict[int, dict[str, float]] = {}
-        if not self.path.exists():
-            return []
-        for line in self.path.read_bytes().split(b"\n"):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if not isinstance(entry, dict):
-                continue
-            if "rewind" in entry:
-                rows = {step: row for step, row in rows.items() if step <= entry["rewind"]}
-            elif isinstance(entry.get("step"), int):
-                values = {name: math.nan if value is None else value for name, value in entry.items()}
-                rows.setdefault(entry["step"], {}).update(values)
+        for entry in self._entries():
+            if (rewound := _count(entry, "rewind")) is not None:
+                rows = {step: row for step, row in rows.items() if step <= rewound}
+            elif (step := _count(entry, "step")) is not None:
+                rows.setdefault(step, {}).update(_values(entry))
         return [rows[step] for step in sorted(rows)]
+
+    def _entries(self) -> Iterator[dict[str, Any]]:
+        try:
+            with open_regular(self.path) as file:
+                for line in file:
+                    try:
+                        entry = parse_json(line, depth=DEPTH)
+                    except Unreadable:
+                        continue
+                    if isinstance(entry, dict):
+                        yield entry
+        except Missing:
+            return
+        except (Unreadable, OSError) as error:
+            reason = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else error
+            raise RunError(f"{self.path} {reason}: restore it, or move it away") from None
 
     def _write(self, entry: Mapping[str, object]) -> None:
         line = json.dumps(entry, allow_nan=False).encode() + b"\n"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
-            if file.tell() and self._last_byte(file) != b"\n":
-                line = b"\n" + line
-            file.write(line)
-            file.flush()
-            if self._fsync:
-                os.fsync(file.fileno())
+        with disk(self.path.parent, self.path.name):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab+") as file:
+                if file.tell() and self._last_byte(file) != b"\n":
+                    line = b"\n" + line
+                file.write(line)
 
     @staticmethod
     def _last_byte(file) -> bytes:
         file.seek(-1, os.SEEK_END)
         return file.read(1)
+
+
+def _count(entry: Mapping[str, Any], key: str) -> int | None:
+    value = entry.get(key)
+    return value if type(value) is int and value >= 0 else None
+
+
+def _values(entry: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a line; what is neither a number nor null is left out."""
+    return {
+        name: math.nan if value is None else value
+        for name, value in entry.items()
+        if value is None or type(value) in (int, float)
+    }
+
+
+def _same(first: float, second: float) -> bool:
+    return first == second or not (math.isfinite(first) or math.isfinite(second))

@@ -6,9 +6,8 @@ import os
 import re
 import shlex
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-from sdar_cli.errors import RunError
+from sdar_cli.errors import RunError, without_credentials
 from sdar_cli.paths import user_path
 from sdar_cli.recipe.schema import Recipe
 
@@ -70,14 +69,4 @@ def is_missing(uri: str) -> bool:
 
 def redact(uri: str) -> str:
     """The URI without password, token or user name, for display."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return "(unreadable URI)"
-    netloc = parts.netloc
-    if "@" in netloc:
-        netloc = "***@" + netloc.rpartition("@")[2]
-    query = re.sub(r"(?i)([^=&]*(?:token|password|secret|key)[^=&]*)=[^&]*", r"\1=***", parts.query)
-    if netloc == parts.netloc and query == parts.query:
-        return uri
-    return urlunsplit(parts._replace(netloc=netloc, query=query))
+    return without_credentials(uri, alone=True)

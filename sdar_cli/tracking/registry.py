@@ -15,7 +15,6 @@ import json
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
 
 COPIED_BYTES = 200 * 2**20
 """Checkpoints up to this size are copied into the registry's artifacts."""
@@ -55,63 +55,68 @@ class Version:
 
 
 class Registration:
-    """Called until it ends well: a call goes on where the one before it failed, so that nothing is made twice."""
+    """Called until it ends well; a call goes on where the one before it failed, or the process was killed.
 
-    def __init__(self, client: MlflowClient, run_id: str, experiment_id: str, version: Version) -> None:
+    ``at`` is the time that the version's metrics carry, alike in every call.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str, experiment_id: str, version: Version, at: int) -> None:
         self._client, self._run_id, self._experiment_id, self._version = client, run_id, experiment_id, version
-        self._model: Any = None
-        self._logged = False
+        self._at = at
 
     def __call__(self) -> None:
         """Raises whatever the store raises."""
         if self._is_there():
             return
         client, version = self._client, self._version
-        if self._model is None:
-            self._model = client.create_logged_model(
-                self._experiment_id,
-                name=logged_name(f"{version.tags.get('sdar.run', 'run')}-step-{version.step}"),
-                source_run_id=self._run_id,
-                tags=dict(version.tags),
-                model_type="transformers",
-            )
-        if not self._logged:
-            self._log_files()
-            self._log_metrics()
-            client.finalize_logged_model(self._model.model_id, "READY")
-            self._logged = True
+        model = self._model_of_before() or client.create_logged_model(
+            self._experiment_id,
+            name=logged_name(f"{version.tags.get('sdar.run', 'run')}-step-{version.step}"),
+            source_run_id=self._run_id,
+            tags=dict(version.tags),
+            model_type="transformers",
+        )
+        if model.status != "READY":
+            self._log_files(model)
+            self._log_metrics(model)
+            client.finalize_logged_model(model.model_id, "READY")
         self._make_name()
         made = client.create_model_version(
             version.name,
             # The folder itself: models:/ID is looked up in the store of MLFLOW_TRACKING_URI, not in this one.
-            source=self._model.artifact_location,
+            source=model.artifact_location,
             run_id=self._run_id,
             tags=dict(version.tags),
             description=version.description,
-            model_id=self._model.model_id,
+            model_id=model.model_id,
         )
         shown = [{"name": version.name, "version": int(made.version)}]
-        client.set_logged_model_tags(self._model.model_id, {VERSIONS: json.dumps(shown)})
+        client.set_logged_model_tags(model.model_id, {VERSIONS: json.dumps(shown)})
 
     def _is_there(self) -> bool:
         """Whether an earlier process registered this checkpoint, before it was killed."""
         found = self._client.search_model_versions(f"run_id='{self._run_id}'")
         return any(one.tags.get("sdar.step") == str(self._version.step) for one in found)
 
-    def _log_files(self) -> None:
+    def _model_of_before(self) -> LoggedModel | None:
+        """What an earlier call made and could not finish."""
+        found = self._client.search_logged_models([self._experiment_id], f"source_run_id='{self._run_id}'")
+        return next((one for one in found if one.tags.get("sdar.step") == str(self._version.step)), None)
+
+    def _log_files(self, model: LoggedModel) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             stage(self._version.checkpoint, self._version.step, folder)
             (folder / "recipe.yaml").write_text(self._version.recipe_yaml, encoding="utf-8")
-            self._client.log_model_artifacts(self._model.model_id, str(folder))
+            self._client.log_model_artifacts(model.model_id, str(folder))
 
-    def _log_metrics(self) -> None:
+    def _log_metrics(self, model: LoggedModel) -> None:
         from mlflow.entities import LoggedModelOutput, Metric
 
-        now, step, model = int(1000 * time.time()), self._version.step, self._model.model_id
-        self._client.log_outputs(self._run_id, [LoggedModelOutput(model, step)])
+        step = self._version.step
+        self._client.log_outputs(self._run_id, [LoggedModelOutput(model.model_id, step)])
         entries = [
-            Metric(name, value, now, step, model_id=model, run_id=self._run_id)
+            Metric(name, value, self._at, step, model_id=model.model_id, run_id=self._run_id)
             for name, value in self._version.metrics.items()
         ]
         if entries:

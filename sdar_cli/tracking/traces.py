@@ -8,13 +8,14 @@ episodes are generated together and have no duration of their own.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.rollout.episode import Episode, StopReason, Turn
+from sdar_cli.tracking.wire import clean
 
 if TYPE_CHECKING:
     from mlflow.entities import Span, TraceInfo
@@ -42,23 +43,21 @@ def choose(episodes: Sequence[Episode], limit: int | None) -> list[int]:
 def build_trace(
     episode: Episode,
     *,
-    experiment: str,
     run: str,
     step: int,
     mode: str,
     position: int = 0,
     signals: Signals | None = None,
-) -> tuple[TraceInfo, list[Span]]:
-    """The trace of one episode, for ``TracingClient.start_trace`` and ``log_spans``.
+    salt: str = "",
+) -> dict[str, Any]:
+    """The trace of one episode, as plain data.
 
-    Tags: task_id, task_type, success, step, mode, stop. The run's id is in the metadata, which shows
-    the trace in the run's Traces tab.
+    Its id is a function of run, step, mode and position, and of ``salt``: the same episode is the same trace, however
+    often it is sent. Tags: task_id, task_type, success, step, mode, stop. The run's id is in the metadata, which
+    shows the trace in the run's Traces tab.
     """
-    from mlflow.entities import SpanType, TraceInfo, TraceLocation, TraceState
-
-    trace = secrets.token_bytes(16)
-    trace_id = "tr-" + trace.hex()
-    root = secrets.token_bytes(8)
+    trace = _token(16, run, str(step), mode, str(position), salt)
+    root = _token(8, trace.hex(), "root")
     start = time.time_ns()
     end = start + TURN_NS * max(1, len(episode.turns))
     failed = episode.stop is StopReason.ENVIRONMENT_ERROR
@@ -81,17 +80,17 @@ def build_trace(
         "group": episode.group,
         "sample": episode.sample,
     }
-    spans = [_span(trace, root, None, name, SpanType.AGENT, (start, end), inputs, outputs, facts, failed)]
+    spans = [_span(trace, root, None, name, "AGENT", (start, end), inputs, outputs, facts, failed)]
     for order, turn in enumerate(episode.turns):
         times = (start + order * TURN_NS, start + (order + 1) * TURN_NS)
         own = dict((signals or {}).get((position, turn.index), {}))
         spans.append(
             _span(
                 trace,
-                secrets.token_bytes(8),
+                _token(8, trace.hex(), str(order)),
                 root,
                 f"turn {turn.index}",
-                SpanType.LLM,
+                "LLM",
                 times,
                 turn.prompt_text,
                 turn.response,
@@ -108,22 +107,31 @@ def build_trace(
         "stop": episode.stop.value,
     }
     usage = {"input_tokens": episode.prompt_tokens, "output_tokens": episode.response_tokens}
-    info = TraceInfo(
-        trace_id=trace_id,
-        trace_location=TraceLocation.from_experiment_id(experiment),
-        request_time=start // 1_000_000,
-        execution_duration=(end - start) // 1_000_000,
-        state=TraceState.ERROR if failed else TraceState.OK,
-        request_preview=_clean(goal)[:PREVIEW_LIMIT],
-        response_preview=f"{episode.stop.value} after {len(episode.turns)} turns",
-        trace_metadata={
+    info = {
+        "trace_id": "tr-" + trace.hex(),
+        "request_time": start // 1_000_000,
+        "execution_duration": (end - start) // 1_000_000,
+        "state": "ERROR" if failed else "OK",
+        "request_preview": clean(goal)[:PREVIEW_LIMIT],
+        "response_preview": f"{episode.stop.value} after {len(episode.turns)} turns",
+        "trace_metadata": {
             "mlflow.sourceRun": run,
             "mlflow.trace_schema.version": "3",
             "mlflow.trace.tokenUsage": json.dumps(usage | {"total_tokens": sum(usage.values())}),
         },
-        tags={key: _clean(value)[:TAG_LIMIT] for key, value in tags.items()} | {"mlflow.traceName": name},
-    )
-    return info, spans
+        "tags": {key: clean(value)[:TAG_LIMIT] for key, value in tags.items()} | {"mlflow.traceName": name},
+    }
+    return {"info": info, "spans": spans}
+
+
+def as_mlflow(trace: Mapping[str, Any], experiment: str) -> tuple[TraceInfo, list[Span]]:
+    """For ``TracingClient.start_trace`` and ``log_spans``."""
+    from mlflow.entities import Span, TraceInfo, TraceLocation, TraceState
+
+    info = dict(trace["info"])
+    state = TraceState(info.pop("state"))
+    location = TraceLocation.from_experiment_id(experiment)
+    return TraceInfo(**info, state=state, trace_location=location), [Span.from_dict(span) for span in trace["spans"]]
 
 
 def _turn_facts(turn: Turn) -> dict[str, Any]:
@@ -154,9 +162,7 @@ def _span(
     outputs: Any,
     facts: Mapping[str, Any],
     failed: bool,
-) -> Span:
-    from mlflow.entities import Span
-
+) -> dict[str, Any]:
     attributes = {
         "mlflow.traceRequestId": "tr-" + trace.hex(),
         "mlflow.spanType": kind,
@@ -164,24 +170,21 @@ def _span(
         "mlflow.spanOutputs": outputs,
         **facts,
     }
-    return Span.from_dict(
-        {
-            "trace_id": _base64(trace),
-            "span_id": _base64(own),
-            "parent_span_id": _base64(parent) if parent else None,
-            "name": name,
-            "start_time_unix_nano": times[0],
-            "end_time_unix_nano": times[1],
-            "status": {"code": "STATUS_CODE_ERROR" if failed else "STATUS_CODE_OK", "message": ""},
-            "attributes": {key: json.dumps(value) for key, value in attributes.items()},
-        }
-    )
+    return {
+        "trace_id": _base64(trace),
+        "span_id": _base64(own),
+        "parent_span_id": _base64(parent) if parent else None,
+        "name": name,
+        "start_time_unix_nano": times[0],
+        "end_time_unix_nano": times[1],
+        "status": {"code": "STATUS_CODE_ERROR" if failed else "STATUS_CODE_OK", "message": ""},
+        "attributes": {key: json.dumps(value) for key, value in attributes.items()},
+    }
 
 
 def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def _clean(text: str) -> str:
-    """Text that every store can hold: lone surrogates and NUL replaced."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+def _token(length: int, *parts: str) -> bytes:
+    return hashlib.sha256("/".join(parts).encode()).digest()[:length]

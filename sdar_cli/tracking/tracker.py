@@ -1,34 +1,37 @@
 """One MLflow run: parameters, metrics, artifacts, evaluations and traces, in any MLflow store.
 
-    tracker = Tracker.start("sqlite:///runs/mlflow.db", "quickstart", "quickstart-1", yaml, params)
+    tracker = Tracker.start("sqlite:///runs/mlflow.db", "quickstart", "quickstart-1", yaml, params, spool=folder)
     tracker.metrics(1, {"rollout/success": 0.25})
     tracker.finish("FINISHED")
 
-A store that cannot be reached stops the run at the start, with a sentence. Later it does not: writes
-wait and are tried again (see outbox.py), since ``metrics.jsonl`` holds the same numbers.
+A store that cannot be reached stops a run that begins, with a sentence, as its address may be wrong. Later it stops
+nothing: writes are put down in the spool and sent by a thread of their own (see spool.py, sender.py).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import posixpath
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from sdar_cli.errors import RunFailed
-from sdar_cli.tracking import dataset, notes, tables
+from sdar_cli.errors import RunFailed, without_credentials
+from sdar_cli.tracking import beside, dataset, tables
+from sdar_cli.tracking.delivery import Delivery, within
 from sdar_cli.tracking.experiment import experiment as find_experiment
-from sdar_cli.tracking.experiment import opening
+from sdar_cli.tracking.known import ranges
 from sdar_cli.tracking.location import redact
 from sdar_cli.tracking.orphan import find_orphan, mark
-from sdar_cli.tracking.outbox import Outbox, one_line
+from sdar_cli.tracking.outbox import AtOnce, Outbox, Spooled
 from sdar_cli.tracking.quiet import import_mlflow
-from sdar_cli.tracking.registry import Registration, Version
+from sdar_cli.tracking.registry import Version
+from sdar_cli.tracking.spool import LIMIT, REPLAYED, Write
+from sdar_cli.tracking.system import monitor
 from sdar_cli.tracking.traces import Signals, build_trace, choose
-from sdar_cli.tracking.wire import METRICS_PER_CALL, PARAMS_PER_CALL, batches, is_refusal, metric_name, shortened
+from sdar_cli.tracking.wire import clean, metric_name, one_line, shortened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,20 +41,26 @@ if TYPE_CHECKING:
     from sdar_cli.rollout.episode import Episode
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+LAST_SECONDS = 5.0
+"""Longest wait for the store where a run was interrupted."""
 
 
 class Tracker:
-    """Made by ``start``; writes from one thread of the main process."""
+    """Made by ``start``; writes from one thread of the main process, and from the one that measures its load."""
 
-    def __init__(self, client: MlflowClient, uri: str, experiment_id: str, run_id: str, say: Callable) -> None:
-        self._client = client
-        self._uri = uri
-        self._experiment_id = experiment_id
-        self._say = say
-        self._outbox = Outbox(redact(uri), say, is_refusal)
+    def __init__(
+        self,
+        client: MlflowClient | None,
+        uri: str,
+        run_id: str,
+        say: Callable[[str], None],
+        outbox: Outbox | None = None,
+        home: Path | None = None,
+    ) -> None:
+        self._outbox = outbox or AtOnce(Delivery(uri, run_id, client=client), say)
+        self._home = home
+        self._salt = "" if outbox is not None else secrets.token_hex(8)
         self._monitor: Any = None
-        self._tables: list[str] = []
-        self._registration: Registration | None = None
         self.run_id = run_id
         self.skipped = 0
         """Metric values that were not finite, and hence not sent."""
@@ -69,73 +78,81 @@ class Tracker:
         run_id: str | None = None,
         parent: str | None = None,
         system_metrics: bool = False,
+        spool: Path | None = None,
+        limit: int = LIMIT,
+        remedy: str = "",
         say: Callable[[str], None] = lambda sentence: None,
     ) -> Self:
         """Open a run, or go on with ``run_id``; ``parent`` shows it below another run.
 
-        ``params`` are flat (dotted key → value); ``say`` gets a sentence about each later problem.
-        A resumed run keeps the parameters that it has. Raises RunFailed when the store cannot be used.
+        Args:
+            params: flat (dotted key → value); a resumed run keeps those that it has.
+            spool: a folder within the run's, in which writes wait; without one they are written at once.
+            limit: bytes that may wait there.
+            remedy: what sends later what waits when the run ends.
+            say: gets a sentence about each later problem.
+
+        Raises:
+            RunFailed: the store cannot be used; of a run that has a spool and a ``run_id`` only if its disk is full.
         """
-        mlflow = import_mlflow()
-        try:
-            with opening(uri):
-                client = mlflow.MlflowClient(tracking_uri=uri)
-                experiment_id = find_experiment(client, uri, experiment) if run_id is None else ""
-            listed = None
-            if run_id is None:
-                tags = {**(tags or {}), **mark(tags or {})}
-                run_id = find_orphan(client, experiment_id, tags)
-            if run_id is None:
-                labels = {"mlflow.source.name": "sdar", "mlflow.source.type": "LOCAL", **(tags or {})}
-                if parent is not None:
-                    labels["mlflow.parentRunId"] = parent
-                run_id = client.create_run(experiment_id, run_name=run_name, tags=labels).info.run_id
-                known: Mapping[str, str] = {}
-            else:
-                run = client.get_run(run_id)
-                experiment_id, known = run.info.experiment_id, run.data.params
-                listed = run.data.tags.get(tables.TAG)
-                client.update_run(run_id, status="RUNNING")
-                for key, value in (tags or {}).items():
-                    client.set_tag(run_id, key, value)
-            tracker = cls(client, uri, experiment_id, run_id, say)
-            tracker.resume_tables(listed)
-            tracker._log_params({key: value for key, value in params.items() if key not in known})
-            client.log_text(run_id, recipe_yaml, "recipe.yaml")
-        except Exception as error:
-            raise RunFailed(
-                f"the MLflow store {redact(uri)} cannot be used ({one_line(error)}): "
-                "start it, or set tracking.uri to another one"
-            ) from error
+        import_mlflow()
+        shown = {key: shortened(value) for key, value in params.items()}
+        first: list[tuple[str, dict[str, Any]]] = [("running", {})]
+        first += [("tag", _tag(key, value)) for key, value in (tags or {}).items()]
+        first += [("params", {"values": {metric_name(key): value for key, value in shown.items()}})]
+        first += [("text", {"path": "recipe.yaml", "text": without_credentials(recipe_yaml)})]
+        if run_id is None or spool is None:
+            try:
+                run_id = run_id or _open_run(uri, experiment, run_name, dict(tags or {}), parent)
+                deliver = Delivery(uri, run_id)
+                for kind, content in first:
+                    deliver(Write(0, kind, _now(), content))
+            except Exception as error:
+                raise RunFailed(
+                    f"the MLflow store {redact(uri)} cannot be used ({one_line(error)}): "
+                    "start it, or set tracking.uri to another one"
+                ) from error
+            first = []
+        if spool is None:
+            tracker = cls(None, uri, run_id, say)
+        else:
+            home = spool.absolute().parent
+            outbox = Spooled(spool, uri, run_id, say, home=home, limit=limit, remedy=remedy)
+            tracker = cls(None, uri, run_id, say, outbox, home)
+            for kind, content in first:
+                tracker._put(kind, content, key="state" if kind == "running" else None)
+            outbox.start()
         if system_metrics:
-            tracker._watch_system(resumed=bool(known))
+            tracker._watch_system()
         return tracker
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Send one step's metrics in one call; values that are not finite are left out and counted."""
-        from mlflow.entities import Metric
+        """Send one step's metrics; values that are not finite are left out and counted.
 
-        now = int(time.time() * 1000)
-        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
-        self.skipped += len(values) - len(finite)
-        entries = [Metric(metric_name(name), value, now, step) for name, value in finite.items()]
-        for batch in batches(entries, METRICS_PER_CALL):
-            self._put(f"metrics of step {step}", self._client.log_batch, self.run_id, metrics=batch)
+        Of each metric and step the first value counts: a step that is played again after a restart is not sent again,
+        and the run's tag ``sdar.replayed`` names it.
+        """
+        if self._metrics(step, values) == 0 and values:
+            replayed = self._outbox.replay(step)
+            if replayed:
+                self.tag(REPLAYED, ranges(replayed))
+
+    def _metrics(self, step: int, values: Mapping[str, float]) -> int:
+        finite = {metric_name(name): float(value) for name, value in values.items() if math.isfinite(value)}
+        self.skipped += sum(not math.isfinite(value) for value in values.values())
+        return self._outbox.metrics(step, finite)
 
     def artifact_text(self, path: str, text: str) -> None:
         """Save a text as an artifact of this path."""
-        self._put(path, self._client.log_text, self.run_id, text.encode(errors="replace").decode(), path)
+        self._put("text", {"path": path, "text": text}, key=f"text/{path}")
 
     def artifact_file(self, file: Path, folder: str | None = None) -> None:
         """Save a file, or a folder with all it holds, as an artifact (within ``folder`` of the artifacts)."""
-        send = self._client.log_artifacts if file.is_dir() else self._client.log_artifact
-        if file.is_dir():
-            folder = posixpath.join(folder or "", file.name)
-        self._put(file.name, send, self.run_id, str(file), folder)
+        self._put("file", {"path": within(file, self._home), "folder": folder})
 
     def evaluation(self, evaluation: Evaluation) -> None:
         """Send the numbers, at the evaluation's step (0: the base); save it as JSON, its episodes as CSV and table."""
-        self.metrics(evaluation.step or 0, evaluation.metrics())
+        self._metrics(evaluation.step or 0, evaluation.metrics())
         name = f"evaluations/{evaluation.name}"
         table = tables.of_evaluation(evaluation)
         self.artifact_text(f"{name}.json", json.dumps(evaluation.to_json(), indent=1))
@@ -144,38 +161,41 @@ class Tracker:
 
     def table(self, table: tables.Table) -> None:
         """Save a table that MLflow shows as one; a table of the same name is replaced."""
-        self.artifact_text(table.path, table.text)
-        if table.path not in self._tables:
-            self._tables.append(table.path)
-            self.tag(tables.TAG, tables.listed(self._tables))
-
-    def resume_tables(self, tag: str | None) -> None:
-        """Go on listing tables where the run's tag of that name left off."""
-        self._tables = tables.read_listed(tag)
+        self._put("table", {"path": table.path, "text": table.text}, key=f"text/{table.path}")
 
     def panel(self, panel: Panel, file: Path) -> None:
         """Name the panel as the dataset that the run is evaluated on; once is enough, twice is the same."""
-        self._put("the panel", self._client.log_inputs, self.run_id, datasets=[dataset.of_panel(panel, file)])
+        self._put("panel", dataset.of_panel(panel, file), key="panel")
 
     def describe(self, markdown: str) -> None:
         """Set our part of the run's description; what a person wrote around it is kept."""
-
-        def write() -> None:
-            old = self._client.get_run(self.run_id).data.tags.get(notes.TAG)
-            new = notes.merged(old, markdown)
-            if new is not None and new != old:
-                self._client.set_tag(self.run_id, notes.TAG, new)
-
-        self._put("the description", write)
+        self._put("description", {"markdown": clean(without_credentials(markdown))}, key="description")
 
     def register(self, version: Version) -> None:
-        """Make a checkpoint a version of a registered model, once a run and step.
+        """Make a checkpoint a version of a registered model, once a run and step."""
+        content = {
+            "name": version.name,
+            "checkpoint": within(version.checkpoint, self._home),
+            "step": version.step,
+            "recipe_yaml": without_credentials(version.recipe_yaml),
+            "description": without_credentials(version.description),
+            "tags": dict(version.tags),
+            "metrics": dict(version.metrics),
+        }
+        self._put("version", content, key=f"version/{version.step}", once=True)
 
-        It writes files, perhaps far away, so it stands outside of the queue, where nothing waits for it; what
-        fails is tried again when the run is finished.
-        """
-        self._registration = Registration(self._client, self.run_id, self._experiment_id, version)
-        self._try_to_register()
+    def beside(
+        self,
+        name: str,
+        mark: Mapping[str, str],
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        rows: Sequence[tuple[int, Mapping[str, float]]],
+        recipe_yaml: str,
+    ) -> None:
+        """Write a finished run beside this one, unless the experiment has one of that ``mark``."""
+        content = beside.content(name, mark, tags, params, rows, without_credentials(recipe_yaml))
+        self._put("beside", content, key=f"beside/{name}", once=True)
 
     def episodes(
         self,
@@ -187,91 +207,83 @@ class Tracker:
     ) -> int:
         """Write episodes as traces of this run, at most ``limit`` of them; returns how many.
 
-        ``mode`` is ``train``, ``no_skills`` or ``skills``; ``signals`` are keyed by position in ``episodes``.
+        ``mode`` is ``train``, ``no_skills`` or ``skills``; ``signals`` are keyed by position in ``episodes``. Those of
+        a step that is played again are not written again.
         """
-        from mlflow.tracing.client import TracingClient
-
-        tracing = TracingClient(self._uri)
-        chosen = choose(episodes, limit)
         built = [
             build_trace(
                 episodes[position],
-                experiment=self._experiment_id,
                 run=self.run_id,
                 step=step,
                 mode=mode,
                 position=position,
                 signals=signals,
+                salt=self._salt,
             )
-            for position in chosen
+            for position in choose(episodes, limit)
         ]
-
-        def write() -> None:
-            for info, _ in built:
-                tracing.start_trace(info)
-            tracing.log_spans(self._experiment_id, [span for _, spans in built for span in spans])
-
         if built:
-            self._put(f"traces of step {step}", write)
+            self._outbox.traces(f"traces/{mode}/{step}", built)
         return len(built)
 
-    def has_run(self, tags: Mapping[str, str]) -> bool:
-        """Whether the experiment has a run with these tags."""
-        wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-        return bool(self._client.search_runs([self._experiment_id], wanted, max_results=1))
-
     def tag(self, key: str, value: str) -> None:
-        self._put(f"tag {key}", self._client.set_tag, self.run_id, key, value)
+        self._put("tag", _tag(key, value), key=f"tag/{key}")
 
     def untag(self, key: str) -> None:
         """Remove a tag; one that is not there is no mistake."""
-        from mlflow.exceptions import MlflowException
-        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+        self._put("untag", {"key": key}, key=f"tag/{key}")
 
-        def write() -> None:
-            try:
-                self._client.delete_tag(self.run_id, key)
-            except MlflowException as error:
-                if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                    raise
+    def sync(self) -> None:
+        """Put on the disk itself what waits for the store, as a checkpoint is about to be."""
+        self._outbox.sync()
 
-        self._put(f"the end of tag {key}", write)
+    def finish(self, status: Status = "FINISHED", seconds: float | None = None) -> int:
+        """Close the run, and wait while the store takes what it lacks; returns how many writes it still lacks.
 
-    def finish(self, status: Status = "FINISHED") -> None:
-        """Close the run; what still waits is tried once more."""
+        Args:
+            seconds: longest wait; None: while writes arrive, and ``LAST_SECONDS`` of a run that was interrupted.
+        """
         if self._monitor is not None:
             self._monitor.finish()
             self._monitor = None
-        self._put("the end of the run", self._client.set_terminated, self.run_id, status)
-        self.close()
+        self._put("end", {"status": status}, key="state")
+        return self.close(LAST_SECONDS if seconds is None and status == "KILLED" else seconds)
 
-    def close(self) -> None:
-        """Try what waits once more, and leave the run as it is."""
-        self._outbox.close()
-        if self._registration is not None and (error := self._try_to_register()) is not None:
-            self._say(f"the checkpoint was not registered in MLflow ({one_line(error)}): it is in the run's folder")
+    def close(self, seconds: float | None = None) -> int:
+        """As ``finish``, but leave the run as it is."""
+        return self._outbox.finish(seconds)
 
-    def _try_to_register(self) -> Exception | None:
-        try:
-            if self._registration is not None:
-                self._registration()
-        except Exception as error:
-            return error
-        self._registration = None
-        return None
+    def _put(self, kind: str, content: Mapping[str, Any], *, key: str | None = None, once: bool = False) -> None:
+        self._outbox.put(kind, content, key=key, once=once)
 
-    def _put(self, what: str, function: Callable, *args: Any, **kwargs: Any) -> None:
-        self._outbox.put(what, lambda: function(*args, **kwargs))
+    def _watch_system(self) -> None:
+        def put(step: int, values: Mapping[str, float]) -> None:
+            try:
+                self._metrics(step, values)
+            except RunFailed:  # a full disk, of which training hears by itself
+                pass
 
-    def _log_params(self, params: Mapping[str, Any]) -> None:
-        from mlflow.entities import Param
-
-        entries = [Param(metric_name(key), shortened(value)) for key, value in params.items()]
-        for batch in batches(entries, PARAMS_PER_CALL):
-            self._client.log_batch(self.run_id, params=batch)
-
-    def _watch_system(self, resumed: bool) -> None:
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-        self._monitor = SystemMetricsMonitor(self.run_id, resume_logging=resumed, tracking_uri=self._uri)
+        self._monitor = monitor(self.run_id, self._outbox.next_system_step, put)
         self._monitor.start()
+
+
+def _open_run(uri: str, experiment: str, name: str, tags: dict[str, str], parent: str | None) -> str:
+    """The id of a new run, or of one that was made for the same folder and never noted there."""
+    client = Delivery(uri, "").make()
+    experiment_id = find_experiment(client, uri, experiment)
+    tags |= mark(tags)
+    if (orphan := find_orphan(client, experiment_id, tags)) is not None:
+        return orphan
+    labels = {"mlflow.source.name": "sdar", "mlflow.source.type": "LOCAL", **tags}
+    if parent is not None:
+        labels["mlflow.parentRunId"] = parent
+    labels = {key: _tag(key, value)["value"] for key, value in labels.items()}
+    return client.create_run(experiment_id, run_name=name, tags=labels).info.run_id
+
+
+def _tag(key: str, value: str) -> dict[str, str]:
+    return {"key": key, "value": clean(without_credentials(value))}
+
+
+def _now() -> int:
+    return int(1000 * time.time())

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainerControl
 
 from sdar_cli.engines.make import check_engine, head_size
-from sdar_cli.errors import ModelError, UserError
+from sdar_cli.errors import ModelError, SdarError, UserError
 from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.evaluation.transcripts import Witness
 from sdar_cli.launch.place import Place
@@ -28,10 +28,11 @@ from sdar_cli.rollout.replay import RecordingLoop, ReplayLoop, append_rollout
 from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener
 from sdar_cli.training.failure import NotFinite, save_failure
-from sdar_cli.training.preempt import StopOnSignal
+from sdar_cli.training.preempt import StepDropped
 from sdar_cli.training.resumable import written_by
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.sharded import whole_weights
+from sdar_cli.training.stop import STOP
 from sdar_cli.training.trainer import CHECKPOINT_STATE, SDARTrainer
 from sdar_cli.training.transcript_scores import TokenScorer, transcribe_evaluation
 
@@ -55,22 +56,34 @@ class Built:
     listener: Listener
 
     def train(self, checkpoint: Checkpoint | None, evaluator: Evaluator) -> bool:
-        """Train to the end; True when it was asked to stop before."""
+        """Train to the end; True when it was asked to stop, and what there was is saved.
+
+        Raises:
+            RunFailed: a step failed; what was before it is saved as well, where that is known to be sound.
+        """
         if checkpoint is not None:
             self._load_state(checkpoint.path)
-        if self.trainer.recipe.evaluation.every:
-            self.trainer.add_callback(_EvaluateEvery(self, evaluator))
-        with StopOnSignal(self.listener) as stop:
-            self.trainer.add_callback(stop)
+        preemption = self.trainer.preemption
+        with preemption.training():
+            if self.trainer.recipe.evaluation.every:
+                self.trainer.add_callback(_EvaluateEvery(self, evaluator))
             try:
                 with _quiet():
                     self.trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+            except StepDropped as dropped:
+                preemption.dropped(dropped)
+                self._save_begin()
             except NotFinite as error:
                 self._save_failure(error)
-            finally:
-                self.trainer.remove_callback(stop)
-        stopped = ranks.any_rank(stop.stopped)
-        return stopped and self.trainer.state.global_step < self.trainer.recipe.train.steps
+            except SdarError as error:
+                if not (preemption.droppable and ranks.is_shared(error)):
+                    raise
+                leaving = preemption.leaves()
+                with nullcontext() if leaving else suppress(SdarError):
+                    self._save_begin()
+                if not leaving:
+                    raise
+        return preemption.stopped
 
     def evaluate(
         self, evaluator: Evaluator, mode: Mode, *, label: str, listener: Listener, transcribe: bool = False
@@ -88,7 +101,7 @@ class Built:
             "checkpoint": f"step-{step}" if step else "base",
             "step": step,
             "run": self.run.name,
-            "on_turn": listener.advance,
+            "on_turn": self._turn_of(listener),
             "witness": witness,
         }
         played = self._play(evaluator, mode, about)
@@ -99,6 +112,15 @@ class Built:
                 ranks.from_main(lambda: transcribe_evaluation(self.run, *played, *rest))
         return played
 
+    def _turn_of(self, listener: Listener) -> Callable[[int, int], None]:
+        def on_turn(done: int, total: int) -> None:
+            listener.advance(done, total)
+            self.trainer.preemption.check()
+            STOP.check()
+
+        STOP.check()
+        return on_turn
+
     def _play(self, evaluator: Evaluator, mode: Mode, about: dict[str, Any]) -> tuple[Evaluation, list[Episode]]:
         if self.trainer.engine is not None:
             evaluation = self.workshop.recipe.evaluation
@@ -108,6 +130,15 @@ class Built:
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
         with whole_weights(self.trainer):
             return evaluator.play_model(model, self.tokenizer, mode, **about)
+
+    def _save_begin(self) -> None:
+        """A checkpoint of the step's begin, unless there is one, or none is needed: the base is where all began."""
+        trainer = self.trainer
+        trainer.preemption.restore()
+        step = trainer.state.global_step
+        if step and not ranks.from_main(lambda: step in [kept.step for kept in self.run.checkpoints()]):
+            with _quiet():
+                trainer._save_checkpoint(trainer.model_wrapped, None)
 
     def _save_failure(self, error: NotFinite) -> NoReturn:
         episodes = [episode for own in ranks.gather(self.trainer.rollout) for episode in own]
@@ -177,6 +208,7 @@ def training_loop(
         teacher = workshop.recipe.needs_teacher
         return ReplayLoop(user_path(rollout.replay), workshop.retriever, step, teacher=teacher)
     loop = workshop.loop(trainer.engine or trainer, tokenizer, set(trainer.eos_token_ids), workshop.context(tokenizer))
+    loop.on_turn = lambda done, total: trainer.preemption.check()
     if rollout.record is None:
         return loop
     path = user_path(rollout.record)
@@ -237,20 +269,39 @@ def frozen_copy(recipe: Recipe, base: str) -> PreTrainedModel | None:
 
 
 class _EvaluateEvery(TrainerCallback):
-    """Evaluation without skills every ``evaluation.every`` steps; the last is left to the final report."""
+    """Evaluation without skills every ``evaluation.every`` steps; the last is left to the final report.
+
+    A signal ends it, and the step behind which it stands is saved without; whoever goes on from there makes up for it.
+    """
 
     def __init__(self, built: Built, evaluator: Evaluator) -> None:
         self.built, self.evaluator = built, evaluator
 
-    def on_step_end(self, args, state, control, **kwargs):
-        recipe = self.built.trainer.recipe
-        if state.global_step % recipe.evaluation.every or state.global_step >= recipe.train.steps:
-            return control
-        listener = self.built.listener
-        evaluation, episodes = self.built.evaluate(self.evaluator, "no_skills", label="trained", listener=listener)
-        listener.evaluation(evaluation, episodes)
-        listener.phase("training", recipe.train.steps)
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.global_step and self._is_due(state.global_step):
+            name = f"trained-step-{state.global_step}-no_skills"
+            if not ranks.from_main(lambda: name in self.built.run.evaluations()):
+                self._evaluate(control)
         return control
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self._is_due(state.global_step):
+            self._evaluate(control)
+        return control
+
+    def _is_due(self, step: int) -> bool:
+        recipe = self.built.trainer.recipe
+        return step % recipe.evaluation.every == 0 and step < recipe.train.steps
+
+    def _evaluate(self, control: TrainerControl) -> None:
+        built = self.built
+        listener, play = built.listener, built.evaluate
+        played = built.trainer.preemption.evaluate(
+            control, lambda: play(self.evaluator, "no_skills", label="trained", listener=listener)
+        )
+        if played is not None:
+            listener.evaluation(*played)
+            listener.phase("training", built.trainer.recipe.train.steps)
 
 
 @contextmanager

@@ -7,16 +7,18 @@ it but the journal, which ``replay`` reads. docs/guards.md lists the kinds.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
+
+from sdar_cli.errors import RunFailed
+from sdar_cli.evaluation.flagged import SHARE, Flagged
+from sdar_cli.training.guard_measures import Kind, Streak, measures
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.result import Evaluation
     from sdar_cli.recipe import schema
 
-Kind = Literal["zero_success", "kl", "entropy_low", "entropy_high", "gate_saturated", "task_skills", "zero_variance"]
 COLLAPSES = frozenset({"zero_success", "kl", "entropy_low", "entropy_high"})
 """Kinds that say that the policy is broken; the others say that a part of the method has no effect."""
 
@@ -57,10 +59,12 @@ class Guards:
 
     def __init__(self, section: schema.Guards, *, gated: bool = True, grouped: bool = True) -> None:
         self.section = section
-        self._watched = [(measure, _Streak(section.patience)) for measure in _measures(section, gated, grouped)]
+        self._watched = [(measure, Streak(section.patience)) for measure in measures(section, gated, grouped)]
         self._last_evaluation = -1
         self._solved: tuple[float, int] | None = None
         self._zeros = 0
+        self._all_lost = 0
+        """Steps in a row of which every episode was lost."""
         self.findings: list[Finding] = []
         """All so far, in the order in which they were found."""
 
@@ -79,17 +83,33 @@ class Guards:
         return next((finding for finding in self.findings if finding.collapse), None)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> list[Finding]:
-        """What one finished step's metrics say. A step without training rows says nothing."""
-        if values.get("optim/rows") == 0:
-            return []
+        """What one finished step's metrics say. A step without training rows tells of lost episodes alone."""
+        self._all_lost = self._all_lost + 1 if values.get(SHARE) == 1 else 0
+        idle = values.get("optim/rows") == 0
         found = []
         for measure, streak in self._watched:
-            if not measure.applies(values):
+            if not measure.applies(values) or (idle and measure.metric != SHARE):
                 continue
             value = values[measure.metric]
             if streak.add(measure.is_bad(value)):
                 found.append(self._keep(measure.kind, step, measure.sentence(value)))
         return found
+
+    def check_environment(self, values: Mapping[str, float]) -> None:
+        """
+        Args:
+            values: the metrics of the step that was fed last.
+
+        Raises:
+            RunFailed: nothing is left to train on, as every episode of ``patience`` steps was lost.
+        """
+        if self.section.lost_episodes is None or self._all_lost < self.section.patience:
+            return
+        steps = "a step" if self._all_lost == 1 else f"{self._all_lost} steps in a row"
+        raise RunFailed(
+            f"every episode of {steps} was lost by the environment, the last ones being {Flagged.of_journal([values])}:"
+            " mend what it needs and go on with `sdar resume`, or let guards.lost_episodes=null play on"
+        )
 
     def evaluation(self, evaluation: Evaluation) -> list[Finding]:
         """What one evaluation says; those with skills, and a step that was evaluated before, say nothing."""
@@ -134,125 +154,3 @@ class Guards:
     def _keep(self, kind: Kind, step: int, sentence: str) -> Finding:
         self.findings.append(Finding(kind, step, sentence, kind in COLLAPSES))
         return self.findings[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Measure:
-    """One metric of a step, and when it is bad."""
-
-    kind: Kind
-    metric: str
-    is_bad: Callable[[float], bool]
-    sentence: Callable[[float], str]
-    only_where: str | None = None
-    """A metric that must be 1, for a measure that has no meaning otherwise."""
-
-    def applies(self, values: Mapping[str, float]) -> bool:
-        return self.metric in values and (self.only_where is None or values.get(self.only_where) == 1)
-
-
-@dataclass(slots=True)
-class _Streak:
-    """Says yes once when ``patience`` values in a row were bad, and again only after as many good ones."""
-
-    patience: int
-    bad: int = 0
-    well: int = 0
-    armed: bool = True
-
-    def add(self, is_bad: bool) -> bool:
-        self.bad, self.well = (self.bad + 1, 0) if is_bad else (0, self.well + 1)
-        if self.well >= self.patience:
-            self.armed = True
-        if self.armed and self.bad >= self.patience:
-            self.armed = False
-            return True
-        return False
-
-
-def _measures(section: schema.Guards, gated: bool, grouped: bool) -> list[_Measure]:
-    limits = section
-    times = "at this step" if limits.patience == 1 else f"for {limits.patience} steps in a row"
-    out: list[_Measure] = []
-    if (kl := limits.kl) is not None:
-        out.append(
-            _Measure(
-                "kl",
-                "policy/kl",
-                lambda value: not value <= kl,
-                lambda value: (
-                    f"the KL to the reference was {_nats(value)}, above guards.kl={kl:g}, {times}: "
-                    "lower optimiser.learning_rate, or raise policy.kl_coef"
-                ),
-            )
-        )
-    if limits.entropy is not None:
-        low, high = limits.entropy
-        key = f"guards.entropy=[{low:g}, {high:g}]"
-        out.append(
-            _Measure(
-                "entropy_low",
-                "policy/entropy",
-                lambda value: value < low,
-                lambda value: (
-                    f"the policy's entropy was {_nats(value)}, below {key}, {times}: "
-                    "lower optimiser.learning_rate, or raise policy.entropy_coef"
-                ),
-            )
-        )
-        out.append(
-            _Measure(
-                "entropy_high",
-                "policy/entropy",
-                lambda value: not value <= high,
-                lambda value: (
-                    f"the policy's entropy was {_nats(value)}, above {key}, {times}: "
-                    "lower optimiser.learning_rate or policy.entropy_coef"
-                ),
-            )
-        )
-    if gated and (saturated := limits.saturated_gate) is not None:
-        out.append(
-            _Measure(
-                "gate_saturated",
-                "gate/saturated",
-                lambda value: value >= saturated,
-                lambda value: (
-                    f"{value:.1%} of the gates were below 0.01 or above 0.99, the limit being "
-                    f"guards.saturated_gate={saturated:g}, {times}, so the gate no longer weighs: "
-                    "lower gate.beta, or set gate.normalise=zscore"
-                ),
-            )
-        )
-    if (least := limits.task_skills) is not None:
-        out.append(
-            _Measure(
-                "task_skills",
-                "teacher/task_skill_fraction",
-                lambda value: value < least,
-                lambda value: (
-                    f"only {value:.1%} of the teacher's prompts held a skill for their task, below "
-                    f"guards.task_skills={least:g}, {times}: write skills for the task types that lack one, or "
-                    "choose another skills.retrieval"
-                ),
-                only_where="teacher/active",
-            )
-        )
-    if grouped and (share := limits.zero_variance) is not None:
-        out.append(
-            _Measure(
-                "zero_variance",
-                "rollout/zero_variance_groups",
-                lambda value: value >= share,
-                lambda value: (
-                    f"{value:.1%} of the groups had equal rewards, the limit being guards.zero_variance={share:g}, "
-                    f"{times}, so the policy gradient is next to nothing: raise rollout.group, or train on tasks "
-                    "that are neither always nor never solved"
-                ),
-            )
-        )
-    return out
-
-
-def _nats(value: float) -> str:
-    return f"{value:.3g} nats a token" if math.isfinite(value) else "not finite"

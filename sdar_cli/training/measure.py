@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sdar_cli.evaluation.flagged import EPISODES, PREFIX, kind_of
 from sdar_cli.rollout.episode import Episode, StopReason
 
 
@@ -25,6 +26,8 @@ class Outline:
     invalid_turns: int
     prompt_tokens: int
     response_tokens: int
+    lost: str | None
+    """What kind of fault ended it; None for one that ran."""
 
     @classmethod
     def of(cls, episode: Episode) -> Outline:
@@ -41,6 +44,7 @@ class Outline:
             episode.invalid_turns,
             episode.prompt_tokens,
             episode.response_tokens,
+            kind_of(episode.error) if episode.stop is StopReason.ENVIRONMENT_ERROR else None,
         )
 
 
@@ -53,7 +57,7 @@ def episode_metrics(episodes: Sequence[Outline]) -> dict[str, float]:
         groups[episode.group].add(episode.reward)
     count, turn_count = max(1, len(ran)), max(1, turns)
     out = {
-        "rollout/episodes": float(len(episodes)),
+        EPISODES: float(len(episodes)),
         "rollout/success": sum(e.won for e in ran) / count,
         "rollout/return": sum(e.reward for e in ran) / count,
         "rollout/turns": turns / count,
@@ -66,7 +70,8 @@ def episode_metrics(episodes: Sequence[Outline]) -> dict[str, float]:
     }
     for reason in StopReason:
         out[f"rollout/stop/{reason}"] = sum(e.stop is reason for e in episodes) / max(1, len(episodes))
-    return out
+    lost = Counter(e.lost for e in episodes if e.lost is not None)
+    return out | {f"{PREFIX}{kind}": float(count) for kind, count in sorted(lost.items())}
 
 
 def trl_metrics(

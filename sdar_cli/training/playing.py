@@ -13,6 +13,7 @@ from sdar_cli.recipe.schema import Recipe, Sampling
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.loop import Start
 from sdar_cli.rollout.policies import Generation
+from sdar_cli.rollout.replay import RecordingLoop
 from sdar_cli.skills.retrieval import Outcome
 from sdar_cli.training import ranks
 from sdar_cli.training.measure import Outline, episode_metrics
@@ -22,6 +23,7 @@ from sdar_cli.training.sharded import whole_weights
 if TYPE_CHECKING:
     from sdar_cli.engines.engine import Engine
     from sdar_cli.rollout.loop import RolloutLoop
+    from sdar_cli.training.preempt import Preemption
 
 
 class Playing:
@@ -32,6 +34,7 @@ class Playing:
     schedule: TaskSchedule
     loop: RolloutLoop
     step_metrics: dict[str, float]
+    preemption: Preemption
 
     def _roll_out(self, step: int) -> list[Episode]:
         """This rank's episodes; begins the step's metrics."""
@@ -40,11 +43,15 @@ class Playing:
         starts = [Start(task, group, s) for group, task in tasks for s in range(self.recipe.rollout.group)]
         synced = self._sync_engine(step)
         self.loop.timing.generation = self.loop.timing.environment = 0.0
+        self.loop.timing.slow = 0
         with nullcontext() if self.engine is not None else whole_weights(self):
-            episodes = ranks.together(lambda: self.loop.play(starts))
+            episodes = ranks.together(lambda: self.preemption.droppable_call(lambda: self.loop.play(starts)))
+        if isinstance(self.loop, RecordingLoop):
+            self.loop.keep(episodes)
         everyone = gather_object([Outline.of(episode) for episode in episodes])
         self.loop.retriever.observe(_outcomes(everyone))
         self.step_metrics = episode_metrics(everyone) | {
+            "rollout/slow": float(sum(ranks.gather(self.loop.timing.slow))),
             "time/generation": self.loop.timing.generation,
             "time/environment": self.loop.timing.environment,
             **self.loop.retriever.metrics(),

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdar_cli.errors import RunFailed, SdarError
 from sdar_cli.launch.place import Place
+from sdar_cli.training.stop import STOP
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,7 @@ def session() -> Iterator[None]:
     import torch
     from accelerate import PartialState
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    STOP.install()
     on_cpu = not torch.accelerator.is_available()
     if on_cpu:  # else accelerate says "cpu:0", to which torch restores no checkpoint
         os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
@@ -139,6 +140,11 @@ def together(work: Callable[[], T]) -> T:
         error = raised
     _raise_first(error)
     return result
+
+
+def is_shared(error: Exception) -> bool:
+    """Whether every process of the run has it, so that they may go on together."""
+    return world() == 1 or getattr(error, _SHARED, False)
 
 
 def from_main(work: Callable[[], T]) -> T:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RunRecorder(Listener):
-    """Writes each event once, to disk before MLflow."""
+    """Writes each event once: to the journal, to MLflow, and last what says that the others have it."""
 
     def __init__(self, run: RunFolder, recipe: Recipe, journal: Journal, tracker: Tracker) -> None:
         self.run, self.recipe, self.journal, self.tracker = run, recipe, journal, tracker
@@ -33,11 +33,18 @@ class RunRecorder(Listener):
         self.run.update(step=step)
 
     def evaluation(self, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
-        self.run.save_evaluation(evaluation.name, evaluation.to_json())
-        self.journal.append(evaluation.step or 0, evaluation.metrics())
-        self.tracker.evaluation(evaluation)
+        self.kept(evaluation)
         traces = self.recipe.tracking.traces
         self.tracker.episodes(evaluation.step or 0, episodes, evaluation.mode, limit=traces)
+        self.journal.sync()
+        self.run.save_evaluation(evaluation.name, evaluation.to_json())
+
+    def kept(self, evaluation: Evaluation) -> None:
+        """One that was measured before the run was interrupted: put again where it is missing."""
+        step, values = evaluation.step or 0, evaluation.metrics()
+        if not self.journal.holds(step, values):
+            self.journal.append(step, values)
+        self.tracker.evaluation(evaluation)
 
     def checkpoint(self, step: int, folder: Path) -> None:
         self.run.prune_checkpoints(self.recipe.train.keep_checkpoints)

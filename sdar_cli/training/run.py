@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sdar_cli.errors import RunError, RunFailed, SdarError
-from sdar_cli.evaluation.conditions import differing, episode_options
+from sdar_cli.errors import RunError, SdarError, without_credentials
+from sdar_cli.evaluation.flagged import Flagged
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.report import InternalisationReport
-from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.importing import importing
 from sdar_cli.launch.speaker import said
 from sdar_cli.recipe.load import ResolvedRecipe
@@ -21,9 +20,10 @@ from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.labels import STATUS
 from sdar_cli.tracking.location import runs_option
 from sdar_cli.training import ranks
-from sdar_cli.training.events import Listener, Listeners
+from sdar_cli.training.events import Listener
 from sdar_cli.training.follower import FollowedRun
 from sdar_cli.training.guards import Finding
+from sdar_cli.training.heard import Heard
 from sdar_cli.training.recorder import RunRecorder
 from sdar_cli.training.resumable import check_processes
 from sdar_cli.training.tracked import publish, tracking
@@ -31,10 +31,7 @@ from sdar_cli.training.watch import Watch
 from sdar_cli.workshop import Workshop
 
 if TYPE_CHECKING:
-    from sdar_cli.evaluation.evaluator import Evaluator
-    from sdar_cli.tracking.journal import Journal
-    from sdar_cli.tracking.tracker import Tracker
-    from sdar_cli.training.base import Base
+    from sdar_cli.runs.store import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,44 +64,48 @@ def train(resolved: ResolvedRecipe, *, root: Path, name: str | None, display: Li
     with Workshop.open(resolved.recipe) as workshop:
         ranks.in_turn(lambda: workshop.prepare(display))
         panel = workshop.panel()
-        run = _of_all_ranks(lambda: RunFolder.create(root, resolved, name))
+        run = _of_all_ranks(lambda: RunFolder.create(root, resolved, name, panel=panel))
         with _locked(run):
-            ranks.from_main(lambda: panel.save(run.panel_file))
             return _run(workshop, panel, run, root, display)
 
 
 def resume(run_given: RunFolder, *, display: Listener) -> TrainResult:
-    """Take an interrupted run from its latest checkpoint to its end.
+    """Take an interrupted run from its latest usable checkpoint to its end.
 
     Raises:
         RunError: it is finished, another process is working on it, or these processes cannot read its checkpoint.
     """
     run = _of_all_ranks(lambda: run_given)
     with _locked(run):
-        if run.state.status is RunStatus.FINISHED:
-            raise RunError(f"the run {run.name} is finished: evaluate it with `sdar eval {run.name}`, or start another")
-        if run.state.status is RunStatus.COLLAPSED:
-            raise RunError(_why_collapsed(run))
-        checkpoint = ranks.from_main(run.latest_checkpoint)
+        ranks.from_main(lambda: _make_ready(run))
+        checkpoint = ranks.from_main(lambda: run.usable_checkpoint(display.message))
         if checkpoint is not None and (note := check_processes(checkpoint)) is not None:
             display.message(note)
         with Workshop.open(run.recipe()) as workshop:
             ranks.in_turn(lambda: workshop.prepare(display))
+            ranks.from_main(lambda: _make_panel(workshop, run))
             panel = Panel.load(run.panel_file)
             panel.check_disjoint(workshop.environment.tasks("train"))
-            return _run(workshop, panel, run, run.path.parent, display)
+            return _run(workshop, panel, run, run.path.parent, display, checkpoint)
 
 
-def _run(workshop: Workshop, panel: Panel, run: RunFolder, root: Path, display: Listener) -> TrainResult:
+def _run(
+    workshop: Workshop,
+    panel: Panel,
+    run: RunFolder,
+    root: Path,
+    display: Listener,
+    checkpoint: Checkpoint | None = None,
+) -> TrainResult:
     from sdar_cli.tracking.journal import Journal
 
     display.message(f"run {run.name}")
     with _status(run, display), tracking(workshop, run, root, display) as tracker, ranks.finishing():
         journal = Journal(run.path / "metrics.jsonl")
         watch = Watch(workshop.recipe, run, tracker, display)
-        recorder = RunRecorder(run, workshop.recipe, journal, tracker) if ranks.is_main() else Listener()
-        listener = Listeners(recorder, display, watch)
-        report = _phases(workshop, panel, run, root, listener, tracker, journal, watch)
+        recorder = RunRecorder(run, workshop.recipe, journal, tracker) if ranks.is_main() else None
+        heard = Heard(tracker, journal, watch, recorder, display)
+        report = _phases(workshop, panel, run, root, checkpoint, heard)
         collapse = watch.ended if report else None
         status = RunStatus.INTERRUPTED if report is None else RunStatus.FINISHED
         if collapse is not None:
@@ -124,36 +125,31 @@ _MLFLOW_STATUS: dict[RunStatus, Literal["FINISHED", "FAILED", "KILLED"]] = {
 
 
 def _phases(
-    workshop: Workshop,
-    panel: Panel,
-    run: RunFolder,
-    root: Path,
-    listener: Listener,
-    tracker: Tracker,
-    journal: Journal,
-    watch: Watch,
+    workshop: Workshop, panel: Panel, run: RunFolder, root: Path, checkpoint: Checkpoint | None, heard: Heard
 ) -> InternalisationReport | None:
     with importing():
         from sdar_cli.evaluation.evaluator import Evaluator
         from sdar_cli.training.base import prepare_base
         from sdar_cli.training.build import build_trainer
+        from sdar_cli.training.cells import base_cells, trained_cells
         from sdar_cli.training.collapse import train_until_collapse
-        from sdar_cli.training.warmup_tracking import track_warmup
+        from sdar_cli.training.warmed import Warmed
 
+    listener, journal, watch = heard.all, heard.journal, heard.watch
     run.update(status=RunStatus.WARMING_UP)
     base = ranks.from_main(lambda: prepare_base(workshop, run, root, listener))
-    if base.warmup is not None and ranks.is_main():
-        track_warmup(base.warmup, workshop.recipe, run.state.tracking_uri, tracker)
+    warmed = Warmed.of(base, workshop, run)
+    ranks.from_main(lambda: warmed.track(heard.tracker))
     evaluator = Evaluator(workshop, panel)
     built = ranks.together(lambda: build_trainer(workshop, base.path, run, listener))
-    cells = _evaluate_base(workshop, evaluator, built, run, base, listener)
-    _check_competence(workshop, base, cells["skills"])
+    first = base_cells(evaluator, built, run, Path(base.path), heard)
+    if checkpoint is None:
+        warmed.check_competence(first["skills"])
 
     run.update(status=RunStatus.TRAINING)
     listener.phase("training", workshop.recipe.train.steps)
-    checkpoint = ranks.from_main(run.latest_checkpoint)
     ranks.from_main(lambda: journal.rewind(checkpoint.step if checkpoint else 0))
-    watch.catch_up(cells["no_skills"], journal)
+    watch.catch_up(first["no_skills"], journal)
     stopped = train_until_collapse(built, checkpoint, evaluator, watch)
     if stopped:
         listener.message(
@@ -162,60 +158,29 @@ def _phases(
         return None
 
     run.update(status=RunStatus.EVALUATING)
-    trained = {}
-    for mode in ("no_skills", "skills"):
-        trained[mode], episodes = built.evaluate(evaluator, mode, label="trained", listener=listener, transcribe=True)
-        listener.evaluation(trained[mode], episodes)
-    report = InternalisationReport.build(cells["no_skills"], cells["skills"], trained["no_skills"], trained["skills"])
-    ranks.from_main(lambda: publish(run, root, workshop.recipe, tracker, report, journal))
+    last = trained_cells(evaluator, built, run, heard)
+    cells = first["no_skills"], first["skills"], last["no_skills"], last["skills"]
+    lost = ranks.from_main(lambda: Flagged.of_journal(journal.read()))
+    report = InternalisationReport.build(*cells, flagged=lost)
+    ranks.from_main(lambda: publish(run, root, workshop.recipe, heard.tracker, report, journal))
+    ranks.from_main(lambda: warmed.track_again(listener))
     return report
 
 
-def _evaluate_base(
-    workshop: Workshop, evaluator: Evaluator, built: Any, run: RunFolder, base: Base, listener: Listener
-) -> dict[str, Evaluation]:
-    """Both cells of the base, from the run's folder where they were measured before an interruption.
-
-    Raises RunError where the environment is no longer what they were measured in.
-    """
-    cells: dict[str, Evaluation] = {}
-    for mode in ("no_skills", "skills"):
-        kept = ranks.from_main(lambda mode=mode: _kept(run, mode))
-        if kept is not None:
-            cells[mode] = kept
-            _check_conditions(workshop, cells[mode], run)
-            continue
-        cells[mode], episodes = built.evaluate(evaluator, mode, label="base", listener=listener, transcribe=True)
-        listener.evaluation(cells[mode], episodes)
-    return cells
+def _make_ready(run: RunFolder) -> None:
+    """Put right what a kill left in the folder of a run that is not over."""
+    status = run.state.status
+    if status is RunStatus.FINISHED:
+        raise RunError(f"the run {run.name} is finished: evaluate it with `sdar eval {run.name}`, or start another")
+    if status is RunStatus.COLLAPSED:
+        raise RunError(_why_collapsed(run))
+    run.recover()
 
 
-def _kept(run: RunFolder, mode: Mode) -> Evaluation | None:
-    file = run.evaluations().get(f"base-{mode}")
-    return None if file is None else Evaluation.load(file)
-
-
-def _check_conditions(workshop: Workshop, base: Evaluation, run: RunFolder) -> None:
-    changed = differing(base.options, episode_options(workshop.environment))
-    changed += differing(base.facts, workshop.environment.facts())
-    if changed:
-        raise RunError(
-            f"the base of {run.name} was measured under other conditions ({', '.join(changed)} changed since): "
-            "restore them, or start another run"
-        )
-
-
-def _check_competence(workshop: Workshop, base: Base, with_skills: Evaluation) -> None:
-    warmup = workshop.recipe.warmup
-    if warmup is None or base.warmup is None:
-        return
-    reached = with_skills.summary.success.estimate
-    if reached < warmup.required_success:
-        raise RunFailed(
-            f"the warm-up reached {reached:.0%} success with skills, below warmup.required_success="
-            f"{warmup.required_success:.0%}, so there is nothing to internalise: raise warmup.demonstrations or "
-            "warmup.epochs, or lower what is required"
-        )
+def _make_panel(workshop: Workshop, run: RunFolder) -> None:
+    """Runs were once made without their panel, which came a moment later."""
+    if not run.panel_file.exists() and not run.evaluations():
+        workshop.panel().save(run.panel_file)
 
 
 @contextmanager
@@ -227,15 +192,28 @@ def _status(run: RunFolder, display: Listener) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        run.update(status=RunStatus.INTERRUPTED)
+        _note(run, display, status=RunStatus.INTERRUPTED)
         display.message(f"interrupted: go on with `{_resume_command(run)}`")
         raise
     except SdarError as error:
-        run.update(status=RunStatus.FAILED, error=said() or str(error))
+        _note(run, display, status=RunStatus.FAILED, error=_sentence(str(error)))
         raise
     except Exception as error:
-        run.update(status=RunStatus.FAILED, error=said() or f"{type(error).__name__}: {error}")
+        _note(run, display, status=RunStatus.FAILED, error=_sentence(f"{type(error).__name__}: {error}"))
         raise
+
+
+def _sentence(own: str) -> str:
+    """What the run ended with, by the process that said it first."""
+    return without_credentials(said() or own)
+
+
+def _note(run: RunFolder, display: Listener, **changes: Any) -> None:
+    """Change ``run.json``; where that fails, the error that ends the run is the one to be heard of."""
+    try:
+        run.update(**changes)
+    except (OSError, SdarError) as error:
+        display.message(f"{run.path / 'run.json'} still has its old status ({without_credentials(str(error))})")
 
 
 def _of_all_ranks(make: Callable[[], RunFolder]) -> RunFolder:

@@ -159,7 +159,7 @@ class Scorer:
         checkpointing = trainer.args.gradient_checkpointing_kwargs
         readable = ranks.in_step() if together else whole_weights(trainer, model)
         with readable, switch, disable_gradient_checkpointing(trainer.model, checkpointing):
-            found = runner.log_probs(targets)
+            found = trainer.preemption.droppable_call(lambda: runner.log_probs(targets), alone=True)
         self._add_seconds(time.perf_counter() - start, rows, names)
         return {name: found[i * len(rows) : (i + 1) * len(rows)] for i, name in enumerate(names)}
 

@@ -29,7 +29,6 @@ from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.objectives.settings import Settings
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
-from sdar_cli.rollout.policies import plain_settings
 from sdar_cli.training import ranks, zero3
 from sdar_cli.training.checkpointing import CHECKPOINT_STATE, Checkpointing
 from sdar_cli.training.correction import logp_difference
@@ -42,6 +41,7 @@ from sdar_cli.training.full_vocabulary import FullVocabulary
 from sdar_cli.training.measure import mean_losses, trl_metrics
 from sdar_cli.training.moments import gap_moments, reference_kl
 from sdar_cli.training.playing import Playing
+from sdar_cli.training.preempt import Preemption
 from sdar_cli.training.rows import LONGEST, STUDENT, make_rows
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.score import Scorer
@@ -114,7 +114,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         if self.engine is not None:
             corrects_samples(self)
         else:
-            self.generation_config.update(**plain_settings(model))
+            sampling_wishes.forget(model)
         self.schedule = schedule
         self.objective = OBJECTIVES[recipe.method]
         self.settings = Settings.at(recipe, 0)
@@ -130,6 +130,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         self.loop = make_loop(self)
         self.checkpoint = checkpoint
         self.checkpoint_state = checkpoint_state
+        self.preemption = Preemption(self)
         self.step_metrics: dict[str, float] = {}
         self.rollout: list[Episode] = []
         """The step's episodes."""
@@ -154,9 +155,11 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
     def training_step(self, model, inputs, num_items_in_batch=None) -> Tensor:
         """Roll out, score, and update; gradients of the last update are left for the caller's step."""
         step = self.state.global_step
+        self.preemption.begin()
         self.settings = Settings.at(self.recipe, step)
         self.rollout = []  # the last one's tokens need not lie beside the next one's
         self.rollout = self._roll_out(step)
+        self.preemption.agree()
         clock = time.perf_counter()
         loss = self.train_on(model, self.rollout)
         self.step_metrics |= {
@@ -208,6 +211,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         for number, batches in enumerate(updates):
             losses.append(self.update.backward(model, rows, batches, scores))
             if number < len(updates) - 1:
+                self.preemption.commit()
                 self.update.step(model)
         self.step_metrics |= mean_losses(self.terms.sums, len(updates), gather_object) | {
             "optim/updates": float(len(updates)),
@@ -217,6 +221,10 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         if not losses:
             return torch.zeros((), device=self.accelerator.device)
         return torch.stack(losses).mean()
+
+    def _save_checkpoint(self, model, trial) -> None:
+        with self.preemption.saving():
+            super()._save_checkpoint(model, trial)
 
     def _clip_grad_norm(self, model):
         norm = super()._clip_grad_norm(model)

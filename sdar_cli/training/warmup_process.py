@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli import errors
 from sdar_cli.errors import RunFailed, SdarError
 from sdar_cli.training.events import Listener
+from sdar_cli.training.stop import STOP
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Recipe
@@ -41,8 +42,12 @@ def fill_cache(recipe: Recipe, listener: Listener) -> None:
             text=True,
             env=alone(os.environ) | leashed(os.getpid()),
         ) as process:
-            for line in process.stdout:
-                _pass_on(json.loads(line), listener)
+            try:
+                for line in process.stdout:
+                    _pass_on(json.loads(line), listener)
+            except BaseException:
+                process.terminate()
+                raise
     if process.returncode:
         raise RunFailed(
             f"the warm-up's process ended with code {process.returncode}: repeat the command with --nproc 1"
@@ -92,6 +97,8 @@ def main(file: str) -> int:
             warm_base(workshop.recipe, workshop.environment, workshop.bank, _Teller())
     except SdarError as error:
         _tell("error", type(error).__name__, str(error))
+    except KeyboardInterrupt:
+        return STOP.code
     return 0
 
 

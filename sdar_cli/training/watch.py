@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener
-from sdar_cli.training.guards import Finding, Guards
+from sdar_cli.training.guards import SUCCESS, Finding, Guards
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.result import Evaluation
@@ -29,7 +29,9 @@ class Watch(Listener):
     def __init__(self, recipe: Recipe, run: RunFolder, tracker: Tracker | SilentTracker, display: Listener) -> None:
         self._guards = Guards.of(recipe)
         self._stops = recipe.guards.stop_on_collapse
+        self._every, self._steps = recipe.evaluation.every, recipe.train.steps
         self._run, self._tracker, self._display = run, tracker, display
+        self._said = tuple(run.state.warnings)
         self.on_end: Callable[[], None] = lambda: None
         """Called when the collapse that ends the run is found."""
 
@@ -49,7 +51,7 @@ class Watch(Listener):
         """
         before = {finding.kind for finding in self._run.state.warnings}
         self._guards.evaluation(base)
-        self._guards.replay(ranks.from_main(journal.read))
+        self._guards.replay(self._between_steps(row) for row in ranks.from_main(journal.read))
         if self.findings != tuple(self._run.state.warnings):
             self._run.update(warnings=list(self.findings))
         for kind in before - {finding.kind for finding in self.findings}:
@@ -59,15 +61,28 @@ class Watch(Listener):
         if before and self.ended is None:
             self._tracker.untag(COLLAPSED)
 
+    def kept(self, evaluation: Evaluation) -> None:
+        """A final evaluation from before an interruption; what was said of it then is not said again."""
+        self._tell(self._guards.evaluation(evaluation), self._said)
+
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Raises RunFailed where the environment loses every episode."""
         self._tell(self._guards.metrics(step, values))
+        ranks.from_main(lambda: self._guards.check_environment(values))
 
     def evaluation(self, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
         self._tell(self._guards.evaluation(evaluation))
 
-    def _tell(self, found: Sequence[Finding]) -> None:
+    def _between_steps(self, row: Mapping[str, float]) -> dict[str, float]:
+        """A row of the journal without what was measured after the last step: that comes behind it."""
+        step, every = row["step"], self._every
+        is_between = step == 0 or (every and step % every == 0 and step < self._steps)
+        return {name: value for name, value in row.items() if is_between or name != SUCCESS}
+
+    def _tell(self, found: Sequence[Finding], said: Sequence[Finding] = ()) -> None:
         for finding in found:
-            self._display.message(f"warning: {finding}")
+            if finding not in said:
+                self._display.message(f"warning: {finding}")
             self._tag(finding)
         if found:
             self._run.update(warnings=list(self.findings))

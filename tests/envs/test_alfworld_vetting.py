@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from alfworld_files import PROBLEM
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.alfworld.vetting import GAME_FILE, GOAL_PLACEHOLDER, read_game, vet
@@ -26,7 +31,7 @@ def content() -> dict[str, Any]:
     return {
         "pddl_domain": (RULES / "alfred.pddl").read_text(),
         "grammar": grammar,
-        "pddl_problem": "(define (problem p))",
+        "pddl_problem": PROBLEM,
         "solvable": True,
         "walkthrough": ["look"],
     }
@@ -97,12 +102,12 @@ def test_a_file_that_is_no_game_is_named(text: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_and_a_huge_file_are_named(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentSetupError, match="cannot be read as a game"):
+    with pytest.raises(EnvironmentSetupError, match="does not exist"):
         read_game(tmp_path / GAME_FILE)
     huge = tmp_path / GAME_FILE
     with huge.open("wb") as out:
         out.truncate(5 * 2**20)
-    with pytest.raises(EnvironmentSetupError, match="larger than any game"):
+    with pytest.raises(EnvironmentSetupError, match="is larger than 4 MiB"):
         read_game(huge)
 
 

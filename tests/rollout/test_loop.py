@@ -2,6 +2,7 @@
 
 from collections import Counter as Count
 
+import pytest
 from scripted import Counter, loop
 
 from sdar_cli.rollout.episode import StopReason
@@ -41,7 +42,33 @@ def test_a_reward_that_is_no_number_is_the_environments_error():
     made, _ = loop(lambda turn, text: "nan", max_turns=3)
     episodes = play(made)
     assert all(e.stop is StopReason.ENVIRONMENT_ERROR and not e.trainable for e in episodes)
-    assert all("gave the reward nan and the score 0.0" in e.error and e.reward == 0.0 for e in episodes)
+    assert all(e.error == "answered garbage: a reward of nan" and e.reward == 0.0 for e in episodes)
+
+
+@pytest.mark.parametrize("ask", ["goal", "prompt", "parse"])
+def test_faults_of_the_prototype_end_single_episodes(ask, monkeypatch):
+    """The task of three fails in what the main process asks of its environment; the others go on."""
+    own = getattr(Counter, ask)
+
+    def fail(self, first, *more):
+        if "3" in (first if ask == "parse" else str(getattr(first, "goal", ""))):
+            raise LookupError("lost the thread")
+        return own(self, first, *more)
+
+    monkeypatch.setattr(Counter, ask, fail)
+    made, _ = loop(lambda turn, text: "3" if ask == "parse" and "3 times" in text else "go")
+    episodes = play(made)
+    assert [e.stop is StopReason.ENVIRONMENT_ERROR for e in episodes] == [False, False, True, False]
+    assert episodes[2].error == f"{ask} raised LookupError: lost the thread"
+    assert [e.won for e in episodes] == [True, True, False, True]
+    assert len(episodes[2].turns) == (ask == "parse")
+
+
+def test_a_followup_that_fails_ends_the_episode(monkeypatch):
+    monkeypatch.setattr(Counter, "followup", lambda self, observation: None)
+    made, _ = loop(lambda turn, text: "go", kind="full")
+    first, *others = play(made)
+    assert first.won and all(e.error == "followup answered garbage: None where a text is due" for e in others)
 
 
 def test_a_response_without_action_costs_a_turn_and_shows_the_same_observation():

@@ -348,7 +348,7 @@ def test_a_recording_without_a_teacher(tmp_path):
         loop(path, teacher=True).play(starts((0, 0)))
 
 
-def test_a_recording_loop_is_the_loop_and_writes_before_it_returns():
+def test_a_recording_loop_is_the_loop_and_what_it_is_told_to_keep_is_written():
     class Played:
         timing = "its timing"
 
@@ -357,4 +357,6 @@ def test_a_recording_loop_is_the_loop_and_writes_before_it_returns():
 
     kept: list = []
     made = RecordingLoop(Played(), kept.append)
-    assert made.play([]) == ["episode"] and kept == [["episode"]] and made.timing == "its timing"
+    assert made.play([]) == ["episode"] and kept == [] and made.timing == "its timing"
+    made.keep(["episode"])
+    assert kept == [["episode"]]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdar_cli.errors import RunError, RunFailed
 from sdar_cli.tracking.journal import Journal
 
 
@@ -32,7 +36,7 @@ def test_a_rewound_run_forgets_what_came_after(tmp_path: Path) -> None:
 
 
 def test_values_that_are_not_finite_come_back_as_nan(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "metrics.jsonl", fsync=True)
+    journal = Journal(tmp_path / "metrics.jsonl")
     journal.append(1, {"a": math.inf, "b": math.nan, "c": 1.0})
     (row,) = journal.read()
     assert math.isnan(row["a"]) and math.isnan(row["b"]) and row["c"] == 1.0
@@ -51,3 +55,100 @@ def test_a_line_cut_by_a_kill_costs_that_line_only(tmp_path_factory, data: st.Da
     rows = {int(row["step"]): row["rollout/success"] for row in journal.read()}
     assert rows.items() >= {1: 0.25, 2: 0.5, 4: 1.0}.items()
     assert set(rows) <= {1, 2, 3, 4}
+
+
+GARBAGE = [
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"rewind": "x"}',
+    b'{"rewind": null}',
+    b'{"rewind": true}',
+    b'{"rewind": -1}',
+    b'{"rewind": 1e999}',
+    b'{"step": "2", "a": 9.0}',
+    b'{"step": true, "a": 9.0}',
+    b'{"step": 2.0, "a": 9.0}',
+    b'{"step": -2, "a": 9.0}',
+    b'{"step": 2, "a": NaN}',
+    b'{"step": 2, "a": 9.0, "a": 8.0}',
+    b'{"step": 2, "a": 1' + b"0" * 5000 + b"}",
+    b'{"step": 99999999999999999999, "a": 9.0}',
+    b"\0" * 512,
+    b"\xff\xfe",
+    b'"a"',
+    b"null",
+    b"2",
+    b"",
+]
+"""Lines that say nothing, as a machine that goes down, or an editor, leaves them."""
+
+
+@pytest.mark.parametrize("line", GARBAGE, ids=[repr(line[:24]) for line in GARBAGE])
+def test_a_garbage_line_costs_itself_alone(tmp_path: Path, line: bytes) -> None:
+    journal = Journal(tmp_path / "metrics.jsonl")
+    journal.append(1, {"a": 0.5})
+    with journal.path.open("ab") as file:
+        file.write(line + b"\n")
+    journal.append(2, {"a": 1.0})
+    assert journal.read() == [{"step": 1, "a": 0.5}, {"step": 2, "a": 1.0}]
+
+
+@pytest.mark.parametrize("value", ['"high"', "[1]", "true", "{}"])
+def test_a_value_that_is_no_number_is_left_out(tmp_path: Path, value: str) -> None:
+    journal = Journal(tmp_path / "metrics.jsonl")
+    journal.path.write_text(f'{{"step": 1, "a": {value}, "b": 2}}\n')
+    assert journal.read() == [{"step": 1, "b": 2}]
+
+
+@given(st.binary(max_size=200), st.integers(0, 3))
+def test_whatever_bytes_stand_in_it_reading_ends(tmp_path_factory, noise: bytes, place: int) -> None:
+    journal = Journal(tmp_path_factory.mktemp("journal") / "metrics.jsonl")
+    for step in (1, 2, 3):
+        journal.append(step, {"a": step / 4})
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    journal.path.write_bytes(b"".join([*lines[:place], noise, b"\n", *lines[place:]]))
+    for row in journal.read():
+        assert all(isinstance(value, int | float) for value in row.values())
+
+
+def test_what_it_holds(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "metrics.jsonl")
+    values = {"eval/no_skills/success": 0.25, "eval/no_skills/score": math.nan}
+    assert not journal.holds(0, values)
+    journal.append(0, values)
+    assert journal.holds(0, values) and not journal.holds(1, values)
+    assert not journal.holds(0, values | {"eval/no_skills/success": 0.5})
+    assert not journal.holds(0, values | {"eval/skills/success": 0.5})
+
+
+def test_it_is_put_on_the_disk_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    journal = Journal(tmp_path / "metrics.jsonl")
+    journal.sync()
+    journal.append(1, {"a": 0.5})
+    assert flushed == [], "a step waits for no disk"
+    journal.sync()
+    assert flushed == [str(journal.path), str(tmp_path)]
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*words: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    journal = Journal(tmp_path / "metrics.jsonl")
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(RunFailed, match="the disk is full"):
+        journal.append(1, {"a": 0.5})
+
+
+def test_a_pipe_in_its_place_is_a_sentence(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(RunError, match="is a pipe, not a file"):
+        Journal(tmp_path / "metrics.jsonl").read()

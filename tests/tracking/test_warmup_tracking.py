@@ -1,27 +1,81 @@
-"""A warm-up's own MLflow run: written once a store, and named on the trainings that start from it."""
+"""A warm-up's own MLflow run: written once a store, whole, whoever began it and whenever it was cut short."""
 
+from __future__ import annotations
+
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sdar_cli.recipe.load import load_recipe
-from sdar_cli.tracking.tracker import Tracker
 from sdar_cli.training.warmup_cache import WarmBase
 from sdar_cli.training.warmup_tracking import TAG, track_warmup
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from sdar_cli.recipe.schema import Recipe
+
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
 
+LOG = [{"step": float(step), "loss": 2.5 / step, "token_accuracy": 0.5, "learning_rate": 1e-3} for step in range(1, 11)]
+WARM = WarmBase("abc123", Path("unused"), {"log": LOG, "updates": 10, "seconds": 3.0})
 
-def test_a_warm_up_is_tracked_once(store, client):
-    recipe = load_recipe("quickstart", [], ["tracking.experiment=warm-ups"]).recipe
-    log = [{"step": 10.0, "loss": 2.5, "token_accuracy": 0.5, "learning_rate": 1e-3}]
-    warm = WarmBase("abc123", Path("unused"), {"log": log, "updates": 10, "seconds": 3.0})
-    for number in range(2):
-        tracker = Tracker.start(store, "warm-ups", f"training-{number}", "", {})
-        track_warmup(warm, recipe, store, tracker)
-        tracker.finish()
-        assert client.get_run(tracker.run_id).data.tags[TAG] == "abc123"
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return load_recipe("quickstart", [], ["tracking.experiment=warm-ups"]).recipe
+
+
+def runs(client: MlflowClient, key: str) -> list[Run]:
     experiment = client.get_experiment_by_name("warm-ups").experiment_id
-    (own,) = client.search_runs([experiment], "tags.`sdar.kind` = 'warm-up'")
-    assert own.data.metrics["warmup/loss"] == 2.5 and own.info.status == "FINISHED"
+    return client.search_runs([experiment], f"tags.`sdar.kind` = 'warm-up' and tags.`{TAG}` = '{key}'")
+
+
+def test_a_warm_up_is_tracked_once(store: str, client: MlflowClient, recipe: Recipe) -> None:
+    for _ in range(2):
+        assert track_warmup(WARM, recipe, store) is None
+    (own,) = runs(client, "abc123")
+    assert own.data.metrics["warmup/loss"] == 0.25 and own.info.status == "FINISHED"
+    assert own.data.metrics["warmup/seconds"] == 3.0
     assert own.data.params["warmup.demonstrations"] == "8000"
+    assert own.info.end_time - own.info.start_time == 3000
+    steps = [point.step for point in client.get_metric_history(own.info.run_id, "warmup/loss")]
+    assert steps == list(range(1, 11))
+
+
+@pytest.mark.parametrize("call", ["create_run", "log_text", "log_batch", "set_terminated"])
+def test_one_that_was_cut_short_is_completed(
+    store: str, client: MlflowClient, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Killed right after any of its calls: no half of a curve stays, and no point of one is there twice."""
+    warm = replace(WARM, key=f"cut-after-{call}")
+    done = getattr(type(client), call)
+
+    class Killed(BaseException):
+        pass
+
+    def then_killed(*words: object, **named: object) -> None:
+        done(*words, **named)
+        if call != "log_batch" or "metrics" in named:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(type(client), call, then_killed)
+        track_warmup(warm, recipe, store)
+    (half,) = runs(client, warm.key)
+    assert half.info.status == ("FINISHED" if call == "set_terminated" else "RUNNING")
+    assert track_warmup(warm, recipe, store) is None
+    (own,) = runs(client, warm.key)
+    assert own.info.run_id == half.info.run_id and own.info.status == "FINISHED"
+    for name in ("warmup/loss", "warmup/token_accuracy"):
+        steps = [point.step for point in client.get_metric_history(own.info.run_id, name)]
+        assert steps == list(range(1, 11))
+    assert own.data.params["warmup.demonstrations"] == "8000"
+
+
+def test_a_store_that_is_away_is_told_and_does_not_raise(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert isinstance(track_warmup(WARM, recipe, "http://127.0.0.1:9"), Exception)

@@ -1,0 +1,37 @@
+"""Reads the options, runs table and long training, says what came out."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from soak.long import long
+from soak.table import table
+
+
+def main(description: str | None) -> int:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60, help="of everything; 0: the table alone")
+    parser.add_argument("--kills", type=int, default=50, help="lines of the table; 0: the long training alone")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    scratch = Path(tempfile.mkdtemp(prefix="sdar-soak-"))
+    began, equal = time.monotonic(), True
+    if options.kills:
+        lines, _ = table(scratch / "table", options.kills, min(options.jobs, options.kills), options.seed)
+        equal = all(line.difference is None for line in lines)
+    left = options.minutes - (time.monotonic() - began) / 60
+    if left > 1:
+        equal &= long(scratch / "long", left, options.seed)
+    elif options.minutes:
+        print(f"\nno time is left of {options.minutes:g} minutes for the long training")
+        equal = False
+    if equal:
+        shutil.rmtree(scratch, ignore_errors=True)
+    else:
+        print(f"\nwhat differs lies in {scratch}")
+    return int(not equal)

@@ -1,0 +1,96 @@
+"""Whether a chat template ends: it is a program, and one that somebody else wrote.
+
+It is rendered once in a process of its own (this file, which needs Jinja alone) that has so much time, memory and
+output; only one that came to an end there is rendered here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+SECONDS = 10
+"""Of the processor's time; on the clock, three times as many."""
+MEMORY = 1 << 30
+"""Bytes that the process may have."""
+OUTPUT = 1 << 20
+"""Characters that a conversation of three words may become."""
+ENDED, ENDLESS = 0, 3
+
+
+@lru_cache(maxsize=64)
+def ends(template: str) -> bool:
+    """Whether the template ends, by text or by an error, within the bounds."""
+    words = [sys.executable, "-I", __file__]
+    try:
+        done = subprocess.run(
+            words, input=json.dumps(template).encode(), capture_output=True, timeout=3 * SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == ENDED
+
+
+def probes() -> list[list[dict[str, str]]]:
+    """The conversations that are rendered: a first turn, and a second one."""
+    first = {"role": "user", "content": "sdarfirstword"}
+    return [[first], [first, {"role": "assistant", "content": "sdaranswer"}, first | {"content": "sdarsecondword"}]]
+
+
+def render_all(template: str, variables: Mapping[str, Any], conversations: Sequence[Any]) -> list[str]:
+    """As Transformers renders; for the bounds alone, so that what it knows beyond this may fail here."""
+    from jinja2 import TemplateError, nodes
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        tags = {"generation"}
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.Scope(body).set_lineno(line)
+
+    def refuse(message: str) -> None:
+        raise TemplateError(message)
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = lambda value, **options: json.dumps(value)
+    environment.globals |= {"raise_exception": refuse, "strftime_now": lambda form: form}
+    compiled = environment.from_string(template)
+    found = []
+    for messages in conversations:
+        pieces, length = [], 0
+        for piece in compiled.generate(messages=messages, add_generation_prompt=True, **variables):
+            pieces.append(piece)
+            length += len(piece)
+            if length > OUTPUT:
+                raise MemoryError
+        found.append("".join(pieces))
+    return found
+
+
+def _main() -> int:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    template = json.load(sys.stdin)
+    try:
+        render_all(template, {"tools": None, "documents": None, "bos_token": "<s>", "eos_token": "</s>"}, probes())
+    except MemoryError:
+        return ENDLESS
+    except Exception:  # which Transformers will find too, and say
+        return ENDED
+    return ENDED
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,217 @@
+"""The pool's end of one worker process: starts it, asks it, reads its answers, and ends it.
+
+What comes back is data of five classes, nothing that a pickle could do beside; what else comes is garbage, and the
+worker is given up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.reading import size
+from sdar_cli.rollout.answers import checked, garbage, raised
+from sdar_cli.rollout.backend import Operation, SlotError
+from sdar_cli.rollout.worker import Answer, Failure, Locator, Started
+from sdar_envs.base import Observation, Step
+
+MOST_BYTES = 16 << 20
+"""Of one message; texts are bounded far below."""
+_CLASSES = {(one.__module__, one.__qualname__): one for one in (Started, Answer, Failure, Observation, Step)}
+
+
+class DidNotStart(Exception):
+    """Why, as a phrase that follows its subject."""
+
+
+class _Garbage(Exception):
+    """A message that is none of ours."""
+
+
+class WorkerProcess:
+    """Raises OSError where no process can be started."""
+
+    def __init__(self, hello: tuple[Locator, str]) -> None:
+        self.connection, far = multiprocessing.Pipe()
+        self.slots: set[int] = set()
+        self.resets = 0
+        self.waiting_for: set[int] = set()
+        self.queue: dict[Operation, dict[int, Any]] = {}
+        """What is asked next, when it has answered."""
+        self.deadline = 0.0
+        self._operation: Operation = ""
+        """What is under way."""
+        self._started = False
+        code = (
+            "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+            "from sdar_cli.rollout.worker import main; main(int(sys.argv[1]))"
+        )
+        # One thread each, and the same hash seed in every worker: engines iterate over sets of strings.
+        settings = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code, str(far.fileno()), json.dumps(sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[far.fileno()],
+                env=os.environ | settings,
+            )
+        except OSError:
+            self.connection.close()
+            raise
+        finally:
+            far.close()
+        with contextlib.suppress(OSError):  # a worker that died at once is noticed when it is waited for
+            self.connection.send(hello)
+
+    def await_start(self, seconds: float) -> None:
+        """Wait until the environment is imported.
+
+        Raises:
+            DidNotStart: it is not; the process is ended.
+            EnvironmentSetupError: the environment's own.
+        """
+        if self._started:
+            return
+        reason = self._start(seconds)
+        if reason is not None:
+            self.kill()
+            raise DidNotStart(reason)
+        self._started = True
+
+    def _start(self, seconds: float) -> str | None:
+        if not self.connection.poll(seconds):
+            return f"said nothing for {seconds:g} s"
+        try:
+            message = self._read()
+        except (EOFError, OSError):
+            return self._ending()
+        except _Garbage as error:
+            return garbage(str(error)).reason
+        if isinstance(message, Failure):
+            if message.setup is not None:
+                raise EnvironmentSetupError(message.setup)
+            return message.reason
+        return None if isinstance(message, Started) else garbage("no word of its start").reason
+
+    def take_over(self, other: WorkerProcess) -> None:
+        """What another was asked and never got."""
+        self.slots, self.queue = other.slots, other.queue
+
+    def enqueue(self, operation: Operation, slot: int, payload: Any) -> None:
+        self.queue.setdefault(operation, {})[slot] = payload
+        self.slots.add(slot)
+
+    def send_next(self, timeout: float) -> None:
+        """Send what is queued, unless it is at work.
+
+        Raises:
+            EnvironmentSetupError: a task holds what cannot be sent to another process.
+        """
+        if self.waiting_for or not self.queue:
+            return
+        self._operation = next(iter(self.queue))
+        requests = self.queue.pop(self._operation)
+        self.waiting_for = set(requests)
+        self.resets += len(requests) if self._operation == "reset" else 0
+        self.deadline = time.monotonic() + timeout
+        try:
+            self.connection.send((self._operation, requests))
+        except OSError:  # a dead worker is noticed when its answer is read
+            pass
+        except Exception as error:
+            raise EnvironmentSetupError(
+                f"a task of the environment cannot be sent to a worker process, as pickling it {raised(error)}: keep "
+                "plain values in Task.data"
+            ) from error
+
+    def late(self, timeout: float) -> bool:
+        """Whether the answer that is there took more than half of its time."""
+        return time.monotonic() > self.deadline - timeout / 2
+
+    def receive(self, answers: dict[int, Any], timeout: float) -> str | None:
+        """Take one answer, or say why there will be none."""
+        try:
+            message = self._read()
+        except (EOFError, OSError):
+            return self._ending()
+        except _Garbage as error:
+            return garbage(str(error)).reason
+        if isinstance(message, Failure):
+            if message.setup is not None:
+                raise EnvironmentSetupError(message.setup)
+            return message.reason
+        if not isinstance(message, Answer) or message.slot not in self.waiting_for:
+            return garbage("to a question that nobody asked").reason
+        answer = checked(self._operation, message.result)
+        if isinstance(answer, SlotError):
+            return answer.reason
+        answers[message.slot] = answer
+        self.waiting_for.discard(message.slot)
+        self.deadline = time.monotonic() + timeout
+        return None
+
+    def memory(self) -> int:
+        """Bytes that the process holds now; 0 where it is gone."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii").split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def hang_up(self) -> None:
+        self.connection.close()
+
+    def kill(self, grace: float = 0.0) -> None:
+        self.connection.close()
+        try:
+            self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _read(self) -> Any:
+        """Raises _Garbage for what is no message of ours; EOFError and OSError where there is none."""
+        try:
+            data = self.connection.recv_bytes(MOST_BYTES)
+        except OSError as error:
+            if "bad message length" in str(error):
+                raise _Garbage(f"a message of more than {size(MOST_BYTES)}") from None
+            raise
+        try:
+            message = _Unpickler(io.BytesIO(data)).load()
+            hash(message.slot) if isinstance(message, Answer) else None
+        except Exception as error:
+            raise _Garbage(f"a message that {raised(error)}") from None
+        return message
+
+    def _ending(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(5.0)
+            if code >= 0:
+                return f"crashed (exit status {code})"
+            with contextlib.suppress(ValueError):  # of signals without a name
+                return f"crashed ({signal.Signals(-code).name})"
+            return f"crashed (signal {-code})"
+        return "closed its pipe"
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _CLASSES:
+            raise pickle.UnpicklingError(f"{module}.{name} is not expected")
+        return _CLASSES[module, name]

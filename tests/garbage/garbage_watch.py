@@ -1,0 +1,74 @@
+"""What a call does beside answering: its bytes, its time, its memory, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import resource
+import signal
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Hung(BaseException):
+    """A call that did not come back."""
+
+
+@contextlib.contextmanager
+def captured() -> Iterator[tuple[bytearray, bytearray]]:
+    """Standard output and error as bytes; standard input is empty."""
+    out, err = bytearray(), bytearray()
+    kept = sys.stdin, sys.stdout, sys.stderr
+    raw = io.BytesIO(), io.BytesIO()
+    streams = [io.TextIOWrapper(stream, "utf-8", write_through=True) for stream in raw]
+    sys.stdin = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    sys.stdout, sys.stderr = streams
+    try:
+        yield out, err
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = kept
+        for stream, content, target in zip(streams, raw, (out, err), strict=True):
+            with contextlib.suppress(ValueError):
+                stream.flush()
+                target += content.getvalue()
+
+
+@contextlib.contextmanager
+def alarm(seconds: float, what: str) -> Iterator[None]:
+    def hung(number: int, frame: Any) -> None:
+        raise Hung(f"{what} took more than {seconds:g} s")
+
+    kept = signal.signal(signal.SIGALRM, hung)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, kept)
+
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def tree(base: Path) -> dict[str, tuple[Any, ...]]:
+    """Every path below with what would show a change: kind, size, time of change, and where a link points."""
+    found: dict[str, tuple[Any, ...]] = {}
+    waiting = [(os.fsencode(base), "")]
+    while waiting:
+        folder, prefix = waiting.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = prefix + os.fsdecode(entry.name)
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    found[name] = (status.st_mode,)
+                    waiting.append((entry.path, f"{name}/"))
+                else:
+                    link = os.readlink(entry.path) if entry.is_symlink() else None
+                    found[name] = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ino, link)
+    return found
