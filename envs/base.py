@@ -89,9 +89,12 @@ class History:
 
 
 class Options(BaseModel):
-    """Base of an environment's typed options (``environment.options`` in a recipe)."""
+    """Base of an environment's typed options (``environment.options`` in a recipe): strict, as all of a recipe is.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    They are read as JSON is, so that a list may become a tuple, and text a path; but no text a number.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     beside_tasks: ClassVar[frozenset[str]] = frozenset()
     """Fields that do not change which tasks there are (where data lies, how a prompt is worded): a panel's

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import json
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -44,9 +46,10 @@ def resolve_environment(name: str) -> type[Environment]:
     for point in entry_points(group=ENTRY_POINTS):
         if point.name == name:
             try:
-                return _checked(point.load(), name)
-            except (ImportError, AttributeError) as error:
+                found = point.load()
+            except (Exception, SystemExit) as error:
                 raise EnvironmentSetupError(_cannot_import(name, error)) from error
+            return _checked(found, name)
     if name.endswith(".py"):
         raise RecipeError(f"the environment {name!r} names a file without a class: write path/to/file.py:Class")
     meant = nearest(name, environment_names())
@@ -65,7 +68,7 @@ def check_options(section: EnvironmentSection, where: Callable[[str], str] | Non
     """
     environment = resolve_environment(section.name)
     try:
-        return environment.Options.model_validate(section.options)
+        return environment.Options.model_validate_json(json.dumps(section.options))
     except ValidationError as error:
         prefix = "environment.options."
         place = where or (lambda dotted: f"the environment {section.name!r}")
@@ -89,7 +92,7 @@ def _import_file(path: Path, name: str) -> Any:
     if not is_file(path):
         raise RecipeError(f"the environment {name!r} names {path}, which does not exist: correct the path")
     path = path.resolve()
-    module_name = f"sdar_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    module_name = f"sdar_file_{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
     if module_name in sys.modules:
         return sys.modules[module_name]
     spec = importlib.util.spec_from_file_location(module_name, path)
@@ -99,7 +102,7 @@ def _import_file(path: Path, name: str) -> Any:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise EnvironmentSetupError(_cannot_import(name, error)) from error
     return module
@@ -120,6 +123,8 @@ def _checked(candidate: Any, name: str) -> type[Environment]:
     return candidate
 
 
-def _cannot_import(name: str, error: Exception) -> str:
+def _cannot_import(name: str, error: BaseException) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, SystemExit):
+        reason = f"it leaves Python with sys.exit({error.code!r})"
     return f"the environment {name!r} cannot be imported ({reason}): install what it needs or mend its file"

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,6 +38,10 @@ class Missing(Unreadable):
     """There is no such file."""
 
 
+class Outside(Unreadable):
+    """The path leaves the folder that it should be in."""
+
+
 def open_regular(path: Path) -> BinaryIO:
     """A regular file, open for reading; never waits for the other end of a pipe.
 
@@ -52,6 +57,39 @@ def open_regular(path: Path) -> BinaryIO:
         raise Unreadable(f"cannot be read ({error.strerror or error})") from None
     except ValueError:
         raise Unreadable("is no name that a file can have") from None
+    return _regular(descriptor)
+
+
+def open_inside(path: Path, root: Path) -> BinaryIO:
+    """A regular file in ``root``, as ``open_regular``; links must stay in there (``inside``), and one that is put in
+    the way between that look and the opening is not followed.
+
+    Raises:
+        Missing: there is nothing at the path.
+        Unreadable: it leaves the folder, is no regular file, or may not be read.
+    """
+    real = inside(path, root)
+    home = Path(os.path.realpath(root))
+    parts = real.relative_to(home).parts or (".",)
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptors: list[int] = []
+    try:
+        descriptors.append(os.open(home, flags | os.O_DIRECTORY))
+        for part in parts[:-1]:
+            descriptors.append(os.open(part, flags | os.O_DIRECTORY, dir_fd=descriptors[-1]))
+        opened = os.open(parts[-1], flags | os.O_NONBLOCK, dir_fd=descriptors[-1])
+    except FileNotFoundError:
+        raise Missing("does not exist") from None
+    except OSError as error:
+        raise Unreadable(f"cannot be read ({error.strerror or error})") from None
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    return _regular(opened)
+
+
+def _regular(descriptor: int) -> BinaryIO:
+    """The file of a descriptor, which is closed where it is no regular one."""
     try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
@@ -77,6 +115,32 @@ def read_bytes(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise Unreadable(f"is larger than {size(most)}")
     return content
+
+
+def walk(folder: Path, most: int) -> Iterator[os.DirEntry[str]]:
+    """Every entry below a folder, those of folders included, in the order of their names; links are not followed.
+
+    Raises:
+        Unreadable: there are more than ``most``, or a folder cannot be listed; the text follows the folder's path.
+    """
+    count = 0
+    waiting = [os.fspath(folder)]
+    while waiting:
+        here = waiting.pop()
+        entries = []
+        try:
+            with os.scandir(here) as listed:
+                for entry in listed:
+                    count += 1
+                    if count > most:
+                        raise Unreadable(f"holds more than {most} files and folders")
+                    entries.append(entry)
+        except OSError as error:
+            inner = f"holds {here}, which" if here != os.fspath(folder) else "is a folder that"
+            raise Unreadable(f"{inner} cannot be listed ({error.strerror or error})") from None
+        entries.sort(key=lambda entry: entry.name)
+        yield from entries
+        waiting += [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
 
 
 def read_text(path: Path, most: int) -> str:
@@ -139,7 +203,8 @@ def inside(path: Path, root: Path) -> Path:
 
     Raises:
         Missing: a link leads nowhere.
-        Unreadable: the path leaves the folder.
+        Outside: the path leaves the folder.
+        Unreadable: it cannot be followed.
     """
     try:
         real, home = Path(os.path.realpath(path, strict=True)), Path(os.path.realpath(root))
@@ -148,7 +213,7 @@ def inside(path: Path, root: Path) -> Path:
     except (OSError, ValueError) as error:
         raise Unreadable(f"cannot be followed ({getattr(error, 'strerror', None) or error})") from None
     if not real.is_relative_to(home):
-        raise Unreadable(f"leads out of the folder {root}")
+        raise Outside(f"leads out of the folder {root}")
     return real
 
 

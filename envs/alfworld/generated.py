@@ -203,9 +203,16 @@ def _write_all(draft: Path, plan: Sequence[tuple[str, World]], workers: int, pro
         write_share(draft, [(id_, asdict(world)) for id_, world in plan], advance)
         return
     shares = [[(id_, asdict(world)) for id_, world in plan[start::workers]] for start in range(workers)]
+    processes: list[subprocess.Popen] = []
     with ThreadPoolExecutor(workers) as threads:
-        for future in [threads.submit(_share_in_process, draft, share, advance) for share in shares]:
-            future.result()
+        futures = [threads.submit(_share_in_process, draft, share, advance, processes) for share in shares]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:  # nobody waits for the rest
+            for process in processes:
+                process.kill()
+            raise
 
 
 def write_share(draft: Path, share: Sequence[tuple[str, dict[str, Any]]], advance: Callable[[], None]) -> None:
@@ -222,7 +229,9 @@ def write_share(draft: Path, share: Sequence[tuple[str, dict[str, Any]]], advanc
         engine.close()
 
 
-def _share_in_process(draft: Path, share: list[Any], advance: Callable[[], None]) -> None:
+def _share_in_process(
+    draft: Path, share: list[Any], advance: Callable[[], None], processes: list[subprocess.Popen]
+) -> None:
     code = (
         "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from sdar_envs.alfworld.generated import main; main()"
     )
@@ -234,6 +243,7 @@ def _share_in_process(draft: Path, share: list[Any], advance: Callable[[], None]
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     ) as process:
+        processes.append(process)
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         process.stdin.write(json.dumps([str(draft), share]))
         process.stdin.close()

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.paths import is_folder, user_path
-from sdar_cli.reading import Unreadable, inside, open_regular, read_json
+from sdar_cli.reading import Unreadable, inside, open_regular, read_json, walk
 from sdar_envs.alfworld.vetting import GAME_FILE, LARGEST_FILE
 from sdar_envs.alfworld.world import TASK_TYPES
 from sdar_envs.base import Task
@@ -19,6 +19,8 @@ SPLITS = ("train", "valid_seen", "valid_unseen")
 GAMES_FOLDER = "json_2.1.1"
 _SOLVABLE = re.compile(rb'"solvable": *(true|false|null)')
 _TAIL = 65536
+_MOST_FILES = 1_000_000
+"""Files and folders of a split, whatever they are."""
 _LARGEST_TRIAL = 16 << 20
 """Bytes of a ``traj_data.json``; those of the release have up to 1 MB, with pictures' names and plans."""
 
@@ -69,28 +71,24 @@ def _present(root: Path) -> tuple[str, ...]:
 
 def _games(folder: Path) -> Iterator[Path]:
     """The game files below a split's folder, which may itself be a link; nothing in it may lead out of it."""
-    for parent, folders, names in os.walk(folder, onerror=_unlisted):
-        for name in folders:
-            if (linked := Path(parent, name)).is_symlink():
-                raise EnvironmentSetupError(f"{linked} is a link to a folder: copy its games there")
-        if GAME_FILE not in names:
-            continue
-        file = Path(parent, GAME_FILE)
-        if not str(file.relative_to(folder)).isprintable():
-            raise EnvironmentSetupError(
-                f"{str(file)!a} has letters in its name that cannot be printed: rename its folder"
-            )
-        try:
-            inside(file, folder)
-        except Unreadable as error:
-            raise EnvironmentSetupError(f"{file} {error}: put the game itself there") from None
-        yield file
+    try:
+        for entry in walk(folder, _MOST_FILES):
+            if entry.is_symlink() and os.path.isdir(entry.path):
+                raise EnvironmentSetupError(f"{entry.path} is a link to a folder: copy its games there")
+            if entry.name == GAME_FILE:
+                yield _inside(Path(entry.path), folder)
+    except Unreadable as error:
+        raise EnvironmentSetupError(f"{folder} {error}: check its permissions, and what lies there") from None
 
 
-def _unlisted(error: OSError) -> None:
-    raise EnvironmentSetupError(
-        f"the folder {error.filename} cannot be listed ({error.strerror}): check its permissions"
-    ) from None
+def _inside(file: Path, folder: Path) -> Path:
+    if not str(file.relative_to(folder)).isprintable():
+        raise EnvironmentSetupError(f"{str(file)!a} has letters in its name that cannot be printed: rename its folder")
+    try:
+        inside(file, folder)
+    except Unreadable as error:
+        raise EnvironmentSetupError(f"{file} {error}: put the game itself there") from None
+    return file
 
 
 def _solvable(file: Path) -> bool:

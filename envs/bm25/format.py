@@ -19,11 +19,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.reading import Missing, Unreadable, inside, open_regular, read_json
 
 FORMAT = 1
 """Raised whenever these files change, or the terms that the analyser makes of a text."""
 MANIFEST = "index.json"
+_LARGEST = 1 << 20
 FILES = ("documents.npy", "divisors.npy", "starts.npy", "terms.bin", "term_starts.npy")
 
 
@@ -63,18 +67,72 @@ def read_manifest(folder: Path) -> Manifest:
     """
     remedy = "build the index again"
     try:
-        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if content.pop("format") != FORMAT:
-            raise EnvironmentSetupError(f"the index in {folder} has another format than this version reads: {remedy}")
-        manifest = Manifest(**content)
-        for name in FILES:
-            if (folder / name).stat().st_size != manifest.files[name][0]:
-                raise EnvironmentSetupError(f"{folder / name} is not as long as it was written: {remedy}")
-    except OSError as error:
-        raise EnvironmentSetupError(f"there is no whole index in {folder} ({error.strerror}): {remedy}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EnvironmentSetupError(f"{folder / MANIFEST} is damaged: {remedy}") from error
+        content = read_json(inside(folder / MANIFEST, folder), _LARGEST)
+    except Missing as error:
+        raise EnvironmentSetupError(f"there is no whole index in {folder} ({MANIFEST} {error}): {remedy}") from None
+    except Unreadable as error:
+        raise EnvironmentSetupError(f"{folder / MANIFEST} is damaged (it {error}): {remedy}") from None
+    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
+        raise EnvironmentSetupError(f"the index in {folder} has another format than this version reads: {remedy}")
+    if not _is_manifest(content):
+        raise EnvironmentSetupError(f"{folder / MANIFEST} is damaged: {remedy}")
+    manifest = Manifest(**{key: value for key, value in content.items() if key != "format"})
+    for name in FILES:
+        try:
+            with open_regular(inside(folder / name, folder)) as file:
+                size = os.fstat(file.fileno()).st_size
+        except Unreadable as error:
+            raise EnvironmentSetupError(f"there is no whole index in {folder} ({name} {error}): {remedy}") from None
+        if size != manifest.files[name][0]:
+            raise EnvironmentSetupError(f"{folder / name} is not as long as it was written: {remedy}")
     return manifest
+
+
+def _is_manifest(content: Any) -> bool:
+    counts = ("documents", "documents_with_terms", "terms", "postings")
+    return (
+        isinstance(content, dict)
+        and content.keys() == {"format", "k1", "b", "files", *counts}
+        and all(map(_is_count, map(content.get, counts)))
+        and content["documents_with_terms"] <= content["documents"]
+        and all(type(content[key]) in (int, float) for key in ("k1", "b"))
+        and isinstance(content["files"], dict)
+        and content["files"].keys() == set(FILES)
+        and all(_is_file(entry) for entry in content["files"].values())
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 48
+
+
+def _is_file(entry: Any) -> bool:
+    return isinstance(entry, list) and len(entry) == 2 and _is_count(entry[0]) and isinstance(entry[1], str)
+
+
+class Mismatch(ValueError):
+    """An array of another kind or length."""
+
+
+def open_array(file: Path, dtype: type[np.generic], length: int) -> np.ndarray:
+    """A one-dimensional array on disk, memory-mapped.
+
+    Raises:
+        ValueError: the file holds no such array.
+        Unreadable: it is no file.
+    """
+    open_regular(file).close()
+    try:
+        found = np.load(file, mmap_mode="r", allow_pickle=False)
+        if not isinstance(found, np.memmap):
+            raise ValueError("no array")
+        array = found.view(np.ndarray)
+    except Exception as error:  # what a header holds is parsed as Python, and fails in as many ways
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{file.name}: {text[:160]}") from None
+    if array.dtype != dtype or array.shape != (length,):
+        raise Mismatch(f"{file.name} is not an array of {length} numbers of the kind that it should hold")
+    return array
 
 
 def check_contents(folder: Path, manifest: Manifest) -> None:

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.reading import Unreadable
 from sdar_envs.bm25.analysis import analyse
 from sdar_envs.bm25.building import build
-from sdar_envs.bm25.format import Manifest, check_contents, read_manifest
+from sdar_envs.bm25.format import Manifest, check_contents, open_array, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,19 @@ class Index:
         """
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder)
+        counts = self.manifest
         try:
-            self._documents, self._divisors, self._starts, self._term_starts = (
-                _open(folder / name) for name in ("documents.npy", "divisors.npy", "starts.npy", "term_starts.npy")
-            )
+            self._documents = open_array(folder / "documents.npy", np.int32, counts.postings)
+            self._divisors = open_array(folder / "divisors.npy", np.float32, counts.postings)
+            self._starts = open_array(folder / "starts.npy", np.int64, counts.terms + 1)
+            self._term_starts = open_array(folder / "term_starts.npy", np.int64, counts.terms + 1)
             self._terms = np.zeros(0, np.uint8)
-            if self.manifest.terms:
+            if counts.terms:
                 self._terms = np.memmap(folder / "terms.bin", np.uint8, "r").view(np.ndarray)
-        except (OSError, ValueError) as error:
-            raise EnvironmentSetupError(f"the index in {folder} is damaged ({error}): build it again") from error
+            if (self._starts[-1], self._term_starts[-1]) != (counts.postings, len(self._terms)):
+                raise ValueError("its files do not go together")
+        except (OSError, ValueError, Unreadable) as error:
+            raise EnvironmentSetupError(f"the index in {folder} is damaged ({error}): build it again") from None
         self._place = lru_cache(maxsize=1 << 16)(self._find)
 
     @staticmethod
@@ -88,7 +93,18 @@ class Index:
         """The ``k`` best documents, best first, equal ones by their number; none for words that no text has.
 
         A term that the query repeats counts as often.
+
+        Raises:
+            EnvironmentSetupError: what the index holds contradicts itself.
         """
+        try:
+            return self._search(query, k)
+        except (IndexError, ValueError, OverflowError) as error:
+            raise EnvironmentSetupError(
+                f"the index in {self.folder} is damaged (a search fails: {error}): build it again"
+            ) from None
+
+    def _search(self, query: str, k: int) -> list[Hit]:
         postings = []
         for term, times in Counter(analyse(query)).items():
             place = self._place(term.encode())
@@ -123,7 +139,3 @@ class Index:
         count = end - start
         idf = np.float32(math.log(1 + (self.manifest.documents_with_terms - count + 0.5) / (count + 0.5)))
         return self._documents[start:end], self._divisors[start:end], idf
-
-
-def _open(file: Path) -> np.ndarray:
-    return np.load(file, mmap_mode="r", allow_pickle=False).view(np.ndarray)

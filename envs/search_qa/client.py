@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.servers.token import RETRIEVER, token
 from sdar_envs.search_qa.servers import Servers, shown
 
 if TYPE_CHECKING:
@@ -85,7 +86,14 @@ class RetrievalClient:
         self.settings = settings
         limits = httpx.Limits(max_connections=settings.connections, max_keepalive_connections=settings.connections)
         # A proxy from the environment would stand between this machine and itself.
-        self._http = httpx.Client(timeout=settings.timeout, limits=limits, transport=transport, trust_env=False)
+        secret = token(RETRIEVER)
+        self._http = httpx.Client(
+            timeout=settings.timeout,
+            limits=limits,
+            transport=transport,
+            trust_env=False,
+            headers={"Authorization": f"Bearer {secret}"} if secret else None,
+        )
         self._servers = Servers(settings.urls, clock)
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
         self._free = threading.BoundedSemaphore(settings.connections)

@@ -7,7 +7,6 @@ each. Beside the index stand the byte offsets of its lines, so a document is rea
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from array import array
 from collections.abc import Callable, Iterator
@@ -15,11 +14,11 @@ from pathlib import Path
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.paths import cache_root
+from sdar_cli.reading import Unreadable, inside, open_regular
+from sdar_cli.retriever.scan import LONGEST, check, lines_of
 from sdar_envs.search_qa.drafts import drafted
 
 FILE = "corpus.jsonl"
-MOST_BYTES = 64 << 20
-"""Of one line: what is longer is no document."""
 
 Progress = Callable[[int, int], None]
 """Called with the documents done and all of them, 0 where that is not known."""
@@ -36,15 +35,18 @@ class Corpus:
         import numpy as np
 
         from sdar_envs.bm25 import Index
+        from sdar_envs.bm25.format import open_array
 
         self._index = Index.open(folder / "bm25")
         try:
-            self._offsets = np.load(folder / "offsets.npy", mmap_mode="r", allow_pickle=False)
-            if len(self._offsets) != len(self._index) + 1 or self._offsets[-1] != file.stat().st_size:
-                raise ValueError("index and documents do not go together")
-            self._file = os.open(file, os.O_RDONLY)
-        except (OSError, EOFError, ValueError) as error:
-            raise EnvironmentSetupError(f"the corpus in {folder} is damaged ({error}): remove that folder") from error
+            self._offsets = open_array(inside(folder / "offsets.npy", folder), np.int64, len(self._index) + 1)
+            with open_regular(file) as content:
+                if self._offsets[-1] != os.fstat(content.fileno()).st_size:
+                    raise ValueError("index and documents do not go together")
+                self._file = os.dup(content.fileno())
+        except (ValueError, Unreadable) as error:
+            raise EnvironmentSetupError(f"the corpus in {folder} is damaged ({error}): remove that folder") from None
+        self._folder = folder
 
     def __len__(self) -> int:
         return len(self._index)
@@ -58,7 +60,10 @@ class Corpus:
 
     def _contents(self, number: int) -> str:
         start, end = int(self._offsets[number]), int(self._offsets[number + 1])
-        return json.loads(os.pread(self._file, end - start, start))["contents"]
+        where = f"the corpus of {self._folder}: document {number}"
+        if not 0 <= start < end <= start + 2 * LONGEST:
+            raise EnvironmentSetupError(f"{where} has damaged offsets: remove that folder")
+        return _document(os.pread(self._file, end - start, start), where)
 
 
 def index_corpus(file: Path, folder: Path, progress: Progress | None = None) -> None:
@@ -105,33 +110,29 @@ def home(file: Path) -> Path:
             f"there is no corpus to search in process ({file}: {error.strerror}): put {FILE} beside the questions, "
             "or set environment.options.retriever=http"
         ) from error
-    identity = f"{os.path.realpath(file)}\0{status.st_size}\0{status.st_mtime_ns}\0{FORMAT}"
-    return cache_root() / "search-qa" / f"corpus-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    identity = f"\0{status.st_size}\0{status.st_mtime_ns}\0{FORMAT}".encode()
+    name = hashlib.sha256(os.fsencode(os.path.realpath(file)) + identity).hexdigest()[:16]
+    return cache_root() / "search-qa" / f"corpus-{name}"
 
 
 def _texts(file: Path, offsets: array[int]) -> Iterator[str]:
-    """Contents line by line; the offset of each next line is added to ``offsets``."""
+    """Contents line by line; the offset of each next line is added to ``offsets``. Blank lines belong to the document
+    before."""
     try:
-        with file.open("rb") as lines:
-            number = 0
-            while line := lines.readline(MOST_BYTES):
-                number += 1
-                offsets.append(lines.tell())
-                yield _document(line, file, number)
-    except OSError as error:
-        raise EnvironmentSetupError(f"{file} cannot be read ({error.strerror}): give a corpus in JSON lines") from error
+        with open_regular(file) as content:
+            for number, line in enumerate(lines_of(content, file), start=1):
+                offsets.append(content.tell())
+                if line.isspace():
+                    end = offsets.pop()
+                    offsets[-1] = end
+                else:
+                    yield _document(line, f"{file}: line {number}")
+    except Unreadable as error:
+        raise EnvironmentSetupError(f"{file} {error}: give a corpus in JSON lines") from None
 
 
-def _document(line: bytes, file: Path, number: int) -> str:
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise EnvironmentSetupError(
-            f"{file}: line {number} is not JSON: restore the file from its source, one document a line"
-        ) from error
-    contents = document.get("contents") if isinstance(document, dict) else None
-    if not isinstance(contents, str) or not contents.strip():
-        raise EnvironmentSetupError(
-            f"{file}: line {number} has no text under 'contents': restore the file from its source"
-        )
+def _document(line: bytes, where: str) -> str:
+    contents = check(line, where)["contents"]
+    if not contents.strip():
+        raise EnvironmentSetupError(f"{where} has no text under 'contents': restore the file from its source")
     return contents

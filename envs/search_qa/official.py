@@ -12,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.paths import user_path
+from sdar_cli.reading import Outside, Unreadable, inside, open_regular
 from sdar_envs.base import Task
 from sdar_envs.search_qa.scoring import normalise
 
@@ -28,12 +30,17 @@ SPLITS = ("train", "test")
 DATASETS = ("nq", "triviaqa", "popqa", "hotpotqa", "2wikimultihopqa", "musique", "bamboogle")
 SMALL = "bamboogle"
 """125 questions, whose share swings a mean of datasets."""
+MOST_ROWS = 5_000_000
+"""The official files have 170 thousand and 52 thousand."""
+MOST_BYTES = 1 << 30
+"""Of the columns that are read, unpacked."""
 ROWS = 4096
 """Rows in memory at a time."""
 QUESTION = "env_kwargs.question"
 PREFIX = "searchr1_"
 """Some files put it before the name of a data source."""
 
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 Progress = Callable[[int, int], None]
 
 
@@ -84,7 +91,7 @@ def read_tasks(data: str | None, split: str, progress: Progress | None = None) -
     Raises EnvironmentSetupError, one sentence naming file and row, for anything malformed.
     """
     file = data_folder(data) / f"{split}.parquet"
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise EnvironmentSetupError(
             f"{file} is not there: name the folder that holds train.parquet and test.parquet with --data, "
             "environment.options.data or SDAR_SEARCH_QA"
@@ -97,11 +104,16 @@ def read_tasks(data: str | None, split: str, progress: Progress | None = None) -
         targets = _targets(values["targets"], file, row)
         content = _content(question, targets)
         identity = f"{split}/{source}-{values['index']}-{content}"
-        if values["index"] is None or identity in seen:
+        if not _is_number(values["index"]) or identity in seen:
             identity = f"{split}/{source}-row-{row}-{content}"
         seen.add(identity)
         tasks.append(Task(identity, source, question, {"targets": targets}))
     return tasks
+
+
+def _is_number(index: Any) -> bool:
+    """Whether it can stand in an id: a number, or a text that could be a file's name."""
+    return isinstance(index, int) or (isinstance(index, str) and _NAME.fullmatch(index) is not None)
 
 
 def _content(question: str, targets: tuple[str, ...]) -> str:
@@ -117,10 +129,11 @@ def _rows(file: Path, progress: Progress | None, only: str | None = None) -> Ite
 
     row, total = 0, 0
     try:
-        with pq.ParquetFile(file) as parquet:
+        with open_regular(inside(file, file.parent)) as content, pq.ParquetFile(content) as parquet:
             total = parquet.metadata.num_rows
             columns = _columns(parquet.schema_arrow, file)
             columns = {name: path for name, path in columns.items() if only in (None, path)}
+            _check_size(parquet.metadata, set(columns.values()), file)
             for batch in parquet.iter_batches(ROWS, columns=sorted(set(columns.values()))):
                 parts = {name: _column(batch, path) for name, path in columns.items()}
                 for values in zip(*parts.values(), strict=True):
@@ -128,16 +141,44 @@ def _rows(file: Path, progress: Progress | None, only: str | None = None) -> Ite
                     row += 1
                 if progress is not None:
                     progress(row, total)
-    except (pa.ArrowException, OSError) as error:
+    except Outside:
+        raise EnvironmentSetupError(
+            f"{file} is a link that leaves its folder: name the folder that it points to"
+        ) from None
+    except Unreadable as error:
+        raise EnvironmentSetupError(f"{file} {error}: restore the file from its source") from None
+    except UnicodeDecodeError as error:
+        raise EnvironmentSetupError(
+            f"{file} holds text that is not UTF-8 after row {row} of {total} ({error.reason}): "
+            "restore the file from its source"
+        ) from None
+    except (pa.ArrowException, OSError, OverflowError) as error:
         what = f"is damaged after row {row} of {total}" if total else "is no parquet file, or is cut short"
         reason = _first_line(error)
         raise EnvironmentSetupError(f"{file} {what} ({reason}): restore the file from its source") from error
+
+
+def _check_size(metadata: Any, paths: set[str], file: Path) -> None:
+    """Refuse what a few bytes claim to hold, before it is unpacked."""
+    if not 0 <= metadata.num_rows <= MOST_ROWS:
+        raise EnvironmentSetupError(f"{file} has more than {MOST_ROWS:,} rows: restore the file from its source")
+    size = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            if f"{chunk.path_in_schema}.".startswith(tuple(f"{path}." for path in paths)):
+                size += max(0, chunk.total_uncompressed_size)
+    if size > MOST_BYTES:
+        raise EnvironmentSetupError(
+            f"{file} unpacks to more than {MOST_BYTES >> 20} MiB of questions: restore the file from its source"
+        )
 
 
 def _columns(schema: pa.Schema, file: Path) -> dict[str, str]:
     """What is read, name → dotted path, after a look at its types."""
     import pyarrow.types as kinds
 
+    if twice := _doubled(schema):
+        raise EnvironmentSetupError(f"{file} has two columns {twice}: restore the file from its source")
     found = {"question": QUESTION, "targets": "env_kwargs.ground_truth"}
     for path in found.values():
         if _type(schema, path) is None:
@@ -160,6 +201,27 @@ def _columns(schema: pa.Schema, file: Path) -> dict[str, str]:
     if index is not None and (kinds.is_integer(index) or kinds.is_string(index) or kinds.is_large_string(index)):
         found["index"] = "extra_info.index"
     return found
+
+
+def _doubled(schema: pa.Schema) -> str | None:
+    """The name of two columns, or of two parts of the one that is read."""
+    import pyarrow.types as kinds
+
+    for name in ("env_kwargs", "data_source", "extra_info"):
+        if schema.names.count(name) > 1:
+            return name
+        if name not in schema.names:
+            continue
+        waiting = [(name, schema.field(name).type)]
+        while waiting:
+            path, kind = waiting.pop()
+            if kinds.is_struct(kind):
+                fields = [kind.field(place) for place in range(kind.num_fields)]
+                inner = [field.name for field in fields]
+                if len(set(inner)) < len(inner):
+                    return f"in {path} of one name"
+                waiting += [(f"{path}.{field.name}", field.type) for field in fields]
+    return None
 
 
 def _type(schema: pa.Schema, path: str) -> pa.DataType | None:
@@ -196,6 +258,10 @@ def _column(batch: pa.RecordBatch, path: str) -> list[Any]:
 
 def _source(values: dict[str, Any], file: Path, row: int) -> str:
     name = _text(values["source"], "data_source", file, row).strip().lower()
+    if not name.isprintable() or len(name) > 80:
+        raise EnvironmentSetupError(
+            f"{file}: row {row} has a data source that is no name ({name[:40]!a}): restore the file from its source"
+        )
     return name.removeprefix(PREFIX) or name
 
 

@@ -20,6 +20,10 @@ BATCH = 2000
 """Records between two commits."""
 
 
+class Spoilt(EnvironmentSetupError):
+    """What is done of an import is of no use."""
+
+
 @contextmanager
 def open_database(file: Path) -> Iterator[sqlite3.Connection]:
     """A file to write batches to, in SQLite's write-ahead mode, which a killed process cannot corrupt."""
@@ -34,6 +38,8 @@ def open_database(file: Path) -> Iterator[sqlite3.Connection]:
         finally:
             database.close()
     except sqlite3.Error as error:
+        if type(error) is sqlite3.DatabaseError:  # "malformed", "not a database": no want of room
+            raise Spoilt(f"{file} was damaged ({error}): run the same command again") from error
         raise EnvironmentSetupError(
             f"{file} cannot be written ({error}): free space there and run the same command again, "
             "it goes on where it was"
@@ -59,8 +65,14 @@ class Done:
         row = database.execute("SELECT content FROM done WHERE part = ?", (part,)).fetchone()
         if row is None:
             return cls(part)
-        records, counts, finished = json.loads(row[0])
-        return cls(part, records, counts, finished, records)
+        try:
+            records, counts, finished = json.loads(row[0])
+            whole = all(type(count) is int for count in (records, *counts.values()))
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            whole = False
+        if not whole:
+            raise Spoilt("what the import had done was damaged: run the same command again")
+        return cls(part, records, counts, bool(finished), records)
 
     def count(self, name: str, times: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + times

@@ -27,7 +27,7 @@ import math
 import re
 from typing import Any
 
-from sdar_envs.webshop.json_files import Damage
+from sdar_envs.webshop.json_files import Damage, short
 from sdar_envs.webshop.product import Product
 
 LONGEST_ASIN = 10
@@ -122,7 +122,7 @@ def _prices(pricing: Any) -> tuple[float, ...]:
     except ValueError:
         prices = ()
     if not prices or not all(map(math.isfinite, prices)):
-        raise Damage(f"has the 'pricing' {pricing[:40]!r}, which is no price after a $")
+        raise Damage(f"has the 'pricing' {short(pricing)}, which is no price after a $")
     return prices[:2]
 
 
@@ -137,11 +137,11 @@ def _options(record: Row) -> dict[str, tuple[str, ...]]:
         if values is None:
             continue
         if not isinstance(values, list):
-            raise Damage(f"has {_kind(values)} as its option {name!r}, not a list")
+            raise Damage(f"has {_kind(values)} as its option {short(name)}, not a list")
         cleaned = []
         for value in values:
             if not isinstance(value, dict) or not isinstance(value.get("value"), str):
-                raise Damage(f"has an option {name!r} with a choice that has no text as 'value'")
+                raise Damage(f"has an option {short(name)} with a choice that has no text as 'value'")
             cleaned.append(value["value"].strip().replace("/", " | ").lower())
         options[name.lower()] = tuple(cleaned)
     return options

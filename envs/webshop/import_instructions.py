@@ -10,7 +10,7 @@ from typing import Any
 
 from sdar_envs.webshop import batches
 from sdar_envs.webshop.cleaning import read_human, read_instructions
-from sdar_envs.webshop.json_files import Damage, DamagedFile, Sources, read_mapping
+from sdar_envs.webshop.json_files import Damage, DamagedFile, Sources, read_mapping, short
 
 INSTRUCTIONS_DATABASE = "instructions.sqlite"
 
@@ -45,7 +45,7 @@ def _import_mapping(
         try:
             content = clean(entry)
         except Damage as damage:
-            raise DamagedFile(f"{file}: asin {asin!r} {damage}") from None
+            raise DamagedFile(f"{file}: asin {short(asin)} {damage}") from None
         # As in a Python mapping, the last of equal keys counts.
         database.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (asin, json.dumps(content)))
         done.records = number
@@ -70,4 +70,7 @@ class Instructions:
 
     def _find(self, table: str, asin: str) -> Any:
         row = self._database.execute(f"SELECT content FROM {table} WHERE asin = ?", (asin,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        try:
+            return None if row is None else json.loads(row[0])
+        except (ValueError, TypeError):
+            raise batches.Spoilt("what the import had done was damaged: run the same command again") from None

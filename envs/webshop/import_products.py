@@ -20,19 +20,13 @@ from sdar_envs.webshop.cleaning import is_left_out, read_asin, read_product
 from sdar_envs.webshop.goals import count_synthetic
 from sdar_envs.webshop.import_instructions import Instructions
 from sdar_envs.webshop.json_files import Damage, DamagedFile, Sources, read_list
-from sdar_envs.webshop.manifest import DATABASE
+from sdar_envs.webshop.manifest import COUNTS, DATABASE
 from sdar_envs.webshop.product import Product, to_json
 
-COUNTS = (
-    "products",
-    "with_options",
-    "synthetic_goals",
-    "human_goals",
-    "doubled_asins",
-    "unusable_asins",
-    "instructions_without_attributes",
-    "human_without_attributes",
-)
+MOST_CHOICES = 1_000_000
+"""Of one product's options: a few real ones have thousands."""
+MOST_GOALS = 100_000_000
+"""Synthetic ones of a store, which are shuffled in memory."""
 _TABLES = (
     "products (number INTEGER PRIMARY KEY, asin TEXT NOT NULL UNIQUE, content TEXT NOT NULL)",
     "synthetic (start INTEGER PRIMARY KEY, product INTEGER NOT NULL)",
@@ -82,6 +76,8 @@ def _add(database: sqlite3.Connection, done: batches.Done, instructions: Instruc
     entry = instructions.entry(asin)
     try:
         product = read_product(record, entry)
+        if count_synthetic(product) > MOST_CHOICES:
+            raise Damage(f"has more than {MOST_CHOICES:,} choices of options")
     except Damage as damage:
         raise DamagedFile(f"{where} (asin {asin!r}) {damage}") from None
     content = to_json(product)
@@ -90,15 +86,22 @@ def _add(database: sqlite3.Connection, done: batches.Done, instructions: Instruc
     done.count("with_options", bool(product.options))
     if entry is not None and entry.get("instruction") and not product.instruction:
         done.count("instructions_without_attributes")
-    _add_goals(database, done, instructions, number, product)
+    _add_goals(database, done, instructions, number, product, where)
 
 
 def _add_goals(
-    database: sqlite3.Connection, done: batches.Done, instructions: Instructions, number: int, product: Product
+    database: sqlite3.Connection,
+    done: batches.Done,
+    instructions: Instructions,
+    number: int,
+    product: Product,
+    where: str,
 ) -> None:
     if goals := count_synthetic(product):
         database.execute("INSERT INTO synthetic VALUES (?, ?)", (done.counts["synthetic_goals"], number))
         done.count("synthetic_goals", goals)
+        if done.counts["synthetic_goals"] > MOST_GOALS:
+            raise DamagedFile(f"{where} brings the choices of options to more than {MOST_GOALS:,}")
     for place, entry in enumerate(instructions.human(product.asin)):
         if entry["attributes"]:
             content = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))

@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.paths import is_file, is_folder
+from sdar_cli.placing import parents_made
+from sdar_cli.reading import Unreadable, read_json
 from sdar_envs.bm25 import Index
-from sdar_envs.webshop.batches import open_database
+from sdar_envs.webshop.batches import Spoilt, open_database
 from sdar_envs.webshop.import_instructions import INSTRUCTIONS_DATABASE, import_instructions
 from sdar_envs.webshop.import_products import import_products
 from sdar_envs.webshop.index_text import index_text
@@ -34,7 +37,7 @@ from sdar_envs.webshop.manifest import (
     read_manifest,
     write_manifest,
 )
-from sdar_envs.webshop.product import from_json
+from sdar_envs.webshop.product import NoProduct, Product, from_json
 from sdar_envs.webshop.store import Store
 
 Progress = Callable[[int, int], None]
@@ -52,17 +55,18 @@ def import_store(source: Path, folder: Path, reading: Progress | None = None, in
     """
     sources = find_sources(source)
     described = identity(sources)
-    if _is_there(folder, described):
-        return
-    with _writing(folder), _held(folder.with_name(f"{folder.name}.draft"), described) as draft:
+    with _writing(folder):
+        if _is_there(folder, described):
+            return
+    with _writing(folder), parents_made(folder), _held(folder.with_name(f"{folder.name}.draft"), described) as draft:
         try:
             fill(sources, draft, reading, indexing, {"sources": described})
-        except DamagedFile:
-            shutil.rmtree(draft)
+            if identity(sources) != described:
+                raise Spoilt(f"files in {sources.products.parent} changed meanwhile: import them again")
+        except (DamagedFile, Spoilt):
+            _clear(draft)
+            draft.rmdir()
             raise
-        if identity(sources) != described:
-            shutil.rmtree(draft)
-            raise EnvironmentSetupError(f"files in {sources.products.parent} changed meanwhile: import them again")
         (draft / _SOURCES).unlink()
         os.rename(draft, folder)
 
@@ -85,7 +89,7 @@ def fill(
     digest = Digest()
     with open_database(draft / DATABASE) as database:
         shutil.rmtree(draft / INDEX, ignore_errors=True)
-        texts = (index_text(from_json(content)) for content in digest.products(database))
+        texts = (index_text(_product(content, draft)) for content in digest.products(database))
         report = indexing or (lambda made, total: None)
         Index.build(draft / INDEX, texts, lambda made, _: report(made, counts["products"]))
         report(counts["products"], counts["products"])
@@ -104,11 +108,18 @@ def fill(
         store.close()
 
 
+def _product(content: Any, draft: Path) -> Product:
+    try:
+        return from_json(content)
+    except NoProduct:
+        raise Spoilt(f"the unfinished import {draft} was damaged: run the same command again") from None
+
+
 def _is_there(folder: Path, described: list[dict[str, Any]]) -> bool:
     """Whether the folder holds an import of these files, or of copies of them; an empty one may be filled."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not os.path.lexists(folder) or (is_folder(folder) and not any(folder.iterdir())):
         return False
-    if not (folder / MANIFEST).is_file():
+    if not is_file(folder / MANIFEST):
         raise EnvironmentSetupError(f"{folder} holds something else than a store: name another folder with --data")
     imported = [file | {"changed": 0} for file in read_manifest(folder).sources]
     if imported != [file | {"changed": 0} for file in described]:
@@ -116,6 +127,14 @@ def _is_there(folder: Path, described: list[dict[str, Any]]) -> bool:
             f"{folder} holds an import of other files: remove it, or name another folder with --data"
         )
     return True
+
+
+def _clear(draft: Path) -> None:
+    """Empty a draft. What says that it is one goes last, so that a killed process leaves nothing unexplained."""
+    for path in draft.iterdir():
+        if path.name != _SOURCES:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    (draft / _SOURCES).unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
@@ -129,8 +148,8 @@ def _sync(path: Path) -> None:
 @contextmanager
 def _held(draft: Path, described: list[dict[str, Any]]) -> Iterator[Path]:
     """The draft, locked against other processes, and empty unless it was begun with the same files and format."""
-    draft.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(draft, os.O_RDONLY)
+    draft.mkdir(exist_ok=True)
+    descriptor = os.open(draft, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,8 +159,12 @@ def _held(draft: Path, described: list[dict[str, Any]]) -> Iterator[Path]:
             raise EnvironmentSetupError(f"another process has just finished with {draft}: run the command again")
         beginning = {"format": FORMAT, "files": described}
         if _begun_with(draft) != beginning:
-            for path in draft.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if not os.path.lexists(draft / _SOURCES) and any(draft.iterdir()):
+                raise EnvironmentSetupError(
+                    f"{draft} holds something else than an unfinished import: move it away, or name another folder "
+                    "with --data"
+                )
+            _clear(draft)
             (draft / _SOURCES).write_text(json.dumps(beginning), encoding="utf-8")
         yield draft
     finally:
@@ -150,8 +173,8 @@ def _held(draft: Path, described: list[dict[str, Any]]) -> Iterator[Path]:
 
 def _begun_with(draft: Path) -> Any:
     try:
-        return json.loads((draft / _SOURCES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(draft / _SOURCES, 1 << 20)
+    except Unreadable:
         return None
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
+from typing import Any
 
 NO_PRICE = 100.0
 """What a product without a price costs, as upstream."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_TEXTS = ("asin", "name", "query", "category", "product_category", "description", "instruction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,29 @@ def to_json(product: Product) -> str:
     )
 
 
-def from_json(text: str) -> Product:
-    """The product that ``to_json`` wrote."""
-    row = json.loads(text)
-    for key in ("bullets", "prices", "attributes", "instruction_attributes"):
-        row[key] = tuple(row[key])
-    row["options"] = {name: tuple(values) for name, values in row["options"].items()}
-    return Product(**row)
+class NoProduct(ValueError):
+    """A text is not what ``to_json`` writes."""
+
+
+def from_json(text: Any) -> Product:
+    """The product that ``to_json`` wrote; ``NoProduct`` for anything else."""
+    try:
+        row = json.loads(text)
+        for key in ("bullets", "attributes", "instruction_attributes"):
+            row[key] = _texts(row[key])
+        row["prices"] = tuple(row["prices"])
+        row["options"] = {name: _texts(values) for name, values in row["options"].items()}
+        product = Product(**row)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise NoProduct(type(error).__name__) from None
+    if len(product.prices) > 2 or not all(type(price) is float and math.isfinite(price) for price in product.prices):
+        raise NoProduct("a price")
+    if not all(isinstance(getattr(product, key), str) for key in _TEXTS):
+        raise NoProduct("a text")
+    return product
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError
+    return tuple(values)

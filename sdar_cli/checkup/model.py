@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from sdar_cli.checkup.finding import Finding, from_sentence
 from sdar_cli.checkup.services import PATIENCE, offline
-from sdar_cli.errors import RunError
+from sdar_cli.errors import ModelError, RunError
+from sdar_cli.models.adapter_folder import is_adapter
+from sdar_cli.models.folder import INDEX, WHOLE, check_folder
+from sdar_cli.models.settings_files import LARGEST
 from sdar_cli.paths import is_folder, user_path
+from sdar_cli.reading import Unreadable, read_json
 from sdar_cli.recipe.schema import Recipe
 
 SUBJECT = "model"
-INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")
 """One of these says which tokens there are."""
 
@@ -55,13 +57,16 @@ def _folder(folder: Path) -> Finding:
     def there(name: str) -> Path | None:
         return folder / name if (folder / name).is_file() else None
 
-    if there("adapter_config.json") is not None:
-        return Finding(SUBJECT, "ok", f"{folder}, an adapter")
-    lacking = _lacking(there)
-    if lacking is None:
-        return Finding(SUBJECT, "ok", str(folder))
-    remedy = "restore it from its source, or give another folder: --model FOLDER"
-    return Finding(SUBJECT, "problem", f"{folder} holds no {lacking}", remedy)
+    adapter = is_adapter(str(folder))
+    lacking = None if adapter else _lacking(there)
+    if lacking is not None:
+        remedy = "restore it from its source, or give another folder: --model FOLDER"
+        return Finding(SUBJECT, "problem", f"{folder} holds no {lacking}", remedy)
+    try:
+        check_folder(str(folder))
+    except ModelError as error:
+        return from_sentence(SUBJECT, str(error))
+    return Finding(SUBJECT, "ok", f"{folder}, an adapter" if adapter else str(folder))
 
 
 def _cached(path: str) -> Finding | None:
@@ -86,8 +91,8 @@ def _lacking(there: Callable[[str], Path | None]) -> str | None:
     index = there(INDEX)
     if index is not None:
         try:
-            shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError, AttributeError):
+            shards = sorted(set(read_json(index, LARGEST)["weight_map"].values()))
+        except (Unreadable, KeyError, TypeError, AttributeError):
             return f"readable {INDEX}"
     else:
         shards = [WHOLE]

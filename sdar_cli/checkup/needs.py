@@ -184,4 +184,4 @@ def kept_bytes(recipe: Recipe) -> int:
         return 0
     lora = recipe.model.lora
     trained = shape.lora_parameters(lora) if lora else shape.parameters
-    return (recipe.train.keep_checkpoints + 1) * 3 * 4 * trained
+    return (recipe.train.keep_checkpoints + recipe.train.keep_best + 1) * 3 * 4 * trained

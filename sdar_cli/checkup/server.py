@@ -11,6 +11,7 @@ from sdar_cli.errors import SdarError
 from sdar_cli.recipe.schema import Recipe
 
 SERVER_PATIENCE = 10.0
+GUARD = "sdar_cli.servers.guard.VllmGuard"
 LETTERS_A_TOKEN = 3
 """Of skills. English has more, and no tokenizer is loaded here: what is asked of the server is rather too much than
 too little for training, which counts."""
@@ -41,8 +42,27 @@ def server(recipe: Recipe, url: str) -> Finding:
     except SdarError as error:
         return from_sentence("vLLM server", str(error))
     taken = "" if info.max_tokens is None else f" and takes {info.max_tokens:,} tokens"
+    if _open_to_anybody(sampler.url):
+        found = f"{sampler.url} takes weights and files from whoever reaches it"
+        return Finding("vLLM server", "problem", found, f"start it with --middleware {GUARD} and VLLM_API_KEY set")
     needed = f"at least {longest:,}, skills not counted," if skills is None else f"about {longest:,} with skills"
     return Finding("vLLM server", "ok", f"{sampler.url} holds {info.model}{taken}; {needed} are needed")
+
+
+def _open_to_anybody(url: str) -> bool:
+    """Whether a server that other machines may reach answers, without a key, on the routes that load weights."""
+    from urllib.parse import urlsplit
+
+    from sdar_cli.engines.client import Gone, Server
+    from sdar_cli.servers.guard import is_loopback
+
+    if is_loopback(urlsplit(url).hostname or ""):
+        return False
+    with closing(Server(url, timeout=SERVER_PATIENCE)) as nobody:
+        try:
+            return nobody.info().development
+        except (Gone, SdarError):
+            return False
 
 
 def skills_letters(recipe: Recipe) -> int | None:

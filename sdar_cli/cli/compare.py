@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sdar_cli.cli.render import JsonOption, RunsOption, note, print_json
+from sdar_cli.cli.render import JsonOption, RunsOption, note, print_json, say
+from sdar_cli.cli.streams import console
 from sdar_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -138,27 +139,23 @@ def _print(report: Report, form: str | None) -> None:
     elif form == "md":
         from sdar_cli.compare.render.markdown import markdown
 
-        print(markdown(report), end="")
+        say(markdown(report), end="")
     elif form == "csv":
         from sdar_cli.compare.render.csv import measures
 
-        print(measures(report), end="")
+        say(measures(report), end="")
     elif form == "latex":
         from sdar_cli.compare.render.latex import latex
 
-        print(latex(report), end="")
+        say(latex(report), end="")
     else:
-        from rich.console import Console
-
         from sdar_cli.compare.render.terminal import render
 
-        render(report, Console(highlight=False))
+        render(report, console())
 
 
 def _working(runs: int) -> Any:
     """A sign of life on a terminal, for the seconds that many runs take to read."""
     if not sys.stderr.isatty():
         return nullcontext()
-    from rich.console import Console
-
-    return Console(stderr=True).status(f"reading {runs} runs")
+    return console(stderr=True).status(f"reading {runs} runs")

@@ -12,9 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from sdar_cli.cli import render
 from sdar_cli.cli.render import duration
+from sdar_cli.cli.streams import console
 from sdar_cli.paths import is_folder
 from sdar_cli.training.events import Listener
+from sdar_cli.visible import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -59,16 +62,15 @@ class Display(Listener):
     def __enter__(self) -> Self:
         self._redirection.__enter__()
         if self._live:
-            from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._progress = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}", markup=False),
-                console=Console(stderr=True),
+                console=console(stderr=True),
             )
             self._progress.start()
         return self
@@ -93,17 +95,17 @@ class Display(Listener):
     def advance(self, done: int, total: int, note: str = "") -> None:
         if self._progress is not None:
             if self._task is None:
-                self._task = self._progress.add_task(self._phase, total=total, note=note)
-            self._progress.update(self._task, completed=done, total=total, note=note)
+                self._task = self._progress.add_task(self._phase, total=total, note="")
+            self._progress.update(self._task, completed=done, total=total, note=visible(note))
         elif time.monotonic() - self._spoke >= QUIET_SECONDS or done == total:
             self.message(f"{self._phase} {done}/{total} {note}".rstrip())
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        note = ", ".join(f"{word} {values[name]:.3g}" for name, word in SHOWN.items() if name in values)
+        words = ", ".join(f"{word} {values[name]:.3g}" for name, word in SHOWN.items() if name in values)
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=step, note=note)
+            self._progress.update(self._task, completed=step, note=words)
         elif self._progress is None and time.monotonic() - self._spoke >= QUIET_SECONDS:
-            self.message(f"step {step}: {note}")
+            self.message(f"step {step}: {words}")
 
     def evaluation(self, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
         summary = evaluation.summary
@@ -119,9 +121,9 @@ class Display(Listener):
     def message(self, text: str) -> None:
         self._spoke = time.monotonic()
         if self._progress is not None:
-            self._progress.console.print(text, markup=False, highlight=False)
+            self._progress.console.print(visible(text), markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            render.note(text)
 
     def _finish_phase(self) -> None:
         if self._progress is not None and self._task is not None:

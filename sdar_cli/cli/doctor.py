@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdar_cli.cli.launching import DistOption, NprocOption
-from sdar_cli.cli.render import JsonOption, RunsOption, note, print_json
+from sdar_cli.cli.render import JsonOption, RunsOption, note, print_json, say
+from sdar_cli.cli.streams import console
 from sdar_cli.cli.train import DataOption, ModelOption
 from sdar_cli.launch.dist import DEFAULT
 
@@ -82,10 +83,8 @@ def doctor(
 
 def _looking() -> AbstractContextManager[object]:
     """Something that moves, on a terminal: vLLM takes its time to be imported."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return console.status("looking around") if console.is_terminal else nullcontext()
+    screen = console(stderr=True)
+    return screen.status("looking around") if screen.is_terminal else nullcontext()
 
 
 def _print(findings: Sequence[Finding]) -> None:
@@ -106,6 +105,6 @@ def _print(findings: Sequence[Finding]) -> None:
 
     for finding in findings:
         head = f"{finding.verdict:<{verdict}}{INDENT}{finding.subject:<{subject}}{INDENT}"
-        print(lines(finding.found, head))
+        say(lines(finding.found, head))
         if finding.remedy:
-            print(lines(finding.remedy, f"{margin}→ "))
+            say(lines(finding.remedy, f"{margin}→ "))

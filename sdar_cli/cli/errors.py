@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
-from sdar_cli.errors import without_credentials
+from sdar_cli.cli.streams import talk
+from sdar_cli.errors import shortened, without_credentials
 from sdar_cli.launch.speaker import may_speak
+
+LONGEST = 2048
+"""Bytes of a line."""
 
 
 def print_error(text: str) -> None:
@@ -15,12 +18,22 @@ def print_error(text: str) -> None:
 
     Of the processes of one run, the first on a machine prints.
     """
-    text = without_credentials(text)
-    if not may_speak(text):
+    lines = [_printable(line) for line in without_credentials(text).split("\n")]
+    if not may_speak("\n".join(lines)):
         return
-    for line in text.splitlines() or [text]:
-        visible = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
-        print(f"error: {visible}", file=sys.stderr)
+    for line in lines:
+        print(f"error: {line}", file=talk)
+
+
+def _printable(line: str) -> str:
+    """The line with what is not printable as escapes, and no longer than a screen or two."""
+    longest = LONGEST
+    while True:
+        cut = shortened(line, longest)
+        shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)
+        if len(shown.encode()) <= LONGEST:
+            return shown
+        longest = longest * 9 // 10
 
 
 def usage_sentence(error: Exception) -> str | None:

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from sdar_cli.cli.checkpoint_option import CheckpointOption, check_checkpoint
 from sdar_cli.cli.render import JsonOption, RunsOption
+from sdar_cli.cli.trust_option import TrustOption, announce, as_option
 from sdar_cli.errors import UserError
 from sdar_cli.paths import is_folder
 
@@ -25,12 +27,13 @@ def evaluate(
     both: Annotated[bool, typer.Option("--both", help="Both, paired: the default.")] = False,
     tasks: Annotated[int | None, typer.Option(min=1, help="Size of the panel.")] = None,
     panel: Annotated[Path | None, typer.Option(metavar="FILE", help="A panel file.")] = None,
-    checkpoint: Annotated[str, typer.Option(metavar="N|base|last", help="Which checkpoint of the run.")] = "last",
+    checkpoint: CheckpointOption = "last",
     engine: Annotated[
         str, typer.Option(metavar="hf|vllm|URL", help="What generates: Hugging Face, vLLM, or a server of vLLM.")
     ] = "hf",
     recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="The recipe to play a bare model by.")] = None,
     runs: RunsOption = None,
+    trust_remote_code: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a run or a model, without and with skills.
@@ -44,23 +47,24 @@ def evaluate(
     modes = _modes(no_skills, skills, both)
     if tasks is not None and panel is not None:
         raise UserError("--tasks and --panel both choose the panel: give one of them")
-    if checkpoint not in ("base", "last") and not checkpoint.isdecimal():
-        raise UserError(f"--checkpoint is {checkpoint!r}, but must be a step, 'base' or 'last': correct it")
+    check_checkpoint(checkpoint)
     _check_engine(engine)
     run, changes = _split(run, overrides or [])
     root = runs_root(runs)
     target = resolve_run(run, root)
+    trusted = as_option(trust_remote_code)
     if isinstance(target, ModelFolder):
         if recipe is None:
             raise UserError(f"{target.name} is a bare model: say which recipe to play it by, with --recipe NAME")
         if checkpoint != "last":
             raise UserError(f"{target.name} is a bare model without checkpoints: leave --checkpoint out")
         model = str(target.path or target.reference)
-        resolved = load_recipe(recipe, [], changes, {"model.path": ("RUN", model)})
+        resolved = load_recipe(recipe, [], changes, {"model.path": ("RUN", model), **trusted})
     elif recipe is not None:
         raise UserError(f"the run {target.name} has its own recipe: leave --recipe out")
     else:
-        resolved = load_recipe(str(target.path / "recipe.yaml"), [], changes)
+        resolved = load_recipe(str(target.path / "recipe.yaml"), [], changes, trusted)
+    announce(resolved.recipe)
 
     from sdar_cli.cli.display import Display, may_download
     from sdar_cli.cli.results import print_evaluation

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sdar_cli.cli.render import JsonOption, RunsOption, count, print_json
-from sdar_cli.errors import UserError
+from sdar_cli.cli.checkpoint_option import CheckpointOption, check_checkpoint
+from sdar_cli.cli.render import JsonOption, RunsOption, count, print_json, say
+from sdar_cli.cli.trust_option import TrustOption
 
 if TYPE_CHECKING:
     from sdar_cli.export.export import Exported
@@ -18,7 +19,7 @@ WORDS = {"adapter": "the adapter alone", "merged": "the adapter merged", "whole"
 
 def export(
     run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run; else the latest.")] = None,
-    checkpoint: Annotated[str, typer.Option(metavar="N|base|last", help="Which checkpoint of the run.")] = "last",
+    checkpoint: CheckpointOption = "last",
     to: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to; else `export/CHECKPOINT` in the run's folder.")
     ] = None,
@@ -30,6 +31,7 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an export that is there; nothing else is.")] = False,
     runs: RunsOption = None,
+    trust_remote_code: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a run's weights, ready for transformers and vLLM, with a model card.
@@ -41,8 +43,7 @@ def export(
     from sdar_cli.runs.resolve import resolve_run
     from sdar_cli.tracking.location import runs_root
 
-    if checkpoint not in ("base", "last") and not checkpoint.isdecimal():
-        raise UserError(f"--checkpoint is {checkpoint!r}, but must be a step, 'base' or 'last': correct it")
+    check_checkpoint(checkpoint)
     target = resolve_run(run, runs_root(runs))
     with Display() as display:
         from sdar_cli.export.export import export_run
@@ -65,8 +66,8 @@ def export(
 def _print(exported: Exported) -> None:
     source, written = exported.source, exported.written
     size = f"{count(written.parameters)} parameters, {written.dtype}"
-    print(f"{source.run.name}, {source.checkpoint}: {WORDS[exported.kind]}, {size}\n")
-    print(f"folder         {exported.folder}")
+    say(f"{source.run.name}, {source.checkpoint}: {WORDS[exported.kind]}, {size}\n")
+    say(f"folder         {exported.folder}")
     for program, line in exported.load.items():
         if line is not None:
-            print(f"{program:<14} {line}")
+            say(f"{program:<14} {line}")

@@ -75,7 +75,7 @@ def run_or_launch(
         grace: ``--grace``.
     """
     from sdar_cli.launch import agent, dist, extras
-    from sdar_cli.training.stop import STOP, take_grace
+    from sdar_cli.training.stop import STOP, VARIABLE, take_grace
 
     take_grace(grace)
     dist.check_recipe(launch.dist, recipe)
@@ -84,6 +84,7 @@ def run_or_launch(
         nproc = agent.processes(launch)
         if agent.is_needed(launch, nproc):
             more = ["--json"] * as_json + ["--debug"] * ("--debug" in sys.argv)
+            os.environ[VARIABLE] = f"{STOP.grace:g}"
             raise typer.Exit(agent.start(launch.words(nproc, [*words, *launch.own_words, *more])))
     if Place.here().world > 1:  # one process has nobody to divide with
         dist.apply(launch.dist)

@@ -6,13 +6,16 @@ SIGTERM, 138 by SIGUSR1: what was done is kept, and the same command, or `sdar r
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sdar_cli.cli import streams
 from sdar_cli.cli.errors import print_error, usage_sentence
 from sdar_cli.errors import SdarError
+from sdar_cli.recipe import trust
 from sdar_cli.training.stop import STOP
 
 BROKEN_PIPE = 141
@@ -20,7 +23,8 @@ BROKEN_PIPE = 141
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``sdar`` with the given arguments (default: the process's) and return the exit code."""
-    with STOP.guard():
+    streams.prepare()
+    with trust.scope(), STOP.guard():
         return _main(list(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -39,14 +43,27 @@ def _main(arguments: list[str]) -> int:
         if not STOP.said:
             print_error("interrupted" if STOP.name == "Ctrl-C" else f"interrupted by {STOP.name}")
         return STOP.code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     except SdarError as error:
         if debug:
             _print_traceback()
         print_error(str(error))
         return error.exit_code
+    except streams.OutputLost as error:
+        streams.give_up()
+        if error.errno == errno.EPIPE:
+            return BROKEN_PIPE
+        print_error(f"standard output cannot be written ({error.strerror}): make room, or send it elsewhere")
+        return 1
+    except MemoryError:
+        if debug:
+            _print_traceback()
+        print_error("memory ran out: close other programs, or ask for less at once")
+        return 1
+    except RecursionError:
+        if debug:
+            _print_traceback()
+        print_error("an input is nested too deeply to be read: flatten it, or repeat the command with --debug")
+        return 1
     except Exception as error:
         if debug:
             _print_traceback()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sdar_cli.cli.render import JsonOption, note, print_json, print_table
+from sdar_cli.cli.render import JsonOption, note, print_json, print_table, say
 from sdar_cli.errors import PanelError, UserError
 
 if TYPE_CHECKING:
@@ -123,10 +123,10 @@ def show(
         return
     _print_header(found)
     if training is not None:
-        print(f"\nchecked: all {len(found)} tasks are there, none is among the {training} training tasks")
+        say(f"\nchecked: all {len(found)} tasks are there, none is among the {training} training tasks")
     listed = found.task_ids if ids else found.task_ids[:SHOWN]
-    print()
-    print("\n".join(listed))
+    say()
+    say("\n".join(listed))
     if len(listed) < len(found):
         note(f"{len(found) - len(listed)} more: --ids lists all")
 
@@ -213,9 +213,9 @@ def _facts(panel: Panel) -> dict[str, Any]:
 
 
 def _print_header(panel: Panel) -> None:
-    print(f"environment  {panel.environment}, split {panel.split}, seed {panel.seed}")
-    print(f"options      {_settings(panel)}")
-    print(f"digest       {panel.digest}\n")
+    say(f"environment  {panel.environment}, split {panel.split}, seed {panel.seed}")
+    say(f"options      {_settings(panel)}")
+    say(f"digest       {panel.digest}\n")
     types = panel.by_type or {"(types not kept)": len(panel)}
     rows = [(name, str(count)) for name, count in types.items()]
     print_table(("task type", "tasks"), [*rows, ("all", str(len(panel)))], ("tasks",))
@@ -256,8 +256,8 @@ def _print_diff(found: PanelDiff) -> None:
     marked = [(name, x, y, "" if x == y else "other") for name, x, y in rows]
     print_table(("", "A", "B", ""), marked)
     order = "in the same order" if found.same_order else "in another order"
-    print(f"\nshared    {len(found.shared)} tasks{', ' + order if found.shared else ''}")
+    say(f"\nshared    {len(found.shared)} tasks{', ' + order if found.shared else ''}")
     for name, only in (("only in A", found.only_first), ("only in B", found.only_second)):
         first = f", for example {only[0]}" if only else ""
-        print(f"{name} {len(only)} tasks{first}")
-    print("\nequal" if found.equal else "\nnot equal: results on one cannot be compared with results on the other")
+        say(f"{name} {len(only)} tasks{first}")
+    say("\nequal" if found.equal else "\nnot equal: results on one cannot be compared with results on the other")

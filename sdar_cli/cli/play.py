@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sdar_cli.cli.render import JsonOption, RunsOption, print_json
+from sdar_cli.cli.trust_option import TrustOption, announce
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,7 @@ def play(
     seed: Annotated[int, typer.Option("--seed", help="Draws the task, and a checkpoint's words.")] = 0,
     data: Annotated[str | None, typer.Option("--data", metavar="PATH", help="The environment's data folder.")] = None,
     runs: RunsOption = None,
+    trust_remote_code: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Play one episode: type actions; Ctrl-D or 'quit' leaves.
@@ -67,6 +69,8 @@ def play(
         raise UserError("--expert and --checkpoint both say who plays: give one of them")
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     setting = _setting(environment, overrides or [], recipe, checkpoint, data, runs)
+    if setting.weights is not None and setting.recipe is not None:
+        announce(setting.recipe)
     with ExitStack() as stack:
         prototype = build_environment(setting.section)
         stack.callback(prototype.close)
@@ -211,25 +215,27 @@ def _episode(
     console: Console, prototype: Environment, pool: Pool, task: Task, player: Player, max_turns: int | None
 ) -> dict[str, Any]:
     """Play to the end, telling the story on ``console``; the record is what ``--json`` prints."""
+    from sdar_cli.cli.players import tell
+    from sdar_cli.rollout.answers import Guarded
     from sdar_cli.rollout.pool import SlotError
 
     observation = pool.reset({0: task})[0]
     if isinstance(observation, SlotError):
         raise _lost(task, observation)
-    tale = _Tale(task.id, task.task_type, prototype.goal(task, observation))
-    console.print(f"{task.id} ({task.task_type})", style="bold", markup=False)
+    tale = _Tale(task.id, task.task_type, Guarded.of(prototype).goal(task, observation))
+    tell(console, f"{task.id} ({task.task_type})", "bold")
     if tale.goal and tale.goal not in observation.text:
-        console.print(f"Task: {tale.goal}", markup=False)
-    console.print(observation.text, markup=False)
+        tell(console, f"Task: {tale.goal}")
+    tell(console, observation.text)
     while max_turns is None or len(tale.turns) < max_turns:
         move = player.move(observation)
         if move is None:
             tale.stop = player.ending
             break
         if not player.typed:
-            console.print(f"> {move.response or move.action}", style="cyan", markup=False)
+            tell(console, f"> {move.response or move.action}", "cyan")
         if move.invalid is not None:
-            console.print(f"(invalid: {move.invalid})", markup=False)
+            tell(console, f"(invalid: {move.invalid})")
         if move.action is None:
             tale.add(move, observation.text, 0.0)
             continue
@@ -238,11 +244,11 @@ def _episode(
             raise _lost(task, step)
         observation = step.observation
         tale.add(move, observation.text, step.reward)
-        console.print(observation.text, markup=False)
+        tell(console, observation.text)
         if step.done:
             tale.won, tale.stop = step.won, "success" if step.won else "failure"
             break
-    console.print(tale.ending, style="bold")
+    tell(console, tale.ending, "bold")
     return tale.record()
 
 

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from sdar_cli.visible import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,6 +31,11 @@ class Move:
     """Why the response was invalid, or None."""
 
 
+def tell(console: Console, text: str, style: str | None = None) -> None:
+    """Show what a model, an environment or a person wrote: no letter of it is obeyed by the terminal."""
+    console.print(visible(text), style=style, markup=False, emoji=False)
+
+
 class Player(Protocol):
     ending: str
     """The stop reason when there is no next move."""
@@ -49,13 +56,13 @@ class Person:
 
     def move(self, observation: Observation) -> Move | None:
         if observation.admissible:
-            self.console.print(" · ".join(observation.admissible), style="dim", markup=False)
+            tell(self.console, " · ".join(observation.admissible), "dim")
         while True:
             self.console.print("> ", end="")
             line = _read_line()
             action = " ".join(line.split())
             if not line or not sys.stdin.isatty():
-                self.console.print(action, markup=False)
+                tell(self.console, action)
             if not line or action.lower() in LEAVE:
                 return None
             if action:
@@ -146,7 +153,7 @@ class Checkpoint:
             return None
         ids = self.policy.generate([prompt.ids])[0].ids
         response = self.tokenizer.decode(ids, skip_special_tokens=True)
-        parsed = self.environment.parse(response)
+        parsed = self.context.environment.parse(response)
         if isinstance(parsed, Invalid):
             move = Move(parsed.fallback or None, response, parsed.reason)
         else:
@@ -157,6 +164,6 @@ class Checkpoint:
     def _open(self, first: Observation) -> Dialogue:
         from sdar_cli.skills import render_block
 
-        goal = self.environment.goal(self.task, first)
+        goal = self.context.environment.goal(self.task, first)
         found = self.workshop.retriever.clean().retrieve(task_type=self.task.task_type, text=goal, key=self.task.id)
         return self.context.open(self.task, first, render_block(found))

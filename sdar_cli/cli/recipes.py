@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sdar_cli.cli.render import JsonOption, print_json, print_table
+from sdar_cli.cli.render import JsonOption, print_json, print_table, say
 from sdar_cli.errors import RecipeError
 
 app = typer.Typer(
@@ -55,7 +55,7 @@ def show_recipe(
         values = resolved.recipe.model_dump(mode="json")
         print_json({"recipe": values, "origins": resolved.origins, "digest": recipe_digest(resolved.recipe)})
         return
-    print(annotated(resolved), end="")
+    say(annotated(resolved), end="")
 
 
 @app.command("cp")
@@ -82,4 +82,4 @@ def copy_recipe(
         write_bytes(target, source.read_bytes())
     except OSError as error:
         raise RecipeError(f"{target} cannot be written ({error.strerror}): give another place") from None
-    print_json({"recipe": recipe, "file": str(target)}) if as_json else print(target)
+    print_json({"recipe": recipe, "file": str(target)}) if as_json else say(str(target))

@@ -7,9 +7,15 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sdar_cli.cli.streams import console, talk
+from sdar_cli.visible import visible
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RunsOption = Annotated[
@@ -18,12 +24,30 @@ RunsOption = Annotated[
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """JSON whatever the stream's encoding; text is as it is, since no terminal should read it."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
+    print(json.dumps(value, indent=2, ensure_ascii=encoding not in ("utf-8", "utf8")))
+
+
+def say(text: str = "", end: str = "\n") -> None:
+    """Lines of a result, whose names and texts others may have written."""
+    print(visible(text), end=end)
+
+
+def cell(text: str) -> Text:
+    """A text in a table of rich's, on a line of its own."""
+    from rich.text import Text
+
+    return Text(one_line(text))
+
+
+def one_line(text: str) -> str:
+    """A name or a note on a line."""
+    return visible(" ".join(text.splitlines()))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[str] = ()) -> None:
     """A plain table on standard output; columns in ``numeric`` are set flush right."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -31,18 +55,23 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], numeric:
     for heading in headings:
         table.add_column(heading, justify="right" if heading in numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
-    Console(highlight=False).print(table)
+        table.add_row(*(Text(visible(text)) for text in row))
+    console().print(table)
 
 
 def note(text: str) -> None:
     """One line of talk."""
-    print(text, file=sys.stderr)
+    print(visible(text), file=talk, flush=True)
 
 
 def moment(seconds: float | None) -> str:
-    """Local date and minute, or a dash."""
-    return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    """Local date and minute, or a dash; a question mark for what no calendar has."""
+    if seconds is None:
+        return "-"
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return "?"
 
 
 def duration(seconds: float) -> str:

@@ -18,6 +18,7 @@ from sdar_cli.cli.launching import (
     run_or_launch,
 )
 from sdar_cli.cli.render import JsonOption, RunsOption
+from sdar_cli.cli.trust_option import TrustOption, announce
 from sdar_cli.errors import RunError, UserError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def resume(
     launcher: LauncherOption = "torchrun",
     dist: DistOption = "ddp",
     grace: GraceOption = None,
+    trust_remote_code: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was interrupted, was killed or failed.
@@ -62,7 +64,9 @@ def resume(
 
     launch = Launch(nproc, nnodes, rdzv, launcher, dist, extra)
     again = ["resume", str(target.path), "--runs", str(root)]
-    run_or_launch(launch, again, target.recipe(), run_here, as_json=as_json, grace=grace)
+    recipe = target.recipe()
+    announce(recipe)
+    run_or_launch(launch, again, recipe, run_here, as_json=as_json, grace=grace)
 
 
 def _newest(root: Path) -> RunFolder:

@@ -56,11 +56,17 @@ def serve(
     ef_search: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Dense, HNSW: candidates of a search; else the index's own.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; there is no password.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; one that others reach needs SDAR_RETRIEVER_TOKEN.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 is any free one.")] = 8000,
     topk: Annotated[int, typer.Option(min=1, help="Passages for a request that does not say.")] = 3,
     max_topk: Annotated[int, typer.Option(min=1, help="The most passages a request may ask for.")] = 100,
     max_queries: Annotated[int, typer.Option(min=1, help="The most queries in a request.")] = 1024,
+    max_requests: Annotated[int, typer.Option(min=1, help="The most requests under way; further ones get 429.")] = 1024,
+    rate: Annotated[
+        float, typer.Option(min=1, help="Requests a second that one address may send; further ones get 429.")
+    ] = 2000,
 ) -> None:
     """Answer searches over HTTP, by Search-R1's protocol.
 
@@ -72,14 +78,20 @@ def serve(
     from sdar_cli.retriever.extras import require
     from sdar_cli.retriever.protocol import Limits
     from sdar_cli.retriever.service import plan
+    from sdar_cli.servers.guard import LOOPBACK, Rules, is_loopback
+    from sdar_cli.servers.listen import listen, url
+    from sdar_cli.servers.token import RETRIEVER, token_for
 
     require("retriever", "fastapi", "uvicorn")
     from sdar_cli.retriever import server
 
     if topk > max_topk:
         raise UserError(f"--topk {topk} is above --max-topk {max_topk}: raise the latter")
-    with _terminate_as_interrupt(), server.listen(host, port) as opened:
-        address = server.url(opened, host)
+    rules = Rules(
+        token_for(host, RETRIEVER), hosts=LOOPBACK if is_loopback(host) else None, at_once=max_requests, rate=rate
+    )
+    with _terminate_as_interrupt(), listen(host, port) as opened:
+        address = url(opened, host)
         settings = Settings(model, device, in_memory=in_memory, ef_search=ef_search)
         load = plan(index and user_path(index), corpus and user_path(corpus), settings, progress_bar)
         note(f"loading; {address} answers 503 until then")
@@ -89,7 +101,7 @@ def serve(
             found = f"{len(service.corpus):,} passages of {service.corpus.file.name}, by {service.engine.name}"
             note(f"{found}; Ctrl-C ends it")
 
-        server.serve(opened, load, Limits(topk, max_topk, max_queries), announce)
+        server.serve(opened, load, Limits(topk, max_topk, max_queries), rules, announce)
 
 
 @app.command("build")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sdar_cli.cli.render import moment, print_table
+from sdar_cli.cli.render import moment, print_table, say
+from sdar_cli.reading import Unreadable, read_json
 
 if TYPE_CHECKING:
     from sdar_cli.runs.listing import Listed
@@ -38,7 +38,7 @@ def print_runs(found: Sequence[Listed]) -> None:
             text.rjust(width) if name in ("step", "solved") else text.ljust(width)
             for name, text, width in zip(columns, row, widths, strict=True)
         ]
-        print("  ".join(flush).rstrip())
+        say("  ".join(flush).rstrip())
 
 
 def results(run: RunFolder) -> list[tuple[str, str]]:
@@ -49,7 +49,7 @@ def results(run: RunFolder) -> list[tuple[str, str]]:
         fraction, why = report["internalised_fraction"], report["internalised_fraction_undefined"]
         rows.append(("internalised", _rate(fraction) if fraction else str(why)))
         return rows
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         return []
 
 
@@ -59,7 +59,8 @@ def last_metrics(run: RunFolder) -> str:
     from sdar_cli.tracking.journal import Journal
 
     for row in reversed(Journal(run.path / "metrics.jsonl").read()):
-        if shown := [f"{word} {row[name]:.3g}" for name, word in SHOWN.items() if name in row]:
+        numbers = {word: row[name] for name, word in SHOWN.items() if isinstance(row.get(name), int | float)}
+        if shown := [f"{word} {value:.3g}" for word, value in numbers.items()]:
             return f"step {row['step']}: {', '.join(shown)}"
     return ""
 
@@ -84,13 +85,15 @@ def facts(run: RunFolder) -> dict[str, Any]:
     }
 
 
+MOST = 16 << 20
+"""Bytes of a report."""
 _MODES = {"no_skills": "without skills", "skills": "with skills"}
 
 
 def _report(run: RunFolder) -> Any:
     try:
-        return json.loads((run.path / "evaluations" / "report.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_json(run.path / "evaluations" / "report.json", MOST)
+    except Unreadable:
         return None
 
 

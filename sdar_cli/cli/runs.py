@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sdar_cli.cli.render import JsonOption, RunsOption, bytes_, duration, moment, note, print_json, print_table
+from sdar_cli.cli.render import JsonOption, RunsOption, bytes_, duration, moment, note, print_json, print_table, say
 from sdar_cli.errors import RunError, UserError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def remove(
             }
         )
     else:
-        print(f"removed {_in_words(removal)}: {bytes_(freed)} freed")
+        say(f"removed {_in_words(removal)}: {bytes_(freed)} freed")
 
 
 @app.command("prune")
@@ -185,16 +185,14 @@ def prune(
     count, traced = sum(len(one.folders) for one in checkpoints), sum(one.count for one in traces)
     words = f"{count} checkpoints of {len(checkpoints)} runs, {bytes_(size)}, and {traced} traces"
     if dry_run or not (count or traced):
-        print_json(found | {"removed": False}) if as_json else print(
-            f"{words} would go" if dry_run else "nothing is old"
-        )
+        print_json(found | {"removed": False}) if as_json else say(f"{words} would go" if dry_run else "nothing is old")
         return
     _confirm(f"Remove {words}?", yes, "pruning")
     freed, gone = remove_checkpoints(checkpoints, root), remove_traces(traces)
     if as_json:
         print_json(found | {"bytes": freed, "traces_removed": gone, "removed": True})
     else:
-        print(f"removed {count} checkpoints ({bytes_(freed)} freed) and {gone} traces")
+        say(f"removed {count} checkpoints ({bytes_(freed)} freed) and {gone} traces")
 
 
 def _run(reference: str | None, root: Path, *, whole: bool = False) -> RunFolder:

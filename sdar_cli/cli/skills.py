@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sdar_cli.cli.render import JsonOption, RunsOption, note, print_json, print_table
+from sdar_cli.cli.render import JsonOption, RunsOption, note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Skills
@@ -64,9 +64,9 @@ def show_skill(
     if as_json:
         print_json({**_bank_facts(found), **_facts(skill)})
         return
-    print(f"{skill.name}: {skill.description}")
-    print(f"for {_purpose(skill)}; keywords {', '.join(skill.keywords) or '(none)'}")
-    print(f"\n{skill.body}")
+    say(f"{skill.name}: {skill.description}")
+    say(f"for {_purpose(skill)}; keywords {', '.join(skill.keywords) or '(none)'}")
+    say(f"\n{skill.body}")
 
 
 @app.command("retrieve")
@@ -120,13 +120,13 @@ def retrieve(
         )
         return
     for name in retrieval.names:
-        print(f"{name}: {retrieval.reasons[name]}")
+        say(f"{name}: {retrieval.reasons[name]}")
     if ranking is not None:
         _print_ranking(ranking, section)
     if not retrieval.has_task_skill:
         note(_no_task_skill(found, section, task_type, retrieval.corrupted))
     if block:
-        print(f"\n{block}")
+        say(f"\n{block}")
 
 
 def _ranking(retriever: Retriever, task_type: str, text: str) -> list[dict[str, Any]] | None:
@@ -150,7 +150,7 @@ def _ranking(retriever: Retriever, task_type: str, text: str) -> list[dict[str, 
 
 def _print_ranking(ranking: list[dict[str, Any]], section: Skills) -> None:
     alpha = section.ucb.alpha
-    print(f"\nscore = {alpha:g} × similarity + {1 - alpha:.4g} × (utility + bonus); the top {section.top_k} are taken")
+    say(f"\nscore = {alpha:g} × similarity + {1 - alpha:.4g} × (utility + bonus); the top {section.top_k} are taken")
     numbers = ("score", "similarity", "utility", "bonus")
     print_table(
         ("skill", *numbers, "n"),
@@ -185,13 +185,12 @@ def _of_run(reference: str, runs: Path | None, rule: str | None) -> tuple[SkillB
 
 def _state(file: Path) -> dict[str, Any]:
     """What a checkpoint keeps of the retrieval."""
-    import json
-
     from sdar_cli.errors import RunError
+    from sdar_cli.reading import Unreadable, read_json
 
     try:
-        state = json.loads(file.read_text("utf-8"))["retriever"]
-    except (OSError, ValueError, KeyError, TypeError):
+        state = read_json(file, 64 << 20)["retriever"]
+    except (Unreadable, KeyError, TypeError):
         state = None
     if not isinstance(state, dict):
         raise RunError(f"{file} is damaged or unreadable: remove that checkpoint's folder, or restore the file")

@@ -12,6 +12,7 @@ from sdar_cli.cli.render import JsonOption, RunsOption, note
 from sdar_cli.cli.sweep_group import SweepGroup
 from sdar_cli.cli.sweep_manage import JobsOption, StorageOption, add_commands
 from sdar_cli.cli.train import OverlayOption
+from sdar_cli.cli.trust_option import TrustOption, announce, as_option
 from sdar_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,9 +64,10 @@ def start(
     model: Annotated[str | None, typer.Option(metavar="PATH", help="A Hugging Face folder or id.")] = None,
     data: Annotated[str | None, typer.Option(metavar="PATH", help="The environment's data folder.")] = None,
     tracking_uri: Annotated[str | None, typer.Option(metavar="URI", help="MLflow store, as for training.")] = None,
-    sampler_seed: Annotated[int | None, typer.Option(min=0, help="Of random and tpe; else 0.")] = None,
+    sampler_seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Of random and tpe; else 0.")] = None,
     text: Annotated[str | None, typer.Option("--note", help="Shown with the study in MLflow.")] = None,
     runs: RunsOption = None,
+    trust_remote_code: TrustOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cells, runs and cost, and stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,7 +96,7 @@ def start(
         words=words or [],
         space=space,
         overlays=overlays or [],
-        options={key: value for key, value in given.items() if value[1] is not None},
+        options={key: value for key, value in given.items() if value[1] is not None} | as_option(trust_remote_code),
         search=search,
         cells=cells,
         seeds=seeds,
@@ -105,6 +107,7 @@ def start(
         note=text,
     )
     made = _make(wish)
+    announce(made.first.recipe)
     if dry_run:
         from sdar_cli.cli.sweep_plan import print_plan
 

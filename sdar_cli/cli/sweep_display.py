@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.cli.render import duration, note
+from sdar_cli.cli.streams import console
+from sdar_cli.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,10 +40,9 @@ class StudyDisplay:
 
     def __enter__(self) -> StudyDisplay:
         if sys.stderr.isatty():
-            from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+            self._live = Live(console=console(stderr=True), auto_refresh=False, transient=True)
             self._live.start()
         return self
 
@@ -60,7 +61,7 @@ class StudyDisplay:
 
     def message(self, text: str) -> None:
         if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False)
+            self._live.console.print(visible(text), markup=False, highlight=False)
         else:
             note(text)
 
@@ -78,12 +79,12 @@ class StudyDisplay:
         head = f"{view.spec.name}: of {view.total_runs} runs {counts_in_words(view.counts)}{eta}"
         height = self._live.console.height if self._live is not None else 40
         room = max(3, height - len(running) - 8)
-        parts: list[RenderableType] = [Text(head, style="bold"), Text()]
+        parts: list[RenderableType] = [Text(visible(head), style="bold"), Text()]
         rows = ranked(view)
         parts.append(cells_table(view, rows, room))
         if len(rows) > room:
             parts.append(Text(f"and {len(rows) - room} more: sdar sweep status {view.spec.name}", style="dim"))
-        parts.append(Text(legend(view), style="dim"))
+        parts.append(Text(visible(legend(view)), style="dim"))
         if running:
             parts += [Text(), runs_table(running)]
         return Group(*parts)

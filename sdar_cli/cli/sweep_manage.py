@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdar_cli.cli.render import JsonOption, RunsOption, moment, note, print_json, print_table
+from sdar_cli.cli.trust_option import TrustOption
 from sdar_cli.errors import StudyError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def worker(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name or folder.")],
     runs: RunsOption = None,
     storage: StorageOption = None,
+    trust_remote_code: TrustOption = False,
 ) -> None:
     """Work on a study until nothing is left; on any machine, as many as you like.
 
@@ -112,6 +114,7 @@ def resume(
     jobs: JobsOption = 1,
     runs: RunsOption = None,
     storage: StorageOption = None,
+    trust_remote_code: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a study on this machine: what is done is not run again, what was cut short is resumed.

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdar_cli.cli.render import duration, print_json, print_table
+from sdar_cli.cli.render import duration, print_json, print_table, say
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.plan import PanelFacts
@@ -31,25 +31,25 @@ def print_plan(made: Made, root: Path, jobs: int, *, named: bool, as_json: bool)
     if as_json:
         print_json(_json(made, panel, cost, command, jobs))
         return
-    print(f"study     {spec.name if named else 'named when it starts, or by --name'}")
-    print(f"cells     {_cells(made)}")
-    print(f"runs      {spec.total_runs}: {spec.total_cells} × seeds {_seeds(spec.seeds)}")
+    say(f"study     {spec.name if named else 'named when it starts, or by --name'}")
+    say(f"cells     {_cells(made)}")
+    say(f"runs      {spec.total_runs}: {spec.total_cells} × seeds {_seeds(spec.seeds)}")
     if spec.pruner is not None:
-        print(f"pruning   {spec.pruner.kind}, by the evaluations without skills; fewer runs than that may be needed")
+        say(f"pruning   {spec.pruner.kind}, by the evaluations without skills; fewer runs than that may be needed")
     if any(axis.key.startswith("evaluation") for axis in spec.axes):
-        print("panel     varies, so that cells are not measured alike")
+        say("panel     varies, so that cells are not measured alike")
     else:
-        print(f"panel     {panel.tasks} tasks of {panel.split}, {_digest(panel)}")
-    print(f"command   {shlex.join(command)}")
-    print(f"cost      {_cost(made, cost, jobs)}")
+        say(f"panel     {panel.tasks} tasks of {panel.split}, {_digest(panel)}")
+    say(f"command   {shlex.join(command)}")
+    say(f"cost      {_cost(made, cost, jobs)}")
     if not spec.axes:
         return
-    print()
+    say()
     headings = ("cell", *(axis.key for axis in spec.axes))
     if known:
         print_table(headings, [_row(made, index) for index in range(min(SHOWN, len(known)))])
         if len(known) > SHOWN:
-            print(f"and {len(known) - SHOWN} more: all of them with --json")
+            say(f"and {len(known) - SHOWN} more: all of them with --json")
     else:
         print_table(("axis",), [(str(axis),) for axis in spec.axes])
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdar_cli.cli.render import duration, print_json
+from sdar_cli.cli.render import duration, print_json, say
 from sdar_cli.tracking.location import runs_option
 
 if TYPE_CHECKING:
@@ -43,29 +43,29 @@ def print_status(view: StudyView, root: Path, *, as_json: bool) -> None:
     console = Console(highlight=False, file=sys.stdout)
     spec = view.spec
     eta = "" if left is None else f", about {duration(left)} left"
-    print(f"{spec.name}: {study_state(view)}; of {view.total_runs} runs {counts_in_words(view.counts)}{eta}\n")
+    say(f"{spec.name}: {study_state(view)}; of {view.total_runs} runs {counts_in_words(view.counts)}{eta}\n")
     console.print(cells_table(view, rows))
     if undrawn := spec.total_cells - len(view.cells):
-        print(f"and {undrawn} cell{'s' * (undrawn > 1)} that the search has not drawn yet")
-    print(f"\n{legend(view)}")
+        say(f"and {undrawn} cell{'s' * (undrawn > 1)} that the search has not drawn yet")
+    say(f"\n{legend(view)}")
     if running:
-        print()
+        say()
         console.print(runs_table(running))
     where = f"{spec.name}{runs_option(root)}"
     if failed := failures(view):
-        print()
+        say()
         for name, sentence in failed:
-            print(f"{name} failed: {sentence}")
-        print(f"run them again with   sdar sweep retry-failed {where}")
-    print()
+            say(f"{name} failed: {sentence}")
+        say(f"run them again with   sdar sweep retry-failed {where}")
+    say()
     folder = view.folder or root / "studies" / spec.name
     if figures(folder):
-        print(f"figures      {folder / 'figures'}")
+        say(f"figures      {folder / 'figures'}")
     if not view.is_over and not running:
-        print(f"go on with   sdar sweep resume {where}")
+        say(f"go on with   sdar sweep resume {where}")
     if any(cell.done for cell in view.cells):
-        print(f"compare      sdar compare --study {where}")
-    print(f"open the UI  sdar ui{runs_option(root)}")
+        say(f"compare      sdar compare --study {where}")
+    say(f"open the UI  sdar ui{runs_option(root)}")
 
 
 def figures(folder: Path) -> list[Path]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sdar_cli.sweep.store import StudyStore
 
 
-
 def run_here(store: StudyStore, jobs: int, *, storage: str | None, as_json: bool) -> None:
     """Work on a study with so many runs at a time; prints its table when it is over.
 

@@ -9,6 +9,7 @@ from sdar_cli.sweep.playing import Playing
 from sdar_cli.sweep.ranking import Ranked
 from sdar_cli.sweep.space import as_yaml
 from sdar_cli.sweep.view import CellView, StudyView
+from sdar_cli.visible import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,4 +111,4 @@ def _plain() -> Table:
 def _text(text: str) -> object:
     from rich.text import Text
 
-    return Text(text)
+    return Text(visible(text))

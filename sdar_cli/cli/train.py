@@ -19,6 +19,7 @@ from sdar_cli.cli.launching import (
     run_or_launch,
 )
 from sdar_cli.cli.render import JsonOption, RunsOption, print_json
+from sdar_cli.cli.trust_option import TrustOption, announce, as_option
 from sdar_cli.errors import UserError
 
 __all__ = ["INTERRUPTED", "train"]
@@ -81,6 +82,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     gpu: GpuOption = None,
     gpu_memory: GpuMemoryOption = None,
+    trust_remote_code: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train an agent from a recipe.
@@ -108,8 +110,9 @@ def train(
         "tracking.note": ("--note", note),
         "tracking.tags": ("--tag", _tags(tags or [])),
     }
-    options = {key: value for key, value in given.items() if value[1] is not None}
+    options = {key: value for key, value in given.items() if value[1] is not None} | as_option(trust_remote_code)
     resolved = load_recipe(recipe, overlays or [], overrides, options)
+    announce(resolved.recipe)
     command = _command(recipe, overlays or [], overrides, options, runs, name, auto_resume)
     if dry_run or slurm is not None:
         from sdar_cli.launch.dist import check_recipe
@@ -190,6 +193,9 @@ def _command(
     for overlay in overlays:
         words += ["-c", str(overlay)]
     for option, value in options.values():
+        if value is True:
+            words.append(option)
+            continue
         values = [f"{key}={text}" for key, text in value.items()] if isinstance(value, dict) else [str(value)]
         words += [word for text in values for word in (option, text)]
     if runs is not None:

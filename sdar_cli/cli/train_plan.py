@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdar_cli.cli.render import bytes_, count, duration, print_table
+from sdar_cli.cli.render import bytes_, count, duration, print_table, say
 
 if TYPE_CHECKING:
     from sdar_cli.launch.options import Launch
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 def print_plan(plan: Plan) -> None:
     from sdar_cli.recipe.dump import annotated
 
-    print(annotated(plan.resolved))
+    say(annotated(plan.resolved))
     panel = plan.panel
-    print(f"panel     {panel.tasks} tasks of {panel.split}, {_panel_hash(panel)}")
+    say(f"panel     {panel.tasks} tasks of {panel.split}, {_panel_hash(panel)}")
     if facts := _facts(plan):
-        print(f"facts     {facts}")
-    print(f"command   {plan.shell_command}")
-    print(f"processes {_processes(plan.processes)}")
+        say(f"facts     {facts}")
+    say(f"command   {plan.shell_command}")
+    say(f"processes {_processes(plan.processes)}")
     for sentence in plan.lacking:
-        print(f"lacking   {sentence}")
-    print("\nTokens of a step, at most")
+        say(f"lacking   {sentence}")
+    say("\nTokens of a step, at most")
     print_table(("", "amount", "formula"), [(p.name, count(p.amount), p.formula) for p in plan.tokens], ("amount",))
     if plan.memory is None:
-        print("\nMemory: unknown, as the model's config.json is not here; give a local folder with --model")
+        say("\nMemory: unknown, as the model's config.json is not here; give a local folder with --model")
         return
     _print_memory(plan.memory, plan.processes.count)
     if plan.fit is None:
-        print("\nWhether it fits a GPU, and hours: add --gpu h100, or another of the table in docs/sizing.md")
+        say("\nWhether it fits a GPU, and hours: add --gpu h100, or another of the table in docs/sizing.md")
         return
     _print_fit(plan.fit)
     if plan.hours is None:
-        print("\nHours: unknown without the GPU's speed; name it with --gpu")
+        say("\nHours: unknown without the GPU's speed; name it with --gpu")
     else:
         _print_hours(plan.hours, plan.processes.count)
 
@@ -56,7 +56,7 @@ def _processes(processes: Processes) -> str:
 
 def _print_memory(memory: Memory, processes: int) -> None:
     each = "one device" if processes == 1 else f"each of {processes} devices"
-    print(f"\nMemory of {each}, an estimate: a few tens of percent off is usual")
+    say(f"\nMemory of {each}, an estimate: a few tens of percent off is usual")
     rows = [(p.name, bytes_(p.amount) if p.amount else "-", p.phases, p.formula) for p in memory.parts]
     rows.append(("most at once", bytes_(memory.peak), memory.phase, ""))
     print_table(("", "amount", "held in", "formula"), rows, ("amount",))
@@ -65,26 +65,26 @@ def _print_memory(memory: Memory, processes: int) -> None:
 def _print_fit(fit: Fit) -> None:
     found = f"{bytes_(fit.memory.peak)} of {bytes_(fit.gpu.memory)} on {fit.gpu.name}"
     if fit.left >= 0:
-        print(f"\nfits      yes, {found}: {bytes_(fit.left)} to spare beside the 5 % that stay free")
+        say(f"\nfits      yes, {found}: {bytes_(fit.left)} to spare beside the 5 % that stay free")
     else:
-        print(f"\nfits      no, {found}: {bytes_(-fit.left)} are lacking, 5 % staying free")
+        say(f"\nfits      no, {found}: {bytes_(-fit.left)} are lacking, 5 % staying free")
     if fit.sequences is not None:
         held = max(0, fit.sequences)
-        print(f"vLLM      room for {held} of the longest sequences at once in its share")
+        say(f"vLLM      room for {held} of the longest sequences at once in its share")
     if fit.remedy:
-        print(f"change    {fit.remedy}")
+        say(f"change    {fit.remedy}")
 
 
 def _print_hours(hours: Hours, processes: int) -> None:
     each = "" if processes == 1 else f" on {processes} of these GPUs"
-    print(f"\nTime{each}, an estimate: a factor of two off is usual")
+    say(f"\nTime{each}, an estimate: a factor of two off is usual")
     parts = (*hours.step, hours.evaluations)
     rows = [(part.name, duration(part.usual), duration(part.most), part.formula) for part in parts]
     words = f"{hours.steps} steps + {hours.evaluated} evaluations"
     rows.append(("the training", duration(hours.usual), duration(hours.most), words))
     print_table(("a step's", "usual", "at most", "formula"), rows, ("usual", "at most"))
     for line in hours.assumed:
-        print(f"assumed   {line}")
+        say(f"assumed   {line}")
 
 
 def _panel_hash(panel: PanelFacts) -> str:

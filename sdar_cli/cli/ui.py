@@ -17,7 +17,9 @@ def ui(
         str | None,
         typer.Option(metavar="URI", help="The store; else the newest run's, else as for training."),
     ] = None,
-    expose: Annotated[bool, typer.Option("--expose", help="Allow a --host that others can reach.")] = False,
+    expose: Annotated[
+        bool, typer.Option("--expose", help="Allow a --host that others can reach; they are asked for a token.")
+    ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Show the page in the browser as well.")] = False,
     runs: RunsOption = None,
 ) -> None:
@@ -26,6 +28,7 @@ def ui(
 
     Usage: sdar ui --port 5001 --open
     """
+    from sdar_cli.servers.guard import is_loopback
     from sdar_cli.tracking.landing import landing, root_of
     from sdar_cli.tracking.location import redact, runs_root
     from sdar_cli.tracking.server import Server, check_host, check_port, check_store
@@ -42,6 +45,9 @@ def ui(
     check_store(uri)
     check_port(host, port)
     note(f"starting MLflow at {redact(uri)} …")
+    if not is_loopback(host):
+        _serve_guarded(uri, host, port, root)
+        return
     with Server(uri, host, port, root) as server:
         server.wait_until_ready()
         page = landing(server.url)
@@ -49,6 +55,26 @@ def ui(
         note("Ctrl-C ends it")
         _show(page, open_)
         server.wait()
+
+
+def _serve_guarded(uri: str, host: str, port: int, root: Path) -> None:
+    """MLflow on loopback, and before it what asks for the token."""
+    import secrets
+
+    from sdar_cli.servers.front import Front
+    from sdar_cli.servers.token import UI, token
+    from sdar_cli.tracking.landing import landing, root_of
+    from sdar_cli.tracking.server import Server, free_port
+
+    given = token(UI)
+    secret = given or secrets.token_hex(16)
+    with Server(uri, "127.0.0.1", free_port(), root) as server:
+        server.wait_until_ready()
+        with Front(host, port, server.url, secret) as front:
+            page = landing(server.url)
+            print(front.url + page.removeprefix(root_of(server.url)), flush=True)
+            note(f"any user name, and as the password {f'what {UI} holds' if given else secret}; Ctrl-C ends it")
+            server.wait()
 
 
 def _show(page: str, wanted: bool) -> None:
@@ -60,10 +86,10 @@ def _show(page: str, wanted: bool) -> None:
 
 def _store(flag: str | None, root: Path) -> str:
     from sdar_cli.runs.listing import list_all
-    from sdar_cli.tracking.location import tracking_uri
+    from sdar_cli.tracking.location import tracking_uri, usable
 
     if flag is None:
         used = [run.tracking_uri for run in list_all(root)]
         if used and used[-1] is not None:
-            return used[-1]
+            return usable(used[-1])
     return tracking_uri(flag, root)

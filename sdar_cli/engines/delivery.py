@@ -164,8 +164,8 @@ class Delivery:
         """Leave no adapter of this run at a server, if it answers at once."""
         if self.hot and self._version is not None:
             with suppress(Gone, UserError):
-                for name in self._own_adapters(server, timeout=GOODBYE):
-                    server.unload_adapter(name, timeout=GOODBYE)
+                for name in self._own_adapters(server, seconds=GOODBYE):
+                    server.unload_adapter(name, seconds=GOODBYE)
 
     def _own_adapters(self, server: Server, **about: Any) -> list[str]:
         """Names of the adapters at a server that came from this run's folder: a killed process's too."""

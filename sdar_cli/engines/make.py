@@ -70,7 +70,7 @@ def make_engine(trainer: SDARTrainer, folder: Path, longest: int, say: Callable[
         from sdar_cli.engines.server import ServerEngine
 
         engine = ServerEngine(
-            [Server(url, key=os.environ.get("VLLM_API_KEY")) for url in own.urls],
+            [Server(url, key=os.environ.get("VLLM_API_KEY"), timeout=own.request_timeout) for url in own.urls],
             source,
             folder=user_path(own.sync_folder) / folder.parent.name if own.sync_folder else folder,
             patience=Patience(own.patience),
@@ -78,6 +78,7 @@ def make_engine(trainer: SDARTrainer, folder: Path, longest: int, say: Callable[
             longest=longest,
             rank=1 if recipe.model.lora is None else recipe.model.lora.rank,
             neighbours=recipe.rollout.group,
+            vocabulary=trainer.accelerator.unwrap_model(trainer.model).config.get_text_config().vocab_size,
             say=say,
             **about,
         )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.engines.colocate import lora_rank, on_this_device
 from sdar_cli.engines.in_process import InProcessEngine
 from sdar_cli.errors import RunFailed
-from sdar_cli.models.folder import adapter_settings, check_base, check_folder, is_adapter
+from sdar_cli.models.adapter_folder import adapter_settings, check_base, is_adapter
+from sdar_cli.models.folder import check_folder
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Recipe, Sampling

@@ -50,6 +50,7 @@ class ServerEngine(Engine):
         longest: tokens of the longest prompt with its response.
         needs_logprobs: whether the answers' log-probs are used.
         neighbours: so many consecutive requests go to one server, as they share the start of their prompts.
+        vocabulary: how many tokens the model knows.
         say: takes a line for the user.
     """
 
@@ -70,6 +71,7 @@ class ServerEngine(Engine):
         longest: int | None = None,
         needs_logprobs: bool = True,
         neighbours: int = 1,
+        vocabulary: int = 2**31,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         super().__init__(sampling, max_response_tokens, ends)
@@ -81,6 +83,7 @@ class ServerEngine(Engine):
         self.rank = rank
         self.needs_logprobs = needs_logprobs
         self.neighbours = neighbours
+        self.vocabulary = vocabulary
         self.say = say
         self._held: dict[str, _Held] = {}
         """By URL, of those that hold the present version."""
@@ -236,6 +239,7 @@ class ServerEngine(Engine):
                 max_tokens=self.max_response_tokens,
                 ends=self.ends,
                 seed=request.seed,
+                vocabulary=self.vocabulary,
             )
             held.same.confirm()
         except Gone as error:

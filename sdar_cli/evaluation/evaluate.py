@@ -79,12 +79,12 @@ def evaluate_run(
         modes: without skills, with skills, or both; both are paired.
         tasks: size of a panel to draw, instead of the recipe's.
         panel: a panel file, instead of one that is drawn.
-        checkpoint: ``last``, ``base`` or a step; of a run only.
+        checkpoint: ``last``, ``best``, ``base`` or a step; of a run only.
         engine: ``hf``, ``vllm`` or the URL of a server; evaluations by another are kept apart and not paired.
 
     Raises:
         RunFailed: the server does not answer.
-        RunError: there is no such checkpoint.
+        RunError: there is no such checkpoint, or it is damaged.
         PanelError: the panel is malformed, or holds training tasks.
     """
     recipe = _with_panel(resolved.recipe, tasks, panel)
@@ -156,7 +156,7 @@ def _weights(target: RunFolder | ModelFolder, checkpoint: str) -> Weights:
         return Weights("model", str(target.path or target.reference), target.name, 0)
     if checkpoint == "base":
         return _base(target)
-    found = target.latest_checkpoint() if checkpoint == "last" else target.checkpoint(int(checkpoint))
+    found = target.wanted_checkpoint(checkpoint)
     if found is None:
         raise RunError(
             f"the run {target.name} has no checkpoint yet: wait for one, or evaluate its base with --checkpoint base"

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.engines.make import head_size
 from sdar_cli.engines.patience import Patience
 from sdar_cli.errors import RunFailed, UserError
-from sdar_cli.models.folder import GENERATION, adapter_base, check_folder, declared_ends, ends_of, is_adapter
+from sdar_cli.models.adapter_folder import adapter_base, is_adapter
+from sdar_cli.models.folder import GENERATION, check_folder, declared_ends
 from sdar_cli.models.quantised import Quantised, is_quantised
+from sdar_cli.models.settings_files import ends_of
 from sdar_cli.rollout.policies import end_tokens
 
 if TYPE_CHECKING:
@@ -117,7 +119,8 @@ class Player:
         """
         from sdar_cli.engines.client import Gone, Server
 
-        server = Server(self.engine, key=os.environ.get("VLLM_API_KEY"))
+        timeout = self.evaluator.workshop.recipe.engine.request_timeout
+        server = Server(self.engine, key=os.environ.get("VLLM_API_KEY"), timeout=timeout)
         with ExitStack() as until_it_works:
             until_it_works.callback(server.close)
             try:
@@ -145,6 +148,7 @@ class Player:
             patience=Patience(recipe.engine.patience),
             longest=self._longest(),
             needs_logprobs=False,
+            vocabulary=self.model.config.get_text_config().vocab_size,
             say=self.say,
         )
 

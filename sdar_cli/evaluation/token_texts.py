@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+STUCK = 32
+"""Tokens without a character after which the next are looked at by themselves."""
+MOST_PREFIXES = 1024
+"""Tokens of a response that is decoded once for each of them."""
 UNFINISHED = "�"
 """What a decoder writes for bytes that are no character yet."""
 
@@ -14,12 +18,15 @@ def token_texts(ids: Sequence[int], decode: Callable[[list[int]], str], text: st
 
     A character whose bytes are spread over tokens is its last token's; the others, and special tokens, have an
     empty text. Each token is decoded after the few before it, since a decoder may join tokens by spaces; where that
-    does not add up to the text (a decoder that looks further back), each is decoded after all of them.
+    does not add up to the text (a decoder that looks further back), each is decoded after all of them; of a long
+    response the last token then has all of the text.
     """
     found = _incremental(ids, decode)
-    if "".join(found) != text:
-        found = _by_prefixes(ids, decode, text)
-    return found
+    if "".join(found) == text:
+        return found
+    if len(ids) > MOST_PREFIXES:
+        return [*[""] * (len(ids) - 1), text]
+    return _by_prefixes(ids, decode, text)
 
 
 def _incremental(ids: Sequence[int], decode: Callable[[list[int]], str]) -> list[str]:
@@ -27,7 +34,7 @@ def _incremental(ids: Sequence[int], decode: Callable[[list[int]], str]) -> list
     start = done = 0
     for end in range(1, len(ids) + 1):
         before, after = decode(list(ids[start:done])), decode(list(ids[start:end]))
-        if len(after) > len(before) and not after.endswith(UNFINISHED):
+        if end - done >= STUCK or (len(after) > len(before) and not after.endswith(UNFINISHED)):
             found.append(after[len(before) :])
             start, done = done, end
         else:

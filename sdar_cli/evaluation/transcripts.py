@@ -19,15 +19,16 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 from sdar_cli.errors import RunError
 from sdar_cli.evaluation.files import write_bytes
 from sdar_cli.evaluation.token_texts import token_texts
+from sdar_cli.evaluation.transcript_form import FORMAT, check
+from sdar_cli.reading import Unreadable, gunzip, read_bytes
 from sdar_cli.rollout.context import Context, Dialogue, Prompt
 from sdar_cli.rollout.episode import Episode, Turn
 from sdar_envs.base import Observation, Task
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
     from sdar_cli.evaluation.result import Evaluation
     from sdar_cli.skills.bank import SkillBank
 
-FORMAT = 1
 FOLDER = "transcripts"
 SUFFIX = ".jsonl.gz"
+LARGEST = 1 << 27
+"""Bytes of a transcript, packed or not, that are read."""
 
 Scores = Mapping[tuple[int, int], tuple[Sequence[float], Sequence[float]]]
 """(place of the episode, index of the turn) → gap and gate of its response tokens."""
@@ -187,13 +189,21 @@ def _rounded(values: Sequence[float] | None, digits: int) -> list[float | None] 
 
 
 def load_transcript(path: Path) -> Transcript:
-    """Raises RunError where the file is missing or damaged."""
+    """Raises RunError where the file is missing, damaged, or none that ``save_transcript`` could have written."""
     try:
-        lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-        if lines[0]["format"] != FORMAT or not all(isinstance(line["turns"], list) for line in lines[1:]):
-            raise ValueError("another format")
-    except (OSError, EOFError, ValueError, LookupError, TypeError, RecursionError, zlib.error) as error:
+        head, *episodes = [_line(line) for line in gunzip(read_bytes(path, LARGEST), LARGEST).splitlines()]
+        check(head, episodes)
+    except (Unreadable, ValueError, RecursionError) as error:
+        why = error if isinstance(error, Unreadable) else "holds lines that are none of a transcript"
         raise RunError(
-            f"the transcript {path} cannot be read ({type(error).__name__}): remove it, or rewrite it with `sdar eval`"
+            f"the transcript {path} cannot be read (it {why}): remove it, or rewrite it with `sdar eval`"
         ) from None
-    return Transcript(lines[0], tuple(lines[1:]))
+    return Transcript(head, tuple(episodes))
+
+
+def _line(text: bytes) -> Any:
+    return json.loads(text, parse_constant=lambda name: _raise(ValueError(name)))
+
+
+def _raise(error: Exception) -> Never:
+    raise error

@@ -10,6 +10,7 @@ from sdar_cli.evaluation.table_parts import MODES as IN_WORDS
 from sdar_cli.evaluation.table_parts import difference, percent
 from sdar_cli.export.evidence import LABELS, MODES, Evidence, Measured, gain, gap
 from sdar_cli.export.loading import loading
+from sdar_cli.export.markdown import code, escape, fenced
 from sdar_cli.export.prompt import example
 from sdar_cli.export.source import Source, license_of
 from sdar_cli.export.weights import Written
@@ -42,7 +43,7 @@ def make_card(source: Source, written: Written, evidence: Evidence, recipe: str,
         "## Where it is from",
         _origin(source),
         "## Recipe",
-        f"Beside this card as `recipe.yaml`, without where the run was tracked.\n\n```yaml\n{recipe}```",
+        f"Beside this card as `recipe.yaml`, without where the run was tracked.\n\n{fenced(recipe, 'yaml')}",
     ]
     body = "\n\n".join(parts)
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")
@@ -88,12 +89,12 @@ def _about(source: Source, written: Written, *, as_adapter: bool) -> str:
     recipe, state = source.recipe, source.run.state
     if source.step:
         text = (
-            f"An agent for `{recipe.environment.name}`, trained with the method `{recipe.method}` for {source.step} of "
+            f"An agent for {code(recipe.environment.name)}, trained with the method `{recipe.method}` for {source.step} of "
             f"{state.steps} steps, seed {recipe.seed}. {_weights(source, as_adapter=as_adapter)}"
         )
     else:
         text = (
-            f"What a training for `{recipe.environment.name}` with the method `{recipe.method}`, seed {recipe.seed}, "
+            f"What a training for {code(recipe.environment.name)} with the method `{recipe.method}`, seed {recipe.seed}, "
             f"started from. {_weights(source, as_adapter=as_adapter)}"
         )
     what = "The adapter has" if as_adapter else "It has"
@@ -132,15 +133,15 @@ def _measurements(source: Source, evidence: Evidence) -> str:
         parts.append(_table(source, one))
         parts.append(_facts(source, one))
         if one.own and one.report is not None:
-            parts.append(f"In full, as `sdar eval` prints it:\n\n```text\n{one.report.text(100).strip()}\n```")
+            parts.append(f"In full, as `sdar eval` prints it:\n\n{fenced(one.report.text(100).strip())}")
     return "\n\n".join(parts)
 
 
 def _panel(source: Source, evidence: Evidence) -> str:
     panel, name = evidence.panel, source.recipe.evaluation.panel
-    given = f"`{name}`" if name is not None else f"drawn with seed {panel.seed}"
+    given = code(name) if name is not None else f"drawn with seed {panel.seed}"
     return (
-        f"The panel, {given}: {len(panel)} tasks of `{panel.environment}`, split `{panel.split}`, none of which is "
+        f"The panel, {given}: {len(panel)} tasks of {code(panel.environment)}, split {code(panel.split)}, none of which is "
         f"trained on, each visited once; SHA-256 `{panel.digest}`."
     )
 
@@ -173,9 +174,11 @@ def _facts(source: Source, one: Measured) -> str:
         lines.append(f"- Internalised fraction (what of the skills' effect the weights now do without them): {shown}.")
     sampling = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in first.sampling.items())
     engines = sorted({evaluation.engine for evaluation in one.cells.values()})
-    lines.append(f"- {len(first.records)} tasks; {sampling}; seed {first.seed}; played by {', '.join(engines)}.")
+    lines.append(
+        f"- {len(first.records)} tasks; {escape(sampling)}; seed {first.seed}; played by {', '.join(engines)}."
+    )
     if first.facts:
-        lines.append(f"- {first.environment}: {in_words(first.facts)}.")
+        lines.append(f"- {escape(first.environment)}: {escape(in_words(first.facts))}.")
     lines.append("- Intervals of 95 %: Wilson's for a share, paired for gap and gain, which are in points.")
     return "\n".join(lines)
 
@@ -193,7 +196,7 @@ def _prompts(source: Source) -> str:
         "a prompt"
     )
     if model.template_kwargs:
-        text += f", with `{', '.join(f'{key}={value!r}' for key, value in model.template_kwargs.items())}`"
+        text += f", with {code(', '.join(f'{key}={value!r}' for key, value in model.template_kwargs.items()))}"
     shown = example(source.recipe)
     return f"{text}.\n\n{shown}" if shown else f"{text}."
 
@@ -210,7 +213,7 @@ def _origin(source: Source) -> str:
     table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
     if not state.warnings:
         return table
-    found = "\n".join(f"- {finding}" for finding in state.warnings)
+    found = "\n".join(f"- {escape(finding)}" for finding in state.warnings)
     return f"{table}\n\nWarnings while it trained:\n\n{found}"
 
 
@@ -222,13 +225,13 @@ def _status(source: Source) -> str:
 def _base(source: Source) -> str:
     recipe = source.recipe
     if source.origin is not None:
-        return f"`{source.origin}`"
+        return code(source.origin)
     if recipe.init_from is not None:
-        text = f"`{recipe.init_from}`"
+        text = code(recipe.init_from)
     elif recipe.model.tiny is not None:
         text = "a Qwen3 with random weights"
     else:
-        text = f"`{recipe.model.path}`"
+        text = code(str(recipe.model.path))
     return f"{text}, warmed up on an expert's demonstrations" if recipe.warmup is not None else text
 
 

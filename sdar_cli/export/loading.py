@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
+from sdar_cli.export.markdown import code, fenced
 from sdar_cli.export.source import Source
 
 PLACE = "PATH/TO/THIS/FOLDER"
@@ -50,19 +52,19 @@ def loading(source: Source, *, as_adapter: bool) -> str:
             f'    load_in_4bit=True, bnb_4bit_quant_type="{held.kind}", bnb_4bit_use_double_quant=True,',
             f"    bnb_4bit_compute_dtype=torch.{held.compute},",
             ")",
-            f'base = AutoModelForCausalLM.from_pretrained("{source.under}", quantization_config=four_bits)',
+            f"base = AutoModelForCausalLM.from_pretrained({json.dumps(source.under)}, quantization_config=four_bits)",
         ]
         call = f'PeftModel.from_pretrained(base, "{PLACE}")'
     lines += [f'tokenizer = AutoTokenizer.from_pretrained("{PLACE}")', f"model = {call}"]
-    parts = ["```python\n" + "\n".join(lines) + "\n```"]
+    parts = [fenced("\n".join(lines), "python")]
     served = vllm_line(source, PLACE, as_adapter=as_adapter)
     if served is not None:
-        parts.append(f"```sh\n{served}\n```")
+        parts.append(fenced(served, "sh"))
     else:
         parts.append("vLLM would make another policy of this adapter: export it merged for that.")
     if as_adapter and Path(str(source.under)).is_absolute():
         parts.append(
-            f"The adapter's base, `{source.under}`, is a folder on the machine that trained it: it has to go along, "
+            f"The adapter's base, {code(str(source.under))}, is a folder on the machine that trained it: it has to go along, "
             "and `base_model_name_or_path` in adapter_config.json to say where it is."
         )
     return "\n\n".join(parts)

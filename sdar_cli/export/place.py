@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sdar_cli.errors import RunError, UserError
+from sdar_cli.training.stop import STOP
 
 FORMAT = 1
 RECORD = "sdar_export.json"
@@ -123,7 +124,8 @@ def whole(folder: Path) -> Iterator[Path]:
                 path.chmod(0o644)
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-        _replace(beside, folder)
+        with STOP.held():
+            _replace(beside, folder)
     except (OSError, SafetensorError) as error:  # of a full disk too it is safetensors that speaks
         why = getattr(error, "strerror", None) or error
         raise RunError(f"the export cannot be written to {folder} ({why}): make room there, or {ELSEWHERE}") from error

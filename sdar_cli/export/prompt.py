@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from sdar_cli.environments import build_environment
+from sdar_cli.export.markdown import code, fenced
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.pool import Pool, SlotError
 from sdar_envs.base import History, Message
@@ -22,27 +21,12 @@ def example(recipe: Recipe) -> str:
     if found is None:
         return ""
     task, messages = found
-    blocks = [f"**{message['role']}**\n\n{fenced(message['content'])}" for message in messages]
-    return "\n\n".join([f"The first prompt of the task {_code(task)}, before the template, without skills:", *blocks])
+    blocks = [f"**{message['role']}**\n\n{fenced(_cut(message['content']))}" for message in messages]
+    return "\n\n".join([f"The first prompt of the task {code(task)}, before the template, without skills:", *blocks])
 
 
-def fenced(text: str) -> str:
-    """A text as a block of code, whatever is in it; cut where it is long."""
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]}…\n(cut: {len(text) - LONGEST:,} more letters)"
-    fence = "`" * max(3, 1 + _ticks(text))
-    return f"{fence}text\n{text}\n{fence}"
-
-
-def _code(text: str) -> str:
-    """A text on one line as code within a sentence."""
-    text = " ".join(text.split())
-    ticks = "`" * (1 + _ticks(text))
-    return f"{ticks}{text}{ticks}" if len(ticks) == 1 else f"{ticks} {text} {ticks}"
-
-
-def _ticks(text: str) -> int:
-    return max(map(len, re.findall("`+", text)), default=0)
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…\n(cut: {len(text) - LONGEST:,} more letters)"
 
 
 def _first_prompt(recipe: Recipe) -> tuple[str, list[Message]] | None:

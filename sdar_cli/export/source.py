@@ -53,11 +53,11 @@ class Source:
 def find_source(target: RunFolder | ModelFolder, checkpoint: str) -> Source:
     """
     Args:
-        checkpoint: ``last``, ``base`` or a step.
+        checkpoint: ``last``, ``best``, ``base`` or a step.
 
     Raises:
         UserError: the target is a bare model.
-        RunError: there is no such checkpoint, or no base yet.
+        RunError: there is no such checkpoint, it is damaged, or there is no base yet.
     """
     if isinstance(target, ModelFolder):
         raise UserError(
@@ -70,7 +70,7 @@ def find_source(target: RunFolder | ModelFolder, checkpoint: str) -> Source:
 
         path, step, name = base_path(target), 0, "base"
     else:
-        found = target.latest_checkpoint() if checkpoint == "last" else target.checkpoint(int(checkpoint))
+        found = target.wanted_checkpoint(checkpoint)
         if found is None:
             raise RunError(
                 f"the run {target.name} has no checkpoint yet: wait for one, or export its base with --checkpoint base"

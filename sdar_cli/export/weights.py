@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.export.source import Source
-from sdar_cli.models.folder import ADAPTER, adapter_settings, check_folder
+from sdar_cli.models.adapter_folder import ADAPTER, adapter_settings
+from sdar_cli.models.folder import check_folder
 from sdar_cli.models.load import load_tokenizer, quiet
 
 if TYPE_CHECKING:

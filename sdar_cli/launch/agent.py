@@ -1,7 +1,8 @@
 """Starts a run's processes by torchrun or accelerate, within this process, and ends as they end.
 
 Signals are passed on to the processes, which save and leave; torchrun's own way would kill them after half a minute.
-Behind a second one they have a few seconds. Torchrun's reports of a process that ended badly are left out: the process has said its sentence.
+Behind a second one they have a few seconds. Torchrun's reports of a process that ended badly are left out: the process
+has said its sentence.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def script(profile: TrainingProfile, command: Sequence[str], more: Sequence[str]
             'read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST")',
             f"port=$(({PORTS} + SLURM_JOB_ID % {PORTS}))",
             profile.grace,
-            f"srun --kill-on-bad-exit=1 {shlex.join(command)} {processes}" + "".join(f" {shlex.quote(w)}" for w in more),
+            " ".join(["srun --kill-on-bad-exit=1", shlex.join(command), processes, *map(shlex.quote, more)]),
             "",
         ]
     )

@@ -9,38 +9,24 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import ModelError
+from sdar_cli.models.adapter_folder import ADAPTER, ADAPTER_WEIGHTS, adapter_settings
 from sdar_cli.models.safetensors_header import shapes
+from sdar_cli.models.settings_files import config_of, ends_of, object_of, parts_of, short
 from sdar_cli.paths import is_folder, user_path
-from sdar_cli.reading import Missing, Unreadable, parse_json, read_json, read_text
+from sdar_cli.reading import Missing, Unreadable, read_text
 
 CONFIG, GENERATION, TEMPLATE = "config.json", "generation_config.json", "chat_template.jinja"
-ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SETTINGS = (GENERATION, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.json")
 """Further files that libraries read as JSON objects."""
-LARGEST = 16 << 20
-"""Bytes of a file of settings."""
 MOST_FILES = 20_000
 OTHERS = re.compile(r".*\.(bin|pt|pth|pkl|pickle|ckpt|h5|msgpack|gguf|npz|onnx)", re.IGNORECASE)
 """Weights in a form that is not read: most of these can run code."""
-SIZES = {
-    "hidden_size": 1 << 20,
-    "intermediate_size": 1 << 22,
-    "num_hidden_layers": 1 << 12,
-    "num_attention_heads": 1 << 14,
-    "num_key_value_heads": 1 << 14,
-    "head_dim": 1 << 16,
-    "vocab_size": 1 << 24,
-    "max_position_embeddings": 1 << 31,
-}
-"""Numbers of a ``config.json``, and the largest that each may be."""
-_INFINITE = re.compile(r"(?<=[\s\[:,])-?Infinity(?=[\s\],}])")
-"""Which Python's JSON writes, and which configurations of state-space models hold."""
 _LAYER = re.compile(r"model\.layers\.([0-9]{1,6})\..*")
 _EMBEDDING = "model.embed_tokens.weight"
 
@@ -65,9 +51,9 @@ def check_folder(path: str, *, weights: bool = True) -> None:
     adapter = (folder / ADAPTER).is_file()
     if not adapter and not (folder / CONFIG).is_file():
         raise ModelError(f"the folder {path!r} holds no config.json: give the folder of a Hugging Face model")
-    config = read_config(folder) if (folder / CONFIG).is_file() else {}
+    config = config_of(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     for name in SETTINGS:
-        settings = _object(folder / name, there=False)
+        settings = object_of(folder / name, there=False)
         if name == GENERATION:
             ends_of(settings, folder / name)
     if adapter:
@@ -76,87 +62,15 @@ def check_folder(path: str, *, weights: bool = True) -> None:
         _check_weights(folder, config, adapter=adapter)
 
 
-def is_adapter(path: str) -> bool:
-    """Whether LoRA weights lie in the folder."""
-    return (user_path(path) / ADAPTER).is_file()
-
-
-def adapter_base(path: str) -> str:
-    """The folder or hub id of the weights under an adapter. Raises ModelError where it is not said."""
-    return adapter_settings(path)["base_model_name_or_path"]
-
-
-def adapter_settings(path: str) -> dict[str, Any]:
-    """An adapter's configuration, its base and rank well-formed.
-
-    Raises:
-        ModelError: it cannot be read, or PEFT would fail at it, import a module that it names, or repeat layers.
-    """
-    file = user_path(path) / ADAPTER
-    settings = _object(file)
-    base, rank = settings.get("base_model_name_or_path"), settings.get("r")
-    if not base:
-        raise ModelError(f"{path!r} holds LoRA weights without their base: set base_model_name_or_path in {ADAPTER}")
-    if not isinstance(base, str) or "\0" in base:
-        raise ModelError(f"{file} has a base_model_name_or_path that is no text: name the folder or hub id of the base")
-    if settings.get("peft_type") != "LORA":
-        raise ModelError(f"{file} is about another adapter than LoRA (peft_type): give a LoRA folder, or whole weights")
-    if type(rank) is not int or not 0 < rank <= SIZES["hidden_size"]:
-        raise ModelError(f"{file} has no rank r that an adapter can have: restore it from its source")
-    for name in ("megatron_config", "layer_replication"):
-        if settings.get(name):
-            raise ModelError(f"{file} asks for {name}, which sdar does not do: give an adapter without it")
-    for name in ("target_modules", "exclude_modules", "layers_pattern"):
-        if not _is_names(settings.get(name)):
-            raise ModelError(f"{file} has {name} that are no list of names: list the modules by name")
-    return settings
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """A folder's ``config.json``, whose sizes a model can have. Raises ModelError."""
-    return config_of(folder / CONFIG)
-
-
-def config_of(file: Path) -> dict[str, Any]:
-    """What ``read_config`` reads, of a file. Raises ModelError."""
-    config = _object(file)
-    for part in _parts(config, file):
-        ends_of(part, file)
-        for name, most in SIZES.items():
-            value = part.get(name)
-            for number in value if isinstance(value, list) else [value]:
-                if number is not None and (type(number) is not int or not 1 <= number <= most):
-                    raise ModelError(
-                        f"{file} has a {name} that no model has ({_short(number)}): restore it from its source"
-                    )
-        heads, width = part.get("num_attention_heads"), part.get("hidden_size")
-        if type(heads) is int and type(width) is int and part.get("head_dim") is None and width < heads:
-            raise ModelError(f"{file} has more attention heads than hidden_size: restore it from its source")
-    return config
-
-
-def ends_of(settings: Mapping[str, Any], file: Path) -> set[int]:
-    """The tokens that end a turn as a configuration declares them.
-
-    Raises:
-        ModelError: ``eos_token_id`` is neither a token nor a list of some.
-    """
-    value = settings.get("eos_token_id")
-    ends = value if isinstance(value, list) else [] if value is None else [value]
-    if len(ends) > 1000 or any(type(end) is not int or not 0 <= end < SIZES["vocab_size"] for end in ends):
-        raise ModelError(f"{file} has an eos_token_id that is no token ({_short(value)}): give its number, or a list")
-    return set(ends)
-
-
 def declared_ends(path: str) -> set[int] | None:
     """Of a folder: by its generation_config.json, else by its config.json; None where it is no folder."""
     if not is_folder(path):
         return None
     folder = user_path(path)
     for name in (GENERATION, CONFIG):
-        settings = _object(folder / name, there=False)
+        settings = object_of(folder / name, there=False)
         if settings:
-            parts = _parts(settings, folder / name) if name == CONFIG else [settings]
+            parts = parts_of(settings, folder / name) if name == CONFIG else [settings]
             return set().union(*(ends_of(part, folder / name) for part in parts))
     return set()
 
@@ -227,13 +141,13 @@ def _without(folder: Path, name: str) -> ModelError:
 def _sharded(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
     """Shapes of all shards; each holds what the index says."""
     file = folder / name
-    places = _object(file).get("weight_map")
+    places = object_of(file).get("weight_map")
     if not isinstance(places, dict) or not all(_is_plain(shard, (".safetensors",)) for shard in places.values()):
         raise ModelError(f"{file} is no index of safetensors in its folder: restore it from its source")
     held = {shard: _shapes(folder, shard) for shard in sorted(set(places.values()))}
     for tensor, shard in places.items():
         if tensor not in held[shard]:
-            raise ModelError(f"{folder / shard} lacks the tensor {_short(tensor)} of {INDEX}: restore both")
+            raise ModelError(f"{folder / shard} lacks the tensor {short(tensor)} of {INDEX}: restore both")
     return {tensor: shape for found in held.values() for tensor, shape in found.items()}
 
 
@@ -252,48 +166,5 @@ def _check_fit(folder: Path, config: Mapping[str, Any], found: Mapping[str, tupl
             )
 
 
-def _object(file: Path, *, there: bool = True) -> dict[str, Any]:
-    """A file's JSON object; empty for one that need not be ``there``."""
-    try:
-        try:
-            value = read_json(file, LARGEST)
-        except Missing:
-            if there:
-                raise
-            return {}
-        except Unreadable as error:
-            if "Infinity" not in str(error):
-                raise
-            value = parse_json(_INFINITE.sub("0", read_text(file, LARGEST)))
-        if not isinstance(value, dict):
-            raise Unreadable("holds no JSON object")
-    except Unreadable as error:
-        raise ModelError(f"{file} {error}: restore it from its source, or give another model") from None
-    return value
-
-
-def _parts(config: Mapping[str, Any], file: Path) -> Sequence[Mapping[str, Any]]:
-    """The configuration, and that of its language model where it has others too."""
-    inner = config.get("text_config")
-    if inner is None:
-        return [config]
-    if not isinstance(inner, dict):
-        raise ModelError(f"{file} has a text_config that is no JSON object: restore it from its source")
-    return [config, inner]
-
-
 def _is_plain(name: Any, endings: tuple[str, ...]) -> bool:
     return isinstance(name, str) and bool(re.fullmatch(r"[\w.-]{1,200}", name)) and name.endswith(endings)
-
-
-def _is_names(value: Any) -> bool:
-    """None, one of PEFT's own words, or names; not the regular expressions that PEFT takes too, since one can be made
-    that never ends."""
-    if isinstance(value, list):
-        return all(isinstance(name, str) and re.fullmatch(r"[\w.-]{1,500}", name) for name in value)
-    return value is None or (isinstance(value, str) and re.fullmatch(r"[\w-]{1,500}", value) is not None)
-
-
-def _short(value: Any) -> str:
-    text = ascii(value)
-    return text if len(text) <= 60 else text[:59] + "…"

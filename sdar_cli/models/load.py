@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.errors import ModelError, SdarError
 from sdar_cli.models import sampling_wishes
-from sdar_cli.models.folder import ADAPTER, adapter_base, check_folder, is_adapter
+from sdar_cli.models.adapter_folder import ADAPTER, adapter_base, check_base, is_adapter
+from sdar_cli.models.folder import check_folder
 from sdar_cli.models.quantised import Quantised, check_installed, settle
 from sdar_cli.models.template import check_template
 from sdar_cli.paths import is_folder, user_path
@@ -132,15 +133,7 @@ def load_adapter(
     base, quantised = adapter_base(path), Quantised.beside(path)
     if quantised is not None:
         check_installed()
-    if is_adapter(base):
-        raise ModelError(
-            f"{path!r} holds LoRA weights over other LoRA weights, {base!r}: merge those into whole weights"
-        )
-    if trust_remote_code and not _is_own(base, path, own):
-        raise ModelError(
-            f"{path!r} holds LoRA weights whose base {base!r} is not the recipe's model, so its code is not trusted: "
-            "set model.path to the base, or load it without --trust-remote-code"
-        )
+    check_base(path, base, own=own, trust_remote_code=trust_remote_code)
     try:
         model = load_model(base, trust_remote_code=trust_remote_code, quantised=quantised)
     except ModelError as error:
@@ -154,15 +147,6 @@ def load_adapter(
     with quiet(), _of_others(path, "adapter"), warnings.catch_warnings():
         warnings.filterwarnings("error", "Found missing adapter keys")
         return PeftModel.from_pretrained(prepare(model), path, use_safetensors=True)
-
-
-def _is_own(base: str, adapter: str, own: str | None) -> bool:
-    """Whether the base is the recipe's model, or lies in the run whose adapter this is."""
-    if own is not None and (base == own or (is_folder(base) and user_path(base).resolve() == user_path(own).resolve())):
-        return True
-    return is_folder(base) and user_path(base).resolve() in (
-        folder / "base" for folder in user_path(adapter).resolve().parents[:2]
-    )
 
 
 @contextmanager

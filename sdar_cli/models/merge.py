@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdar_cli.models.folder import adapter_settings, is_adapter
+from sdar_cli.models.adapter_folder import adapter_settings, is_adapter
 from sdar_cli.models.load import load_adapter, load_model, load_tokenizer, quiet
 from sdar_cli.models.quantised import Quantised, is_quantised, whole
 

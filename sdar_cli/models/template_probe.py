@@ -25,7 +25,7 @@ ENDED, ENDLESS = 0, 3
 @lru_cache(maxsize=64)
 def ends(template: str) -> bool:
     """Whether the template ends, by text or by an error, within the bounds."""
-    words = [sys.executable, "-I", __file__]
+    words = [sys.executable, "-I", __file__, str(SECONDS)]
     try:
         done = subprocess.run(
             words, input=json.dumps(template).encode(), capture_output=True, timeout=3 * SECONDS, check=False
@@ -80,7 +80,7 @@ def _main() -> int:
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[1]),) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     template = json.load(sys.stdin)
     try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sdar_cli.errors import ModelError
 from sdar_cli.models.offset_heads import wire_offset_heads
 from sdar_cli.models.word_tokenizer import build_tokenizer, words
+from sdar_cli.runs.disk import disk, sync_folder, sync_tree
 from sdar_cli.training.demonstrations import demonstrate_all
 from sdar_envs.base import Environment, History
 
@@ -89,7 +90,7 @@ def create(recipe: Recipe, environment: Environment, bank: SkillBank, folder: Pa
 
     The folder appears as a whole or not at all. Words come from the environment's ``vocabulary()`` where it
     has that method, else from expert episodes on train tasks; and from the skills. Raises ModelError when
-    the recipe asks for no tiny model, or the folder is there already.
+    the recipe asks for no tiny model, or the folder is there already; RunFailed when the disk is full.
     """
     shape = recipe.model.tiny
     if shape is None:
@@ -146,13 +147,16 @@ def _episode_texts(recipe: Recipe, environment: Environment, split: str) -> Iter
 
 
 def _write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        model.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
-        scratch.chmod(0o755)
-        os.replace(scratch, folder)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+    with disk(folder.parent, "the model", ", and repeat the command"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            model.save_pretrained(scratch)
+            tokenizer.save_pretrained(scratch)
+            scratch.chmod(0o755)
+            sync_tree(scratch)
+            os.replace(scratch, folder)
+            sync_folder(folder.parent)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise

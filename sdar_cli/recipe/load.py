@@ -21,6 +21,7 @@ from sdar_cli.recipe.layers import SYNONYMS, Layer, Merged, layer_of, leaves, no
 from sdar_cli.recipe.methods import method_of, with_methods
 from sdar_cli.recipe.overrides import parse_override, shown
 from sdar_cli.recipe.schema import Recipe
+from sdar_cli.recipe.trust import check as check_trust
 from sdar_cli.recipe.unused import unread_keys, unused_keys, without_idle
 from sdar_cli.recipe.yaml_reader import read_file
 
@@ -124,6 +125,7 @@ def read_layers(
 def resolve(layers: Sequence[Layer], source: Path | str, check_environment: bool = True) -> ResolvedRecipe:
     """The recipe of these layers, checked as ``load_recipe`` does."""
     layers = with_methods(layers, method_of(layers), shipped_folder() / "methods")
+    check_trust(layers)
     merged = Merged()
     for layer in layers:
         merged.apply(layer)

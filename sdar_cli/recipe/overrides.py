@@ -8,15 +8,19 @@ from typing import Any
 from sdar_cli.errors import RecipeError, without_credentials
 from sdar_cli.recipe.yaml_reader import parse
 
-_KEY = re.compile(r"[^\s=.]+(?:\.[^\s=.]+)*\Z")
+LONGEST = 1 << 16
+"""Letters of an override."""
+_KEY = re.compile(r"[^\s=.]{1,200}(?:\.[^\s=.]{1,200}){0,23}\Z")
 
 
 def parse_override(text: str) -> tuple[str, Any]:
     """Split ``gate.beta=5`` into the key and its value, read as YAML.
 
     Raises:
-        RecipeError: there is no ``=``, the key is not dotted words, or the value is not YAML.
+        RecipeError: there is no ``=``, the key is not dotted words (at most 24), or the value is not YAML.
     """
+    if len(text) > LONGEST:
+        raise RecipeError(f"the override {shown(text[:60])!r}… has {len(text)} letters: put what is long into a file")
     key, separator, value = text.partition("=")
     key = key.strip()
     if not separator:
@@ -25,7 +29,7 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise RecipeError(
             f"the override {shown(text)!r} has no readable key: write dotted words, for example gate.beta=5"
         )
-    return key, parse(value, f"the override {without_credentials(key)}").value
+    return key, parse(value, f"the override {without_credentials(key)}", at=key).value
 
 
 def shown(text: str) -> str:

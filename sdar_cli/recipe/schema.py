@@ -6,19 +6,39 @@ Lengths are in tokens, learning rates per optimiser update, ``steps`` count roll
 
 from __future__ import annotations
 
+from math import isfinite, lcm
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
+from sdar_cli.errors import without_credentials
 from sdar_cli.objectives.gates import GATES
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.objectives.settings import Settings
 from sdar_cli.skills.retrieval import RETRIEVERS
 
-Positive = Annotated[int, Field(gt=0)]
+LARGEST = 10**9
+"""Of all counts: more than any run needs, and less than any loop or library chokes on."""
+Positive = Annotated[int, Field(gt=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _plain(values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    """Values of someone else's keys, with numbers that every reader of the recipe can hold."""
+    waiting: list[Any] = [values]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+        elif (isinstance(value, float) and not isfinite(value)) or (isinstance(value, int) and abs(value) >= 2**63):
+            raise ValueError(f"{info.field_name} holds {value}, which no computer counts with: give a smaller number")
+    return values
+
+
+Plain = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
 class Section(BaseModel):
@@ -73,7 +93,7 @@ class Model(Section):
     """A Hugging Face folder or id."""
     tiny: TinyModel | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
-    template_kwargs: dict[str, Any] = {}
+    template_kwargs: Plain = {}
     """Passed to the chat template (Qwen3: ``enable_thinking: false``)."""
     gradient_checkpointing: bool = False
     trust_remote_code: bool = False
@@ -89,7 +109,7 @@ class Model(Section):
 class EnvironmentSection(Section):
     name: str
     """A built-in name, an entry point's, or ``path/to/file.py:Class``."""
-    options: dict[str, Any] = {}
+    options: Plain = {}
     """Checked against the environment's own ``Options``."""
     workers: Positive = 2
     """Processes of the pool, for environments that need them."""
@@ -103,17 +123,17 @@ class EnvironmentSection(Section):
 class Sampling(Section):
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, Field(ge=0)] = 0
+    top_k: Count = 0
     """0: off."""
 
 
 class Rollout(Section):
     context: Literal["window", "full"] = "window"
-    history: Annotated[int, Field(ge=0)] = 2
+    history: Count = 2
     """Past turns shown in a windowed prompt."""
     tasks: Positive = 16
     """Groups per step."""
-    group: Annotated[int, Field(ge=1)] = 8
+    group: Positive = 8
     """Episodes per group."""
     max_turns: Positive = 50
     max_prompt_tokens: Positive = 2048
@@ -262,6 +282,10 @@ class Train(Section):
     steps: Positive = 150
     checkpoint_every: Positive = 25
     keep_checkpoints: Positive = 2
+    """The newest so many are kept."""
+    keep_best: Annotated[int, Field(ge=0)] = 0
+    """Kept besides: so many with the highest success without skills, by the evaluations at their very steps
+    (``evaluation.every``); of equal ones the earlier."""
 
 
 class Evaluation(Section):
@@ -271,9 +295,9 @@ class Evaluation(Section):
     panel: str | None = None
     """A panel file; null: drawn from ``split`` by ``panel_seed``."""
     panel_seed: Seed = 0
-    every: Annotated[int, Field(ge=0)] = 0
+    every: Count = 0
     """Steps between evaluations without skills while training; 0: none between base and end."""
-    transcripts: Annotated[int, Field(ge=0)] = 16
+    transcripts: Count = 16
     """Tasks of the panel, the first ones, whose episodes are kept word for word, each response token with the
     teacher's gap and the gate; 0: none. Of the base and of the end, not of evaluations between."""
     sampling: Sampling = Sampling(temperature=0.4)
@@ -380,12 +404,22 @@ def _is_url(text: str) -> bool:
         return False
 
 
+NO_SECRETS = (
+    "holds a user, password or token, which every copy of the recipe would show: leave it out, and put it into "
+    "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN (of a database: set "
+    "MLFLOW_TRACKING_URI to the whole URI instead)"
+)
+"""End of the sentence about such a tracking URI."""
+
+
 class Tracking(Section):
     uri: str | None = None
     """MLflow tracking URI; null: ``MLFLOW_TRACKING_URI``, else a SQLite store under the runs folder."""
+    spool: Annotated[float, Field(gt=0)] = 1.0
+    """GiB that may wait on disk for a store that is away; above that the oldest traces go, and nothing else does."""
     experiment: str | None = None
     """null: the recipe's name."""
-    traces: Annotated[int, Field(ge=0)] = 4
+    traces: Count = 4
     """Episodes traced per evaluation and per traced training step."""
     trace_every: Positive = 25
     system_metrics: bool = True
@@ -400,6 +434,12 @@ class Tracking(Section):
     "": none."""
     parent: str | None = None
     """An MLflow run id below which the run is shown; a sweep sets it."""
+
+    @model_validator(mode="after")
+    def _uri_tells_nothing(self) -> Tracking:
+        if self.uri is not None and without_credentials(self.uri, alone=True) != self.uri:
+            raise ValueError(f"tracking.uri {NO_SECRETS}")
+        return self
 
 
 class Recipe(Section):
@@ -454,6 +494,7 @@ class Recipe(Section):
                 "to folder, or engine.lora to merge"
             )
         self._check_lora()
+        self._check_best()
         return self
 
     def _check_lora(self) -> None:
@@ -467,6 +508,19 @@ class Recipe(Section):
             )
         if lora.dora and self.engine.lora == "hot":
             raise ValueError("engine.lora=hot cannot serve model.lora.dora, which vLLM does not know: set it to merge")
+
+    def _check_best(self) -> None:
+        """Raises ValueError where no checkpoint but the last would be measured."""
+        train, every = self.train, self.evaluation.every
+        if train.keep_best and not every:
+            raise ValueError("train.keep_best tells the best by evaluations on the way: set evaluation.every")
+        saved = train.checkpoint_every
+        if train.keep_best and lcm(every, saved) >= train.steps:
+            remedy = f"set evaluation.every={saved}" if saved < train.steps else "lower train.checkpoint_every"
+            raise ValueError(
+                f"train.keep_best has nothing to choose among, as evaluation.every={every} and "
+                f"train.checkpoint_every={saved} meet at no step before the last, {train.steps}: {remedy}"
+            )
 
     def _check_objective(self) -> None:
         """Raises ValueError for settings that cannot go together."""

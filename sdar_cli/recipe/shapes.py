@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdar_cli.models.adapter_folder import ADAPTER, is_adapter
+from sdar_cli.models.folder import CONFIG, INDEX, WHOLE, check_folder
+from sdar_cli.models.settings_files import config_of
 from sdar_cli.paths import is_file, user_path
 from sdar_cli.recipe.schema import Lora, Model, TinyModel
 
@@ -101,18 +103,25 @@ KNOWN = {
 
 def model_shape(model: Model) -> Shape | None:
     """The shape from ``model.tiny``, a ``config.json`` (of a local folder, or in the hub's cache) or the table; None
-    when unknown, as of a mixture of experts."""
+    when unknown, as of a mixture of experts.
+
+    Raises:
+        ModelError: the folder is there, and is damaged.
+    """
     if model.tiny is not None:
         return _tiny(model.tiny)
     if model.path is None:
         return None
-    config = user_path(model.path) / "config.json"
-    if not is_file(config) and (cached := _cached_config(model.path)) is not None:
+    folder = user_path(model.path)
+    config = folder / CONFIG
+    if is_file(config) or is_adapter(model.path):
+        check_folder(model.path, weights=any(is_file(folder / name) for name in (WHOLE, INDEX, ADAPTER)))
+    elif (cached := _cached_config(model.path)) is not None:
         config = cached
     if is_file(config):
         try:
-            return _from_config(json.loads(config.read_text("utf-8")), str(config))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return _from_config(config_of(config), str(config))
+        except (KeyError, TypeError, ValueError):
             return None
     name = model.path.rpartition("/")[2].lower().removesuffix("-instruct").removesuffix("-base")
     if name not in KNOWN:

@@ -54,8 +54,8 @@ def read_file(path: Path, *, dotted_keys: bool = False) -> Document:
     return parse(text, str(path), dotted_keys=dotted_keys)
 
 
-def parse(text: str, source: str, *, dotted_keys: bool = False) -> Document:
-    """Parse YAML text; ``source`` names it in errors."""
+def parse(text: str, source: str, *, at: str = "", dotted_keys: bool = False) -> Document:
+    """Parse YAML text; ``source`` names it in errors, and ``at`` is the dotted key that it is the value of."""
     import yaml
 
     try:
@@ -65,7 +65,7 @@ def parse(text: str, source: str, *, dotted_keys: bool = False) -> Document:
     except (RecursionError, ValueError) as error:
         raise RecipeError(f"{source} is not valid YAML ({error}): rewrite the file") from None
     builder = _Builder(source, dotted_keys)
-    return Document(None if node is None else builder.build(node, "", 0), builder.lines)
+    return Document(None if node is None else builder.build(node, at, 0), builder.lines)
 
 
 def scalar(text: str) -> Any:
@@ -145,7 +145,9 @@ class _Builder:
                 raise RecipeError(f"{self.source}:{line} has a key that is not a word: keys of a recipe are words")
             name = self._text(name_node.value, line)
             if len(name) > MAX_KEY:
-                raise RecipeError(f"{self.source}:{line} has a key of {len(name)} letters: no key is that long, remove it")
+                raise RecipeError(
+                    f"{self.source}:{line} has a key of {len(name)} letters: no key is that long, remove it"
+                )
             if "." in name and not self.dotted_keys and key not in NAMES:
                 raise RecipeError(f"{self.source}:{line} has the key {name!r}: write it as keys within a section")
             if name in result:
@@ -162,7 +164,9 @@ class _Builder:
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
             found = _CONTROL.search(text)
         if found is not None:
-            raise RecipeError(f"{self.source}:{line} holds the character U+{ord(found[0]):04X}, which no text has: remove it")
+            raise RecipeError(
+                f"{self.source}:{line} holds the character U+{ord(found[0]):04X}, which no text has: remove it"
+            )
         return text
 
 

@@ -10,8 +10,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from sdar_cli.retriever.protocol import BadRequest, Limits, answer, parse, too_large
+from sdar_cli.retriever.protocol import BadRequest, Limits, answer, parse
 from sdar_cli.retriever.service import Service
+from sdar_cli.servers.guard import Guard, Rules
 
 LOADING = "the index is still being loaded: try again in some seconds"
 
@@ -23,7 +24,7 @@ class Loaded:
     service: Service | None = None
 
 
-def build_app(loaded: Loaded, limits: Limits) -> FastAPI:
+def build_app(loaded: Loaded, limits: Limits, rules: Rules) -> Guard:
     # No pages about the interface: they would load scripts from elsewhere.
     app = FastAPI(title="sdar retriever", docs_url=None, redoc_url=None, openapi_url=None)
     limiters: dict[int, anyio.CapacityLimiter] = {}
@@ -36,7 +37,7 @@ def build_app(loaded: Loaded, limits: Limits) -> FastAPI:
     @app.post("/retrieve")
     async def retrieve(request: Request) -> JSONResponse:
         ready = service()
-        asked = parse(await _body(request, limits), limits)
+        asked = parse(await request.body(), limits)
         at_once = ready.engine.at_once
         limiter = limiters.setdefault(at_once, anyio.CapacityLimiter(at_once))
         found = await run_sync(ready.retrieve, asked.queries, asked.topk, limiter=limiter)
@@ -64,20 +65,4 @@ def build_app(loaded: Loaded, limits: Limits) -> FastAPI:
     async def failed(_: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": f"the search failed ({type(error).__name__}): see the server's output"}, 500)
 
-    return app
-
-
-async def _body(request: Request, limits: Limits) -> bytes:
-    """
-    Raises:
-        BadRequest: it is larger than allowed; no more than that is ever held.
-    """
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and (len(announced) > 20 or int(announced) > limits.max_bytes):
-        raise too_large(limits)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limits.max_bytes:
-            raise too_large(limits)
-    return bytes(body)
+    return Guard(app, rules)

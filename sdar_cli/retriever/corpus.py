@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import EnvironmentSetupError
-from sdar_cli.retriever.scan import OFFSETS, Source, check, sha256
+from sdar_cli.reading import Unreadable, inside, open_regular
+from sdar_cli.retriever.scan import LONGEST, OFFSETS, Source, check, sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,12 +22,10 @@ class Corpus:
         self.file = file
         self._offsets = offsets
         try:
-            self._descriptor = os.open(file, os.O_RDONLY)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise EnvironmentSetupError(
-                f"the corpus {file} cannot be read ({reason}): say where it is with --corpus"
-            ) from error
+            with open_regular(file) as content:
+                self._descriptor = os.dup(content.fileno())
+        except Unreadable as error:
+            raise EnvironmentSetupError(f"the corpus {file} {error}: say where it is with --corpus") from None
 
     @classmethod
     def open(cls, folder: Path, source: Source, file: Path | None = None) -> Corpus:
@@ -56,6 +55,8 @@ class Corpus:
             EnvironmentSetupError: the file has changed since.
         """
         start, end = int(self._offsets[number]), int(self._offsets[number + 1])
+        if not 0 <= start < end <= start + LONGEST:
+            raise EnvironmentSetupError(f"{self.file}: passage {number} has damaged offsets: build the index again")
         return check(os.pread(self._descriptor, end - start, start), f"{self.file}: passage {number}")
 
     def texts(self) -> Iterator[str]:
@@ -70,11 +71,14 @@ class Corpus:
 def _offsets(folder: Path, source: Source) -> np.ndarray:
     import numpy as np
 
+    from sdar_envs.bm25.format import Mismatch, open_array
+
     try:
-        offsets = np.load(folder / OFFSETS, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EnvironmentSetupError(f"{folder / OFFSETS} cannot be read ({reason}): build the index again") from error
-    if offsets.dtype != np.int64 or offsets.shape != (source.documents + 1,) or offsets[-1] != source.bytes:
+        offsets = open_array(inside(folder / OFFSETS, folder), np.int64, source.documents + 1)
+    except Mismatch:
+        raise EnvironmentSetupError(f"{folder / OFFSETS} does not belong to this index: build it again") from None
+    except (ValueError, Unreadable) as error:
+        raise EnvironmentSetupError(f"{folder / OFFSETS} cannot be read ({error}): build the index again") from None
+    if offsets[-1] != source.bytes:
         raise EnvironmentSetupError(f"{folder / OFFSETS} does not belong to this index: build it again")
     return offsets

@@ -25,7 +25,6 @@ class Limits:
     topk: int = 3
     max_topk: int = 100
     max_queries: int = 1024
-    max_bytes: int = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +54,6 @@ def parse(body: bytes, limits: Limits) -> Request:
     if not isinstance(content, dict):
         raise BadRequest(422, f"the body is {_kind(content)}: send an object with 'query' or 'queries'")
     return Request(_queries(content, limits), _topk(content, limits), _return_scores(content))
-
-
-def too_large(limits: Limits) -> BadRequest:
-    return BadRequest(413, f"the body is larger than {limits.max_bytes} bytes: send fewer or shorter queries")
 
 
 def answer(found: Found, return_scores: bool) -> dict[str, Any]:

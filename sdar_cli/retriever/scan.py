@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.reading import Unreadable, open_regular
 from sdar_cli.retriever.engine import Progress
 
 OFFSETS = "offsets.npy"
@@ -24,8 +26,11 @@ OFFSETS = "offsets.npy"
 UNPACKED = "corpus.jsonl"
 LONGEST = 16 * 2**20
 """Bytes of a line: more is not a passage but a file without line breaks."""
+MOST_PACKED = 100
+"""Bytes that one byte of a ``.gz`` may unpack to; text gives three to ten, and a bomb a thousand."""
+_LEAST_LIMIT = 64 * 2**20
 _REPORT = 4096
-_CHUNK = 2**20
+_LARGEST = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,10 @@ def scan(file: Path, folder: Path, progress: Progress) -> Source:
     end = 0
     with ExitStack() as stack:
         raw = stack.enter_context(open_corpus(file))
-        size = file.stat().st_size
+        size = os.fstat(raw.fileno()).st_size
         lines: IO[bytes] = stack.enter_context(gzip.GzipFile(fileobj=raw)) if packed else raw  # type: ignore[assignment]
         copy = stack.enter_context((folder / UNPACKED).open("wb")) if packed else None
-        for number, line in enumerate(_lines(lines, file), start=1):
+        for number, line in enumerate(lines_of(lines, file), start=1):
             if not line.isspace():
                 check(line, f"{file}: line {number}")
                 offsets.append(end)
@@ -68,6 +73,11 @@ def scan(file: Path, folder: Path, progress: Progress) -> Source:
             if copy is not None:
                 copy.write(line)
             end += len(line)
+            if packed and end > max(_LEAST_LIMIT, MOST_PACKED * size):
+                raise EnvironmentSetupError(
+                    f"{file} unpacks to more than {MOST_PACKED} times its size, which no text does: restore the file "
+                    "from its source"
+                )
             if number % _REPORT == 0:
                 progress(raw.tell(), size)
         progress(size, size)
@@ -87,11 +97,12 @@ def open_corpus(file: Path) -> IO[bytes]:
         EnvironmentSetupError: there is no such file, or it cannot be read.
     """
     try:
-        return file.open("rb")
-    except OSError as error:
-        raise EnvironmentSetupError(
-            f"the corpus {file} cannot be read ({error.strerror}): give a file of JSON lines with --corpus"
-        ) from error
+        str(file).encode()
+        return open_regular(file)
+    except Unreadable as error:
+        raise EnvironmentSetupError(f"the corpus {file} {error}: give a file of JSON lines with --corpus") from None
+    except UnicodeEncodeError:
+        raise EnvironmentSetupError(f"the corpus {str(file)!a} has a name that is no text: rename it") from None
 
 
 def check(line: bytes, where: str) -> dict[str, Any]:
@@ -102,10 +113,12 @@ def check(line: bytes, where: str) -> dict[str, Any]:
     """
     remedy = 'each line must be {"id": "0", "contents": "\\"Title\\"\\ntext"}'
     try:
-        passage = json.loads(line.rstrip().decode(), parse_constant=_refuse_constant)
+        passage = json.loads(line.rstrip().decode("utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise EnvironmentSetupError(f"{where} is not UTF-8 (byte {error.start}): {remedy}") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise EnvironmentSetupError(f"{where} is not valid JSON (nested too deeply): {remedy}") from None
+    except ValueError as error:
         reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise EnvironmentSetupError(f"{where} is not valid JSON ({reason}): {remedy}") from error
     if not isinstance(passage, dict):
@@ -122,6 +135,8 @@ def check(line: bytes, where: str) -> dict[str, Any]:
 def _check_answerable(passage: dict[str, Any], where: str) -> None:
     """JSON can say what cannot be sent on: half of a surrogate pair, a number beyond floats, nesting without end."""
     try:
+        if any(type(value) is int and not -_LARGEST <= value < _LARGEST for value in passage.values()):
+            raise ValueError("more than 64 bits")
         json.dumps(passage, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError as error:
         raise EnvironmentSetupError(
@@ -138,7 +153,12 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _lines(lines: IO[bytes], file: Path) -> Iterator[bytes]:
+def lines_of(lines: IO[bytes], file: Path) -> Iterator[bytes]:
+    """The lines of a corpus, none longer than ``LONGEST``.
+
+    Raises:
+        EnvironmentSetupError: one is longer, or the file cannot be read or unpacked.
+    """
     number = 0
     while True:
         number += 1

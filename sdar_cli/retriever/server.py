@@ -10,47 +10,25 @@ from collections.abc import Callable
 
 import uvicorn
 
-from sdar_cli.errors import RunError
 from sdar_cli.retriever.app import Loaded, build_app
 from sdar_cli.retriever.protocol import Limits
 from sdar_cli.retriever.service import Service
+from sdar_cli.servers.guard import Rules
 
 KEEP_ALIVE_SECONDS = 75
 """For idle connections, longer than clients keep theirs: a request then never meets a connection being closed."""
 LAST_SECONDS = 10
 """For requests under way when the server ends."""
-BACKLOG = 2048
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is any free one.
-
-    Raises:
-        RunError: the port is taken, or the host is not an address of this machine.
-    """
-    try:
-        family, _, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # asyncio switches Nagle's delay off, 40 ms an answer, only where the protocol is said to be TCP.
-        opened = socket.socket(family, socket.SOCK_STREAM, protocol)
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            opened.bind(address)
-            opened.listen(BACKLOG)
-        except BaseException:
-            opened.close()
-            raise
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RunError(f"{host} port {port} cannot be opened ({reason}): give another with --port") from None
-    return opened
-
-
-def url(opened: socket.socket, host: str) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
+CONNECTIONS = 4096
+"""Open at a time; further ones get 503."""
 
 
 def serve(
-    opened: socket.socket, load: Callable[[], Service], limits: Limits, announce: Callable[[Service], None]
+    opened: socket.socket,
+    load: Callable[[], Service],
+    limits: Limits,
+    rules: Rules,
+    announce: Callable[[Service], None],
 ) -> None:
     """Answer requests until interrupted; ``announce`` is called once searches are answered.
 
@@ -60,7 +38,7 @@ def serve(
     """
     loaded = Loaded()
     config = uvicorn.Config(
-        build_app(loaded, limits),
+        build_app(loaded, limits, rules),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -68,6 +46,7 @@ def serve(
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=LAST_SECONDS,
+        limit_concurrency=CONNECTIONS,
     )
     server = uvicorn.Server(config)
     failure: list[BaseException] = []

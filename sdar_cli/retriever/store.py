@@ -7,26 +7,30 @@ is unpacked into the folder.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.paths import cache_root
+from sdar_cli.placing import parents_made
+from sdar_cli.reading import Missing, Unreadable, inside, read_json
 from sdar_cli.retriever.corpus import Corpus
 from sdar_cli.retriever.engine import Bar, Engine, Settings
-from sdar_cli.retriever.scan import Source, open_corpus, scan
+from sdar_cli.retriever.scan import UNPACKED, Source, open_corpus, scan
 
 MANIFEST = "retriever.json"
 FORMAT = 1
 """Raised when folders of another version can no longer be opened."""
 _SAMPLE = 2**20
+_LARGEST = 1 << 20
+_NUMBERS = ("bytes", "modified", "documents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +48,34 @@ def build(corpus: Path, folder: Path, engine: type[Engine] | None, settings: Set
     Raises:
         EnvironmentSetupError: the corpus is damaged, the folder is taken, or cannot be written.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if os.path.lexists(folder) and not _is_empty(folder):
         raise EnvironmentSetupError(f"{folder} exists: remove it, or give another folder with --out")
     if engine is not None:
         engine.check(settings, building=True)
     open_corpus(corpus).close()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        with parents_made(folder), _drafted(folder) as draft:
+            manifest = _write(corpus, draft, engine, settings, bar)
+            _publish(draft, folder)
     except OSError as error:
         raise _not_written(folder, error) from error
+    return manifest
+
+
+@contextmanager
+def _drafted(folder: Path) -> Iterator[Path]:
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        manifest = _write(corpus, draft, engine, settings, bar)
-        _publish(draft, folder)
-    except OSError as error:
-        raise _not_written(folder, error) from error
+        yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return manifest
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return False
 
 
 def cached(corpus: Path, engine: type[Engine] | None, bar: Bar) -> Path:
@@ -87,20 +101,32 @@ def read_manifest(folder: Path) -> Manifest:
     """
     file = folder / MANIFEST
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise EnvironmentSetupError(f"{folder} was built by another version of sdar: build it again")
-        source = Source(**content["source"])
-        documents, size = source.documents, source.bytes
-        if not (isinstance(documents, int) and isinstance(size, int) and isinstance(source.file, str)):
-            raise TypeError
-        return Manifest(content["engine"], source, dict(content["facts"]))
-    except FileNotFoundError as error:
+        content = read_json(inside(file, folder), _LARGEST)
+    except Missing:
         raise EnvironmentSetupError(
             f"{folder} is no retriever index (it holds no {MANIFEST}): make one with `sdar retriever build`"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EnvironmentSetupError(f"{file} is damaged or unreadable: build the index again") from error
+        ) from None
+    except Unreadable:
+        raise EnvironmentSetupError(f"{file} is damaged or unreadable: build the index again") from None
+    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
+        raise EnvironmentSetupError(f"{folder} was built by another version of sdar: build it again")
+    if not _is_manifest(content):
+        raise EnvironmentSetupError(f"{file} is damaged or unreadable: build the index again")
+    return Manifest(content["engine"], Source(**content["source"]), content["facts"])
+
+
+def _is_manifest(content: Any) -> bool:
+    return (
+        isinstance(content, dict)
+        and content.keys() == {"format", "engine", "source", "facts"}
+        and isinstance(content["engine"], str | None)
+        and isinstance(content["facts"], dict)
+        and isinstance(content["source"], dict)
+        and content["source"].keys() == {field.name for field in fields(Source)}
+        and all(isinstance(content["source"][key], str) for key in ("file", "sha256"))
+        and all(type(content["source"][key]) is int and content["source"][key] >= 0 for key in _NUMBERS)
+        and (os.path.isabs(content["source"]["file"]) or content["source"]["file"] == UNPACKED)
+    )
 
 
 def _write(corpus: Path, draft: Path, engine: type[Engine] | None, settings: Settings, bar: Bar) -> Manifest:

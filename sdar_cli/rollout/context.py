@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import ModelError
+from sdar_cli.models.template import failed
 from sdar_cli.rollout.answers import Guarded
 from sdar_cli.rollout.remembered import Messages, Remembered
 from sdar_cli.rollout.special_tokens import breaker
@@ -164,7 +165,12 @@ class Context:
             {"role": "assistant", "content": SENTINEL},
             {"role": "user", "content": content},
         ]
-        _, _, suffix = self._render(messages).partition(SENTINEL)
+        _, found, suffix = self._render(messages).partition(SENTINEL)
+        if not found:
+            raise ModelError(
+                f"the chat template of {self.tokenizer.name_or_path!r} leaves out what the assistant said: set "
+                "rollout.context=window"
+            )
         end = self.tokenizer.eos_token or ""
         if end and last_token == self.tokenizer.eos_token_id and suffix.lstrip().startswith(end):
             suffix = suffix.lstrip()[len(end) :]
@@ -179,9 +185,12 @@ class Context:
         return text, tuple(self._tokenise(text))
 
     def _render(self, messages: list[Message]) -> str:
-        return self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **self.template_kwargs
-        )
+        try:
+            return self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, **self.template_kwargs
+            )
+        except Exception as error:  # Jinja's, or whatever a method that it calls raises
+            raise failed(self.tokenizer, error) from error
 
     def _tokenise(self, text: str) -> list[int]:
         same = self._numbers.setdefault

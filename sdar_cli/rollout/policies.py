@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -74,16 +75,18 @@ class HFPolicy:
         *,
         max_response_tokens: int,
         max_batch: int = 512,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         from transformers import GenerationConfig
 
         from sdar_cli.models import sampling_wishes
+        from sdar_cli.training.oom import Memory
 
         sampling_wishes.forget(model)
         self.model = model
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self.ends = end_tokens(model, tokenizer)
-        self.max_batch = max_batch
+        self.memory = Memory({"generation": max_batch}, say or _note)
         self.config = GenerationConfig(
             max_new_tokens=max_response_tokens,
             do_sample=True,
@@ -96,12 +99,10 @@ class HFPolicy:
         )
 
     def generate(self, prompts: Sequence[list[int]]) -> list[Generation]:
-        """Raises LogitsNotFinite for weights that have diverged."""
-        return [
-            g
-            for start in range(0, len(prompts), self.max_batch)
-            for g in self._batch(prompts[start : start + self.max_batch])
-        ]
+        """Raises LogitsNotFinite for weights that have diverged, and RunFailed where memory runs out."""
+        from sdar_cli.training.oom import in_batches
+
+        return in_batches(prompts, self.memory, self._batch)
 
     def _batch(self, prompts: Sequence[list[int]]) -> list[Generation]:
         import torch
@@ -135,3 +136,7 @@ def until_end(ids: list[int], ends: set[int]) -> list[int]:
         if token in ends:
             return ids[: position + 1]
     return ids
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

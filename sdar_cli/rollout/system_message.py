@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import RecipeError
+from sdar_cli.models.template import failed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,7 +21,6 @@ def default_system(tokenizer: PreTrainedTokenizerBase, template_kwargs: dict[str
     system messages, drops them, or changes other text because of them: there skills in the system
     message would be missing, or not the only difference.
     """
-    from jinja2 import TemplateError
 
     def render(*messages: dict[str, str]) -> str:
         return tokenizer.apply_chat_template(
@@ -28,10 +28,13 @@ def default_system(tokenizer: PreTrainedTokenizerBase, template_kwargs: dict[str
         )
 
     user = {"role": "user", "content": USER}
-    without = render(user)
+    try:
+        without = render(user)
+    except Exception as error:
+        raise failed(tokenizer, error) from error
     try:
         given = render({"role": "system", "content": SYSTEM}, user)
-    except TemplateError as error:
+    except Exception as error:  # TemplateError, where the template itself refuses
         raise _unfit(tokenizer, f"refuses a system message ({' '.join(str(error).split())})") from None
     before, found, after = given.partition(SYSTEM)
     if not found:

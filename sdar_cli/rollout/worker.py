@@ -144,7 +144,8 @@ def serve(connection: Connection, locator: Locator, options_json: str) -> None:
 
 def main(requests_fd: int) -> None:
     """Entry point of the process; the first message says which environment to serve."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # a cluster tells all processes of a job
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     connection = Connection(requests_fd)
     locator, options_json = connection.recv()

@@ -16,7 +16,7 @@ from sdar_cli.errors import RunError
 from sdar_cli.evaluation.files import write_bytes, write_json
 from sdar_cli.recipe.dump import dump, recipe_digest
 from sdar_cli.recipe.load import ResolvedRecipe
-from sdar_cli.runs.disk import disk, sync_folder, sync_tree
+from sdar_cli.runs.disk import disk, make_folder, sync_folder, sync_tree
 from sdar_cli.runs.state import RunState, git_commit, now, package_versions
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def make_run(root: Path, resolved: ResolvedRecipe, name: str | None, panel: Pane
         check_name(name)
     try:
         with disk(root, "a new run", _ELSEWHERE):
-            (root / NEW).mkdir(parents=True, exist_ok=True)
+            make_folder(root.absolute() / NEW)
             _sweep(root / NEW)
             return _make(root.absolute(), resolved, name, panel)
     except OSError as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM}
 _GO_ON = ", and go on with `sdar resume`"
 _UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 """What some network file systems answer where a folder is to be flushed: they do it on their own."""
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TORCH_WRITER = re.compile(r"PytorchStreamWriter failed|inline_container\.cc.*unexpected pos|file write failed")
 
@@ -55,17 +57,26 @@ def disk(folder: Path, what: str, go_on: str = _GO_ON) -> Iterator[None]:
 def error_number(error: BaseException) -> int | None:
     """The system's number of what went wrong in writing a file, whoever wrote it; None where it is something else.
 
-    Libraries in other languages tell it in their text; torch's own writer tells none, and is mostly heard of where a
-    disk is full.
+    Libraries in Rust tell it in their text, as ``(os error 28)``; torch's own writer tells none, and is mostly heard of
+    where a disk is full.
     """
+    if isinstance(error, shutil.Error):  # of many copies, with the texts of what went wrong
+        return int(told[1]) if (told := _ERRNO.search(str(error))) else None
     if isinstance(error, OSError):
         return error.errno
-    kind = f"{type(error).__module__}.{type(error).__name__}"
-    if "safetensor" in kind.lower() and (told := _OS_ERROR.search(str(error))):
+    if isinstance(error, Exception) and (told := _OS_ERROR.search(str(error))):
         return int(told[1])
     if isinstance(error, RuntimeError) and _TORCH_WRITER.search(str(error)):
         return errno.ENOSPC
     return None
+
+
+def make_folder(path: Path) -> None:
+    """The folder and those above it, whose names are on the disk then."""
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for made in reversed(missing):
+        sync_folder(made.parent)
 
 
 def sync_file(path: Path) -> None:

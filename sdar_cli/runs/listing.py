@@ -127,7 +127,7 @@ def _last_evaluation(folder: Path) -> float | None:
         try:
             row = json.loads(line)
             value = row["eval/no_skills/success"]
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             continue
         if row.get("step") and isinstance(value, int | float) and math.isfinite(value):
             return float(value)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from sdar_cli.errors import RunError
+from sdar_cli.runs.disk import disk
 
 
 class RunLock:
@@ -21,9 +23,10 @@ class RunLock:
     def acquire(self) -> None:
         """
         Raises:
-            RunError: another process holds the lock; the sentence names its pid and the folder.
+            RunError: another process holds the lock (the sentence names its pid and the folder), or the file system
+                knows no locks.
         """
-        descriptor = self._open()
+        descriptor = self._open(os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -32,9 +35,16 @@ class RunLock:
             raise RunError(
                 f"process {holder} is working on {self.folder}: wait for it, or stop it with `kill -INT {holder}`"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(descriptor)
+            raise RunError(
+                f"the file system of {self.folder} locks no files ({error.strerror}), so that two processes could "
+                "write there at once: use a folder on another, with --runs"
+            ) from None
         self._descriptor = descriptor
+        with suppress(OSError):  # on a full disk the lock holds all the same, and who asks hears of no pid
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         if self._descriptor is not None:
@@ -42,15 +52,15 @@ class RunLock:
             self._descriptor = None
 
     def is_held(self) -> bool:
-        """Whether some process (this one included) holds the lock now."""
+        """Whether some process (this one included) holds the lock now, or might where the file system cannot tell."""
         if self._descriptor is not None:
             return True
         if not (self.folder / "run.lock").exists():
             return False
-        descriptor = self._open()
+        descriptor = self._open(os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:
             return True
         else:
             return False
@@ -66,9 +76,10 @@ class RunLock:
     ) -> None:
         self.release()
 
-    def _open(self) -> int:
+    def _open(self, flags: int) -> int:
         try:
-            return os.open(self.folder / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            with disk(self.folder, "run.lock"):
+                return os.open(self.folder / "run.lock", flags | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise RunError(f"{self.folder} cannot be locked ({error.strerror}): make the folder writable") from None
 

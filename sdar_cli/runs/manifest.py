@@ -18,8 +18,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sdar_cli.evaluation.files import write_json
-from sdar_cli.reading import Unreadable, open_regular, read_json
+from sdar_cli.reading import Missing, Unreadable, open_regular, read_json
 from sdar_cli.runs.old_marker import MARKER, old_damage
+from sdar_cli.visible import visible
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -31,10 +32,23 @@ READERS = 4
 
 def write_manifest(folder: Path) -> None:
     """Look over every file below a folder and write down what it is; the manifest itself is on the disk then."""
+    write_json(folder / MANIFEST, {"format": FORMAT, "files": entries(folder, anew=True)})
+
+
+def entries(folder: Path, *, anew: bool = False) -> dict[str, dict[str, Any]]:
+    """Name → size and hash, as the manifest has them; nothing where it is damaged or missing.
+
+    Args:
+        anew: as the files are now.
+    """
+    if not anew:
+        try:
+            return _read(folder / MANIFEST)
+        except (Unreadable, ValueError, OSError):
+            return {}
     names = sorted(_files(folder))
     with ThreadPoolExecutor(READERS) as pool:
-        entries = pool.map(lambda name: _entry(folder / name), names)
-        write_json(folder / MANIFEST, {"format": FORMAT, "files": dict(zip(names, entries, strict=True))})
+        return dict(zip(names, pool.map(lambda name: _entry(folder / name), names), strict=True))
 
 
 def is_marked(folder: Path) -> bool:
@@ -42,38 +56,39 @@ def is_marked(folder: Path) -> bool:
     return (folder / MANIFEST).is_file() or (folder / MARKER).is_file()
 
 
-def damage(folder: Path, *, deep: bool) -> str | None:
+def damage(folder: Path, *, deep: bool, unread: str | None = None) -> str | None:
     """What is wrong with a folder, to follow its name in a sentence, such as ``lacks model.safetensors``; None where
     it is whole.
 
     Args:
         deep: read every file and compare its hash; else sizes alone.
+        unread: how names begin whose sizes are enough all the same.
     """
     if not (folder / MANIFEST).is_file() and (folder / MARKER).is_file():
         return old_damage(folder) if deep else None
     try:
         files = _read(folder / MANIFEST)
-    except FileNotFoundError:
+    except Missing:
         return f"has no {MANIFEST}, as its writing was cut short"
     except (Unreadable, ValueError, OSError):
         return f"has a damaged {MANIFEST}"
+    with ThreadPoolExecutor(READERS) as pool:
+        read = {name for name in files if deep and (unread is None or not name.startswith(unread))}
+        found = pool.map(lambda name: _differs(folder / name, visible(name), files[name], name in read), files)
+        return next(filter(None, found), None)
+
+
+def _differs(path: Path, name: str, entry: Mapping[str, Any], deep: bool) -> str | None:
     try:
-        for name, entry in files.items():
-            if found := _differs(folder / name, entry, deep):
-                return found.format(name=name)
-    except (Unreadable, OSError):
+        if path.is_symlink() or not path.is_file():
+            return f"lacks {name}"
+        size = path.stat().st_size
+        if size != entry["bytes"]:
+            return f"has {name} with {size:,} of {entry['bytes']:,} bytes"
+        if deep and _entry(path)["sha256"] != entry["sha256"]:
+            return f"has other content in {name} than was written"
+    except (Unreadable, OSError, ValueError):
         return f"has a {name} that cannot be read"
-    return None
-
-
-def _differs(path: Path, entry: Mapping[str, Any], deep: bool) -> str | None:
-    if path.is_symlink() or not path.is_file():
-        return "lacks {name}"
-    size = path.stat().st_size
-    if size != entry["bytes"]:
-        return f"has {{name}} with {size:,} of {entry['bytes']:,} bytes"
-    if deep and _entry(path)["sha256"] != entry["sha256"]:
-        return "has other content in {name} than was written"
     return None
 
 

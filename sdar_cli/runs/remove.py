@@ -117,17 +117,16 @@ def carry_out(removal: Removal, tick: Callable[[], None] = lambda: None) -> int:
 
 def forget(tracked: Sequence[tuple[str, str]]) -> list[str]:
     """Mark MLflow runs deleted, as the UI's own Delete does; returns a sentence for each store that failed."""
-    from sdar_cli.tracking.location import is_missing, redact
-    from sdar_cli.tracking.outbox import one_line
+    from sdar_cli.tracking.location import is_missing, redact, usable
     from sdar_cli.tracking.quiet import import_mlflow
-    from sdar_cli.tracking.wire import is_gone
+    from sdar_cli.tracking.wire import is_gone, one_line
 
     problems: dict[str, str] = {}
     for uri, run_id in tracked:
         if uri in problems or is_missing(uri):
             continue
         try:
-            import_mlflow().MlflowClient(tracking_uri=uri).delete_run(run_id)
+            import_mlflow().MlflowClient(tracking_uri=usable(uri)).delete_run(run_id)
         except Exception as error:
             if not is_gone(error):
                 problems[uri] = f"the MLflow store {redact(uri)} still shows what was removed ({one_line(error)})"

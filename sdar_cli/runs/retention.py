@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdar_cli.errors import RunError, UserError
+from sdar_cli.runs.checkpoints import Checkpoints
 from sdar_cli.runs.listing import OVER, Listed, list_all
 from sdar_cli.runs.lock import RunLock
 from sdar_cli.runs.store import RunFolder
@@ -55,7 +56,8 @@ def seconds(text: str, option: str) -> float:
 
 
 def old_checkpoints(root: Path, keep: int, older_than: float, now: float | None = None) -> list[OldCheckpoints]:
-    """All but the newest ``keep`` checkpoints of the runs that ended ``older_than`` seconds ago, or before.
+    """All but the newest ``keep`` checkpoints of the runs that ended ``older_than`` seconds ago, or before, and but
+    the best that ``train.keep_best`` asks for.
 
     Runs that are at work, or that were interrupted and may go on, keep theirs.
     """
@@ -64,9 +66,20 @@ def old_checkpoints(root: Path, keep: int, older_than: float, now: float | None 
     for run in list_all(root):
         if run.status not in OVER or run.status == "interrupted" or (run.ended or run.started) > latest:
             continue
-        if folders := tuple(one.path for one in RunFolder(run.folder).checkpoints()[:-keep]):
+        checkpoints = Checkpoints(run.folder)
+        kept = checkpoints.kept(keep, _keep_best(run.folder))
+        if folders := tuple(one.path for one in checkpoints.whole() if one not in kept):
             found.append(OldCheckpoints(run, folders))
     return found
+
+
+def _keep_best(folder: Path) -> int:
+    """As the run's recipe has it; 0 where it cannot be read, or is older than the key."""
+    try:
+        told = RunFolder(folder).state.settings["train"]["keep_best"]
+    except (RunError, LookupError, TypeError):
+        return 0
+    return told if type(told) is int else 0
 
 
 def remove_checkpoints(old: Sequence[OldCheckpoints], root: Path, tick: Callable[[], None] = lambda: None) -> int:
@@ -89,9 +102,9 @@ def old_traces(root: Path, older_than: float, now: float | None = None) -> list[
     Raises:
         RunError: a store cannot be read.
     """
-    from sdar_cli.tracking.location import is_missing, redact
-    from sdar_cli.tracking.outbox import one_line
+    from sdar_cli.tracking.location import is_missing, redact, usable
     from sdar_cli.tracking.quiet import import_mlflow
+    from sdar_cli.tracking.wire import one_line
 
     before = int(1000 * ((time.time() if now is None else now) - older_than))
     used = {(run.tracking_uri, run.experiment) for run in list_all(root) if run.tracking_uri and run.experiment}
@@ -100,7 +113,7 @@ def old_traces(root: Path, older_than: float, now: float | None = None) -> list[
         if is_missing(uri):
             continue
         try:
-            client = import_mlflow().MlflowClient(tracking_uri=uri)
+            client = import_mlflow().MlflowClient(tracking_uri=usable(uri))
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 continue
@@ -114,11 +127,12 @@ def old_traces(root: Path, older_than: float, now: float | None = None) -> list[
 
 def remove_traces(old: Sequence[OldTraces], tick: Callable[[int], None] = lambda count: None) -> int:
     """Delete them by MLflow's own means; returns how many there were."""
+    from sdar_cli.tracking.location import usable
     from sdar_cli.tracking.quiet import import_mlflow
 
     total = 0
     for one in old:
-        client = import_mlflow().MlflowClient(tracking_uri=one.uri)
+        client = import_mlflow().MlflowClient(tracking_uri=usable(one.uri))
         while True:
             gone = client.delete_traces(one.experiment_id, max_timestamp_millis=one.before_ms, max_traces=BATCH)
             total += gone

@@ -33,15 +33,17 @@ from sdar_cli.runs.creation import check_name, make_run
 from sdar_cli.runs.disk import disk
 from sdar_cli.runs.leftovers import sweep
 from sdar_cli.runs.lock import RunLock
-from sdar_cli.runs.manifest import damage, is_marked
+from sdar_cli.runs.manifest import damage
 from sdar_cli.runs.state import RunState, RunStatus, now
-from sdar_cli.runs.whole import remove_whole, set_aside, whole_folder
+from sdar_cli.runs.whole import remove_whole, whole_folder
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.panel import Panel
 
 __all__ = ["Checkpoint", "RunFolder", "check_name", "list_runs", "list_states"]
 
+MOMENTS = "training/"
+"""What of a checkpoint only a training reads, and is most of it."""
 LARGEST_STATE = 16 * 1024**2
 """Bytes of a ``run.json``."""
 
@@ -142,15 +144,6 @@ class RunFolder:
         with disk(self.path, "the base"), whole_folder(self.base) as beside:
             yield beside
 
-    def usable_base(self, say: Callable[[str], None]) -> Path | None:
-        """The base's folder where every byte is as it was written; a damaged one is set aside, which is said."""
-        if not self.base.is_dir():
-            return None
-        if not is_marked(self.base) or (what := damage(self.base, deep=True)) is None:
-            return self.base
-        say(f"the base {what} and is kept as {set_aside(self.base)}: it is made again")
-        return None
-
     def checkpoints(self) -> list[Checkpoint]:
         """Whole checkpoints by ascending step; one whose writing was cut short, or that lost files, is not listed."""
         return Checkpoints(self.path).whole()
@@ -184,6 +177,26 @@ class RunFolder:
         """
         return one_of(self.checkpoints(), step, self.name)
 
+    def wanted_checkpoint(self, word: str) -> Checkpoint | None:
+        """What a user asks for, to be read as a model: its weights are as they were written.
+
+        Args:
+            word: ``last``, ``best`` or a step.
+
+        Returns:
+            None where ``last`` is asked for and there is none yet.
+
+        Raises:
+            RunError: there is no such checkpoint, or it is damaged.
+        """
+        if word == "last":
+            found = self.latest_checkpoint()
+        else:
+            found = self.best_checkpoint() if word == "best" else self.checkpoint(int(word))
+        if found is not None and (what := damage(found.path, deep=True, unread=MOMENTS)) is not None:
+            raise RunError(f"the checkpoint of step {found.step} of {self.name} {what}: choose another --checkpoint")
+        return found
+
     @contextmanager
     def saving_checkpoint(self, step: int) -> Iterator[Path]:
         """A fresh folder to write into; it becomes ``checkpoints/step-N`` when the block ends well.
@@ -196,7 +209,8 @@ class RunFolder:
 
     def prune_checkpoints(self, keep: int, keep_best: int = 0) -> None:
         """Remove all but the newest and the best checkpoints, and leftovers of cut-short writes."""
-        Checkpoints(self.path).prune(keep, keep_best)
+        with disk(self.path, "the name of an old checkpoint"):
+            Checkpoints(self.path).prune(keep, keep_best)
 
     def recover(self) -> None:
         """Put right what a kill left in the folder; for a process that holds the lock.
@@ -218,7 +232,7 @@ class RunFolder:
         final = self.failure(step)
         if final.is_dir():
             remove_whole(final)
-        with whole_folder(final) as beside:
+        with whole_folder(final, sealed=False) as beside:
             yield beside
 
     def save_evaluation(self, name: str, value: Any) -> Path:

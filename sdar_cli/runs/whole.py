@@ -18,17 +18,20 @@ _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 
 
 @contextmanager
-def whole_folder(final: Path) -> Iterator[Path]:
+def whole_folder(final: Path, *, sealed: bool = True) -> Iterator[Path]:
     """A fresh folder beside ``final``, which becomes it when the block ends well and is removed when it does not.
 
     A whole folder is never written over: where one is in the place already, what the block wrote is given up.
+
+    Args:
+        sealed: with a manifest; nobody can tell later whether a folder without one is whole.
     """
     beside = final.with_name(f".{final.name}-{os.getpid()}")
     try:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         yield beside
-        seal(beside)
+        seal(beside) if sealed else sync_tree(beside)
         put_in_place(beside, final)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -74,4 +77,5 @@ def remove_whole(folder: Path) -> None:
     aside = folder.with_name(f".{folder.name}-removed-{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     os.rename(folder, aside)
+    sync_folder(folder.parent)
     shutil.rmtree(aside, ignore_errors=True)

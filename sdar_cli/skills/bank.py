@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import SkillError
-from sdar_cli.skills.files import check_inside, read_text
+from sdar_cli.paths import is_folder, user_path
+from sdar_cli.skills.files import markdown_files, read_text
 from sdar_cli.skills.mapping import MAPPING, load_mapped
 from sdar_cli.skills.skill import Skill, parse_skill
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from sdar_envs.base import Environment
 
 __all__ = ["Skill", "SkillBank", "bank_for"]
-
-MAX_FILES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +41,17 @@ class SkillBank:
         the file: a missing or empty folder, a link that leaves it, a file that is too large or malformed,
         two skills of one name.
         """
-        folder = Path(folder).expanduser()
-        if not folder.is_dir():
+        folder = user_path(folder)
+        if not is_folder(folder):
             raise SkillError(f"skill bank {folder} is not a folder: give one that holds markdown skills")
-        if (folder / MAPPING).is_file():
-            return cls._of(name or folder.resolve().name, load_mapped(folder))
-        files = _markdown_files(folder)
+        called = name or Path(os.path.realpath(folder)).name
+        if os.path.lexists(folder / MAPPING):
+            return cls._of(called, load_mapped(folder))
+        files = markdown_files(folder, MAPPING)
         if not files:
             raise SkillError(f"skill bank {folder} holds no markdown file: add skills to it, or give another folder")
-        parsed = [(str(path), parse_skill(read_text(path), where=str(path), stem=path.stem)) for path in files]
-        return cls._of(name or folder.resolve().name, parsed)
+        parsed = [(str(path), parse_skill(read_text(path, folder), where=str(path), stem=path.stem)) for path in files]
+        return cls._of(called, parsed)
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str], name: str = "generated") -> SkillBank:
@@ -108,27 +108,3 @@ def bank_for(skills: schema.Skills, environment: Environment) -> SkillBank:
     raise SkillError(
         f"environment '{environment.name}' brings no skills: set skills.bank to a folder of markdown skills"
     )
-
-
-def _markdown_files(folder: Path) -> list[Path]:
-    """Files in the order of their relative paths. Links must stay inside; linked folders are refused."""
-    root = folder.resolve()
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
-        for name in folders:
-            inner = Path(parent, name)
-            if inner.is_symlink():
-                raise SkillError(f"{inner} is a link to a folder: put its skills into the bank itself")
-        if MAPPING in names:
-            raise SkillError(f"{folder} holds the bank {parent}, which has a {MAPPING} of its own: give that folder")
-        for name in names:
-            path = Path(parent, name)
-            if path.suffix.lower() != ".md" or name.lower() == "readme.md":
-                continue
-            check_inside(path, root)
-            found.append(path)
-            if len(found) > MAX_FILES:
-                raise SkillError(
-                    f"skill bank {folder} holds more than {MAX_FILES} skills: split it, or give a subfolder"
-                )
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())

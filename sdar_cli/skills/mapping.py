@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sdar_cli.errors import SkillError
-from sdar_cli.skills.files import check_inside, read_text
+from sdar_cli.reading import Missing, Outside, Unreadable, parse_json
+from sdar_cli.skills.files import read_inside, read_text
 from sdar_cli.skills.skill import Skill, is_line, parse_mapped_skill
 from sdar_cli.skills.words import words
 
@@ -40,25 +42,26 @@ def load_mapped(folder: Path) -> list[tuple[str, Skill]]:
     that is nowhere.
     """
     where = folder / MAPPING
-    root = folder.resolve()
-    check_inside(where, root)
-    mapping = _read(where)
+    mapping = _read(where, folder)
     files = _files(mapping["skill_files"], where)
     task_types = _task_types(mapping["task_to_skill"], files, where)
     keywords = _keywords(mapping.get("task_keywords", {}), task_types, where)
     found = []
     for name, file in files.items():
         path = folder / file
+        entry = f"{where} lists '{file}' in skill_files"
         try:
-            inside, there = path.resolve().is_relative_to(root), path.is_file()
-        except (OSError, RuntimeError):  # a name too long, or links in a circle
-            inside, there = True, False
-        if not inside:
-            raise SkillError(f"{where} lists '{file}' in skill_files, outside the bank: copy the file into its folder")
-        if not there:
-            raise SkillError(f"{where} lists '{file}' in skill_files, which is not there: add it, or remove the entry")
+            if os.path.normpath(file).startswith(("../", "/")):
+                raise Outside
+            text = read_inside(path, folder)
+        except Outside:
+            raise SkillError(f"{entry}, outside the bank: copy the file into its folder") from None
+        except Missing:
+            raise SkillError(f"{entry}, which is not there: add it, or remove the entry") from None
+        except Unreadable as error:
+            raise SkillError(f"{entry}, which {error}: put a readable file there, or remove the entry") from None
         skill = parse_mapped_skill(
-            read_text(path),
+            text,
             where=str(path),
             name=name,
             task_types=tuple(task_types[name]),
@@ -68,15 +71,11 @@ def load_mapped(folder: Path) -> list[tuple[str, Skill]]:
     return found
 
 
-def _read(where: Path) -> dict[str, Any]:
+def _read(where: Path, folder: Path) -> dict[str, Any]:
     try:
-        mapping = json.loads(read_text(where).removeprefix("\ufeff"), object_pairs_hook=_once)
-    except _Twice as error:
-        raise SkillError(f"{where} has the key '{error}' twice: remove one of them") from None
-    except json.JSONDecodeError as error:
-        raise SkillError(f"{where} line {error.lineno} is not JSON ({error.msg}): mend it") from None
-    except (ValueError, RecursionError):
-        raise SkillError(f"{where} is not readable JSON: write an object with {', '.join(_KEYS)}") from None
+        mapping = parse_json(read_text(where, folder).removeprefix("\ufeff"))
+    except Unreadable as error:
+        raise SkillError(f"{where} {error}: write an object with {', '.join(_KEYS)}") from None
     if not isinstance(mapping, dict):
         raise SkillError(f"{where} is not an object: write one with {', '.join(_KEYS)}")
     for key in mapping:
@@ -96,26 +95,15 @@ _EXAMPLES = {
 }
 
 
-class _Twice(Exception):
-    pass
-
-
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            raise _Twice(key)
-        values[key] = value
-    return values
-
-
 def _files(value: Any, where: Path) -> dict[str, str]:
     """Name → file, as the mapping lists them."""
     if isinstance(value, list):
         names = [PurePosixPath(file).stem if isinstance(file, str) else "" for file in value]
         for name in names:
-            if names.count(name) > 1:
-                raise SkillError(f"{where} lists two files called '{name}' in skill_files: map names to files instead")
+            if name and names.count(name) > 1:
+                raise SkillError(
+                    f"{where} lists two files called {_show(name)} in skill_files: map names to files instead"
+                )
         value = dict(zip(names, value, strict=True)) if all(isinstance(file, str) for file in value) else None
     if not isinstance(value, dict) or not value:
         raise SkillError(f"{where} has 'skill_files' that lists no files: write it {_EXAMPLES['skill_files']}")

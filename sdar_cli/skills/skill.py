@@ -31,7 +31,11 @@ MAX_LINE = 500
 
 _KEYS = ("name", "description", "task_types", "keywords")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<head>.*?)^---[ \t]*(?:\n|\Z)(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+"""Controls, what changes the direction of text, and letters that a reader of the file does not see and a model does;
+joiners and marks that writing systems need are not among them."""
 _CHAT_MARKER = re.compile(r"<\|[^|<>\s]{1,40}\|>")
 
 
@@ -112,7 +116,9 @@ def _check_body(body: str, where: str) -> None:
     if not body:
         raise SkillError(f"{where} has no text: write what the skill says, or delete the file")
     if found := _CONTROL.search(body):
-        raise SkillError(f"{where} holds the control character {found[0]!r}: remove it from the text")
+        raise SkillError(
+            f"{where} holds the control character U+{ord(found[0]):04X}, which nobody sees: remove it from the text"
+        )
     if found := _CHAT_MARKER.search(body):
         raise SkillError(f"{where} holds {found[0]!r}, which chat templates read as a marker: remove it from the text")
 
@@ -136,6 +142,8 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        if not isinstance(node, yaml.MappingNode):  # as a tag can claim
+            raise yaml.constructor.ConstructorError(None, None, "a mapping that is none", node.start_mark)
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value.__class__ is str and key.value in seen:
@@ -158,7 +166,8 @@ def _front_matter(head: str, where: str) -> dict[str, Any]:
         raise SkillError(
             f"{where} line {line} has front matter that cannot be read ({problem}): mend the YAML"
         ) from None
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError, RecursionError, ArithmeticError, AttributeError, LookupError, TypeError):
+        # The last four come from values that are not what their tag says, such as !!timestamp x.
         raise SkillError(f"{where} has front matter that is not readable YAML: write one 'key: value' a line") from None
     if not isinstance(values, dict):
         raise SkillError(f"{where} has front matter that is not a mapping: write one 'key: value' a line")
@@ -186,7 +195,8 @@ def _line(values: dict[str, Any], key: str, where: str, default: str | None = No
         raise SkillError(f"{where} has '{key}' = {_show(value)}: write a line of text, in quotes if it is a number")
     if not is_line(value):
         raise SkillError(
-            f"{where} has a '{key}' that is longer than a line: keep it under {MAX_LINE} characters on one line"
+            f"{where} has a '{key}' that is longer than a line, or not to be printed: keep it under {MAX_LINE} "
+            "characters on one line"
         )
     return value.strip()
 
@@ -200,6 +210,10 @@ def _list(values: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
     for item in value:
         if not isinstance(item, str) or not item.strip():
             raise SkillError(f"{where} has {_show(item)} in '{key}': write words there, in quotes if they are numbers")
+        if not is_line(item):
+            raise SkillError(
+                f"{where} has a line in '{key}' that is too long or not to be printed ({_show(item)}): write a word"
+            )
     return tuple(dict.fromkeys(item.strip() for item in value))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from sdar_cli.recipe.yaml_reader import parse
 from sdar_cli.sweep.space import as_yaml
 from sdar_cli.sweep.suggest import distribution
 
@@ -125,9 +126,7 @@ def make_pruner(spec: StudySpec) -> Any:
 
 def _steps(spec: StudySpec) -> tuple[int, int]:
     """Steps of a run, and those between its evaluations, by the recipe without the axes."""
-    import yaml
-
-    recipe = yaml.safe_load(spec.recipe_yaml)
+    recipe = parse(spec.recipe_yaml, "the study's recipe").value
     steps = int(recipe.get("train", {}).get("steps", 1))
     return steps, int(recipe.get("evaluation", {}).get("every", 0)) or steps
 

@@ -41,9 +41,9 @@ def open_parent(spec: StudySpec, root: Path) -> tuple[str, str]:
     """
     from sdar_cli.tracking import labels, notes, views
     from sdar_cli.tracking.experiment import experiment, opening
-    from sdar_cli.tracking.location import redact, tracking_uri
-    from sdar_cli.tracking.outbox import one_line
+    from sdar_cli.tracking.location import kept, redact, tracking_uri, usable
     from sdar_cli.tracking.quiet import import_mlflow
+    from sdar_cli.tracking.wire import one_line
 
     recipe = _recipe(spec)
     tracked = recipe.get("tracking") or {}
@@ -52,7 +52,7 @@ def open_parent(spec: StudySpec, root: Path) -> tuple[str, str]:
     try:
         mlflow = import_mlflow()
         with _locked(folder.with_name(f".{spec.name}.lock")), opening(uri):
-            client = mlflow.MlflowClient(tracking_uri=uri)
+            client = mlflow.MlflowClient(tracking_uri=usable(uri))
             named = tracked.get("experiment") or recipe["name"]
             experiment_id = experiment(client, uri, named)
             view = views.study(spec.name, [axis.key for axis in spec.axes])
@@ -61,7 +61,7 @@ def open_parent(spec: StudySpec, root: Path) -> tuple[str, str]:
             found = client.search_runs([experiment_id], wanted, max_results=PAGE)
             for run in found:
                 if run.data.tags.get(FOLDER) == str(folder):
-                    return uri, run.info.run_id
+                    return kept(uri), run.info.run_id
             tags = {
                 KIND: "study",
                 STUDY: spec.name,
@@ -84,7 +84,7 @@ def open_parent(spec: StudySpec, root: Path) -> tuple[str, str]:
             f"the MLflow store {redact(uri)} cannot be used ({one_line(error)}): "
             "start it, or set tracking.uri to another one"
         ) from error
-    return uri, run_id
+    return kept(uri), run_id
 
 
 def publish(view: StudyView, folder: Path) -> None:
@@ -110,17 +110,17 @@ def publish(view: StudyView, folder: Path) -> None:
 
 def _show(view: StudyView, folder: Path, figures: list[Path]) -> None:
     from sdar_cli.tracking import labels, tables
+    from sdar_cli.tracking.location import usable
     from sdar_cli.tracking.quiet import import_mlflow
     from sdar_cli.tracking.tracker import Tracker
 
     mlflow = import_mlflow()
     spec, parent = view.spec, view.spec.mlflow_parent
-    client = mlflow.MlflowClient(tracking_uri=spec.tracking_uri)
+    client = mlflow.MlflowClient(tracking_uri=usable(spec.tracking_uri))
     run = client.get_run(parent)
     _tell_children(client, run.info.experiment_id, view)
     said: list[str] = []
-    tracker = Tracker(client, spec.tracking_uri, run.info.experiment_id, run.info.run_id, said.append)
-    tracker.resume_tables(run.data.tags.get(tables.TAG))
+    tracker = Tracker(client, spec.tracking_uri, run.info.run_id, said.append)
     tracker.metrics(sum(cell.is_over for cell in view.cells), counts(view))
     cells = table(view)
     tracker.table(cells)

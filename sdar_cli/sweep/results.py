@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sdar_cli.runs.lock import RunLock
+from sdar_cli.runs.manifest import damage
 from sdar_cli.tracking.journal import Journal
 
 FolderState = Literal["absent", "unmade", "over", "open", "damaged"]
@@ -61,7 +62,7 @@ def checkpoint_step(folder: Path) -> int:
     steps = [
         int(path.name[5:])
         for path in (folder / "checkpoints").glob("step-*")
-        if path.name[5:].isdigit() and (path / "complete").is_file()
+        if path.name[5:].isdecimal() and damage(path, deep=False) is None
     ]
     return max(steps, default=0)
 

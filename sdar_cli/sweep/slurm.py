@@ -19,6 +19,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from sdar_cli.launch.slurm_profile import Profile, read
+from sdar_cli.recipe import trust
 from sdar_cli.sweep.storage import has_secret
 
 STORAGE_VARIABLE = "SDAR_SWEEP_STORAGE"
@@ -66,6 +67,8 @@ def script(profile: SlurmProfile, study: str, *, root: Path, folder: Path, stora
         signal=f"B:USR1@{profile.signal}",
     )
     worker = f"exec sdar sweep worker {shlex.quote(study)} --runs {shlex.quote(str(root))}"
+    if trust.asked():
+        worker += f" {trust.OPTION}"
     secret = storage is not None and has_secret(storage)
     if storage is not None and not secret:
         worker += f" --storage {shlex.quote(storage)}"

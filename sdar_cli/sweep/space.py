@@ -15,11 +15,12 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sdar_cli.errors import RecipeError
 from sdar_cli.recipe.layers import SYNONYMS
-from sdar_cli.recipe.overrides import parse_override
+from sdar_cli.recipe.overrides import LONGEST, parse_override
 from sdar_cli.recipe.yaml_reader import parse, scalar
 
 NOT_AXES = {
@@ -31,6 +32,8 @@ NOT_AXES = {
 }
 """Keys, with all below them, that no axis may be, and why."""
 
+MOST_CHOICES = 1000
+"""Values that an axis may list."""
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})\s*(?:/\s*({_NUMBER})\s*)?\Z", re.ASCII)
 _PREFIXES = re.compile(r"\s*((?:(?:log|int):)+)(.*)\Z", re.DOTALL)
@@ -133,6 +136,8 @@ def read_word(word: str) -> Axis | None:
     """The axis that ``KEY=…`` is, or None for a plain override."""
     key, separator, text = word.partition("=")
     key = key.strip()
+    if len(word) > LONGEST:
+        raise SpaceError(f"the axis {key[:60]} has {len(word)} letters: put what is long into a file")
     ranged = _PREFIXES.match(text) or _RANGE.match(text)
     if not separator or not ranged:
         pieces = split_commas(text)
@@ -140,6 +145,7 @@ def read_word(word: str) -> Axis | None:
             parse_override(word)
             return None
         parse_override(f"{key}=0")
+        _few_enough(key, pieces)
         return _choices(key, [_piece(key, piece) for piece in pieces])
     parse_override(f"{key}=0")
     return _range(key, text)
@@ -147,9 +153,12 @@ def read_word(word: str) -> Axis | None:
 
 def read_value(key: str, value: Any) -> Axis | str:
     """The axis, or the override, that an entry of a space file is: a list, a scalar, or text as on the command line."""
+    if parse_override(f"{key}=0")[0] != key:
+        raise SpaceError(f"the axis {key!r} is no key: write dotted words, for example gate.beta")
     if isinstance(value, list):
         if not value:
             raise SpaceError(f"the axis {key} has no values: list some, or remove it")
+        _few_enough(key, value)
         return _choices(key, value) if len(value) > 1 else f"{key}={as_yaml(value[0])}"
     word = f"{key}={value}" if isinstance(value, str) else f"{key}={as_yaml(value)}"
     return read_word(word) or word
@@ -175,16 +184,15 @@ def check_keys(axes: Sequence[Axis], fixed: Sequence[str]) -> None:
 
 def split_commas(text: str) -> list[str]:
     """The parts between commas that no bracket and no quote protects."""
-    parts = [""]
+    starts = [0]
     depth, quote, escaped = 0, "", False
     before = ""
     """The last letter of the part that is no space: a quote opens at the start of a value only (not in ``don't``)."""
-    for letter in text:
+    for place, letter in enumerate(text):
         if letter == "," and not quote and not depth:
-            parts.append("")
+            starts.append(place + 1)
             before = ""
             continue
-        parts[-1] += letter
         if quote:
             closes = letter == quote and not escaped
             escaped = quote == '"' and letter == "\\" and not escaped
@@ -194,7 +202,12 @@ def split_commas(text: str) -> list[str]:
         else:
             depth = max(0, depth + (letter in "[{") - (letter in "]}"))
         before = before if letter.isspace() else letter
-    return parts
+    return [text[start : end - 1] for start, end in pairwise([*starts, len(text) + 1])]
+
+
+def _few_enough(key: str, values: Sequence[Any]) -> None:
+    if len(values) > MOST_CHOICES:
+        raise SpaceError(f"the axis {key} lists {len(values)} values: list at most {MOST_CHOICES}, or give a range")
 
 
 def _piece(key: str, text: str) -> Any:
@@ -204,7 +217,7 @@ def _piece(key: str, text: str) -> Any:
 
 
 def _choices(key: str, values: Sequence[Any]) -> Axis:
-    seen: list[str] = []
+    seen: set[str] = set()
     for value in values:
         try:
             text = _identity(value)
@@ -212,7 +225,7 @@ def _choices(key: str, values: Sequence[Any]) -> Axis:
             raise SpaceError(f"the axis {key} has a choice that is not finite: give numbers with an end") from None
         if text in seen:
             raise SpaceError(f"the axis {key} has {as_yaml(value)} twice: keep it once")
-        seen.append(text)
+        seen.add(text)
     return Axis(key, choices=tuple(values))
 
 
@@ -241,6 +254,8 @@ def _range(key: str, text: str) -> Axis:
     log, integer = "log" in kinds, "int" in kinds
     if not all(map(math.isfinite, (low, high, step or 0.0))):
         raise SpaceError(f"{where} is not finite: give ends that a computer can hold")
+    if not math.isfinite(high - low) or not math.isfinite((high - low) / (step or 1.0)):
+        raise SpaceError(f"{where} is wider than a computer can count: give ends that are nearer, or a larger step")
     if low >= high:
         raise SpaceError(f"{where} does not rise: give the lower end first, or one value without '..'")
     if log and low <= 0:

@@ -36,7 +36,7 @@ class SpaceFile(BaseModel):
     seeds: int | list[int] | None = None
     prune: PruneKind | Pruner | None = None
     metric: Literal["success", "score"] | None = None
-    sampler_seed: int | None = Field(default=None, ge=0)
+    sampler_seed: int | None = Field(default=None, ge=0, lt=2**32)
     note: str | None = None
 
     def split(self, source: str) -> tuple[list[Axis], list[str]]:

@@ -50,7 +50,7 @@ class StudySpec(BaseModel):
     recipe_yaml: str
     """The recipe without the axes, resolved."""
     overlays: tuple[str, ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, ...], ...] = ()
     """Options of the command line that changed the recipe, as typed: ``("--model", "path")``."""
     overrides: tuple[str, ...] = ()
     """``key=value`` of every run."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdar_cli.tracking import beside, notes, tables
+from sdar_cli.tracking import notes, tables
 from sdar_cli.tracking.experiment import opening
-from sdar_cli.tracking.location import is_missing
+from sdar_cli.tracking.location import is_missing, usable
 from sdar_cli.tracking.quiet import import_mlflow
 from sdar_cli.tracking.registry import Registration, Version
 from sdar_cli.tracking.wire import METRICS_PER_CALL, PARAMS_PER_CALL, batches, is_absent, is_refusal, shortened
@@ -17,7 +17,7 @@ from sdar_cli.tracking.wire import METRICS_PER_CALL, PARAMS_PER_CALL, batches, i
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from sdar_cli.tracking.spool import Write
+    from sdar_cli.tracking.write import Write
 
 Content = Mapping[str, Any]
 
@@ -55,7 +55,7 @@ class Delivery:
         """The same, also where the file is to be made."""
         if self._client is None:
             with opening(self.uri):
-                self._client = import_mlflow().MlflowClient(tracking_uri=self.uri)
+                self._client = import_mlflow().MlflowClient(tracking_uri=usable(self.uri))
         return self._client
 
     def is_final(self, error: Exception) -> bool:
@@ -136,7 +136,7 @@ class Delivery:
         built = [as_mlflow(trace, self.experiment) for trace in self._traces(write)]
         if built:
             self.open()
-            tracing = TracingClient(self.uri)
+            tracing = TracingClient(usable(self.uri))
             for info, _ in built:
                 tracing.start_trace(info)
             tracing.log_spans(self.experiment, [span for _, spans in built for span in spans])
@@ -144,9 +144,6 @@ class Delivery:
     def _send_version(self, content: Content, write: Write) -> None:
         version = Version(**{**content, "checkpoint": self._path(content["checkpoint"])})
         Registration(self.open(), self.run_id, self.experiment, version, write.at)()
-
-    def _send_beside(self, content: Content, write: Write) -> None:
-        beside.send(self.open(), self.experiment, content, write.at)
 
     def _send_running(self, content: Content, write: Write) -> None:
         self.open().update_run(self.run_id, status="RUNNING")

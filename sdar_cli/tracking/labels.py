@@ -29,6 +29,7 @@ def of_training(recipe: Recipe, folder: Path, *, panel: str, bank: str, commit: 
         "sdar.folder": str(folder),
         "sdar.git_commit": commit or "unknown",
         "sdar.group": recipe.tracking.group or "",
+        "sdar.trust_remote_code": "true" if recipe.model.trust_remote_code else "",
         "mlflow.source.git.commit": (commit or "").rstrip("+"),
         "mlflow.user": user(),
     }

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from sdar_cli.errors import RunError, without_credentials
 from sdar_cli.paths import user_path
-from sdar_cli.recipe.schema import Recipe
+from sdar_cli.recipe.schema import NO_SECRETS, Recipe
 
+VARIABLE = "MLFLOW_TRACKING_URI"
 DATABASE = "mlflow.db"
 """File name of the default store, within the runs folder."""
 ARTIFACTS = "mlartifacts"
@@ -31,13 +32,16 @@ def tracking_uri(recipe_or_flag: Recipe | str | None, runs_root: Path) -> str:
     """The MLflow tracking URI of a training.
 
     Order: a flag or the recipe's ``tracking.uri``, then ``MLFLOW_TRACKING_URI``, then a SQLite file in the
-    runs folder. A bare path to a ``.db`` file is read as a SQLite store.
+    runs folder. A bare path to a ``.db`` file is read as a SQLite store. Only the variable may hold a password, as
+    neither files nor lists of processes show it.
 
     Raises:
-        RunError: the value is neither a URI nor a ``.db`` path.
+        RunError: the value is neither a URI nor a ``.db`` path, or one that holds a password.
     """
     given = recipe_or_flag.tracking.uri if isinstance(recipe_or_flag, Recipe) else recipe_or_flag
-    uri = given or os.environ.get("MLFLOW_TRACKING_URI")
+    if given and redact(given) != given:
+        raise RunError(f"the tracking URI {redact(given)} {NO_SECRETS}")
+    uri = given or os.environ.get(VARIABLE)
     if not uri:
         return sqlite_uri(runs_root / DATABASE)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", uri):
@@ -65,6 +69,17 @@ def is_missing(uri: str) -> bool:
     """Whether it is a SQLite store whose file is gone; opening it would lay out an empty one."""
     file = sqlite_file(uri)
     return file is not None and not file.is_file()
+
+
+def kept(uri: str) -> str:
+    """The URI as files of ours hold it: without what ``MLFLOW_TRACKING_URI`` alone may hold."""
+    return redact(uri)
+
+
+def usable(uri: str) -> str:
+    """The URI that a file holds, with the password that ``MLFLOW_TRACKING_URI`` has for it."""
+    given = os.environ.get(VARIABLE, "")
+    return given if given != uri and redact(given) == uri else uri
 
 
 def redact(uri: str) -> str:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from sdar_cli.tracking.delivery import Delivery
 from sdar_cli.tracking.location import redact
 from sdar_cli.tracking.sender import Sender, describe
-from sdar_cli.tracking.spool import LIMIT, Spool, Write
+from sdar_cli.tracking.spool import LIMIT, Spool
 from sdar_cli.tracking.wire import one_line
-
-__all__ = ["AtOnce", "Outbox", "Spooled", "one_line"]
+from sdar_cli.tracking.write import Write
 
 
 class Outbox(Protocol):
@@ -111,10 +111,8 @@ class Spooled:
 
     def start(self) -> None:
         """Begin to send. The client is made on this thread, as it imports modules that others import meanwhile."""
-        try:
+        with suppress(Exception):  # the thread meets it again, and says so
             self.deliver.open()
-        except Exception:  # the thread meets it again, and says so
-            pass
         self._sender.start()
 
     @property

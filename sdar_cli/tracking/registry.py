@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,16 +23,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
 
 COPIED_BYTES = 200 * 2**20
 """Checkpoints up to this size are copied into the registry's artifacts."""
 POINTER = "checkpoint.json"
 """What a version holds instead of weights that are larger."""
 SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
-NOT_MODEL = ("trainer_state.json", "sdar.json", "warmup.json")
+NOT_MODEL = ("trainer_state.json", "sdar.json", "warmup.json", "manifest.json")
 """State that a training goes on from, and nobody else reads."""
 VERSIONS = "mlflow.modelVersions"
 """Tag of a logged model by which the lists of runs and models name its version."""
+STEP = "sdar.step"
 ENDS = 2**20
 """Bytes at either end of a large file that its fingerprint reads."""
 
@@ -66,42 +68,53 @@ class Registration:
 
     def __call__(self) -> None:
         """Raises whatever the store raises."""
-        if self._is_there():
+        found, model = self._version_of_before(), self._model_of_before()
+        if found is not None and model is None:  # its model was removed by hand
             return
-        client, version = self._client, self._version
-        model = self._model_of_before() or client.create_logged_model(
+        model = model or self._make_model()
+        made = found or self._make_version(model)
+        shown = json.dumps([{"name": made.name, "version": int(made.version)}])
+        if model.tags.get(VERSIONS) != shown:
+            self._client.set_logged_model_tags(model.model_id, {VERSIONS: shown})
+
+    def _make_model(self) -> LoggedModel:
+        version = self._version
+        return self._client.create_logged_model(
             self._experiment_id,
             name=logged_name(f"{version.tags.get('sdar.run', 'run')}-step-{version.step}"),
             source_run_id=self._run_id,
-            tags=dict(version.tags),
+            tags={**version.tags, STEP: str(version.step)},
             model_type="transformers",
         )
+
+    def _make_version(self, model: LoggedModel) -> ModelVersion:
+        client, version = self._client, self._version
         if model.status != "READY":
             self._log_files(model)
             self._log_metrics(model)
             client.finalize_logged_model(model.model_id, "READY")
         self._make_name()
-        made = client.create_model_version(
+        return client.create_model_version(
             version.name,
             # The folder itself: models:/ID is looked up in the store of MLFLOW_TRACKING_URI, not in this one.
             source=model.artifact_location,
             run_id=self._run_id,
-            tags=dict(version.tags),
+            tags={**version.tags, STEP: str(version.step)},
             description=version.description,
             model_id=model.model_id,
         )
-        shown = [{"name": version.name, "version": int(made.version)}]
-        client.set_logged_model_tags(model.model_id, {VERSIONS: json.dumps(shown)})
 
-    def _is_there(self) -> bool:
-        """Whether an earlier process registered this checkpoint, before it was killed."""
-        found = self._client.search_model_versions(f"run_id='{self._run_id}'")
-        return any(one.tags.get("sdar.step") == str(self._version.step) for one in found)
+    def _version_of_before(self) -> ModelVersion | None:
+        """What an earlier call registered, before its process was killed."""
+        return self._of_this_step(self._client.search_model_versions(f"run_id='{self._run_id}'"))
 
     def _model_of_before(self) -> LoggedModel | None:
         """What an earlier call made and could not finish."""
-        found = self._client.search_logged_models([self._experiment_id], f"source_run_id='{self._run_id}'")
-        return next((one for one in found if one.tags.get("sdar.step") == str(self._version.step)), None)
+        wanted = f"source_run_id='{self._run_id}'"
+        return self._of_this_step(self._client.search_logged_models([self._experiment_id], wanted))
+
+    def _of_this_step(self, found: Iterable[Any]) -> Any:
+        return next((one for one in found if one.tags.get(STEP) == str(self._version.step)), None)
 
     def _log_files(self, model: LoggedModel) -> None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -114,7 +127,9 @@ class Registration:
         from mlflow.entities import LoggedModelOutput, Metric
 
         step = self._version.step
-        self._client.log_outputs(self._run_id, [LoggedModelOutput(model.model_id, step)])
+        outputs = self._client.get_run(self._run_id).outputs
+        if model.model_id not in [one.model_id for one in (outputs.model_outputs if outputs else [])]:
+            self._client.log_outputs(self._run_id, [LoggedModelOutput(model.model_id, step)])
         entries = [
             Metric(name, value, self._at, step, model_id=model.model_id, run_id=self._run_id)
             for name, value in self._version.metrics.items()

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from sdar_cli.tracking.spool import Spool, Write
+from sdar_cli.tracking.spool import Spool
 from sdar_cli.tracking.wire import one_line
+from sdar_cli.tracking.write import Write
 
 FAILURES = 3
 """In a row, after which it is said that the store is away."""
@@ -22,6 +23,8 @@ PATIENCE = 30.0
 """Seconds at the end of a run in which no write arrives, after which the rest is left in the spool."""
 PATIENCE_FOR_FILES = 900.0
 """The same while weights or files are on their way."""
+SPEAKS = 2.0
+"""Seconds of waiting at the end of a run after which it is said."""
 LAST_TRIES = 2
 """Failures at the end of a run after which the rest is left in the spool."""
 
@@ -96,7 +99,8 @@ class Sender:
         with self._news:
             self._hurries, self._last_failures = True, 0
             self._news.notify_all()
-            last, began, spoke, arrived = time.monotonic(), time.monotonic(), 2.0, self._arrived
+            last = began = time.monotonic()
+            arrived, speaks = self._arrived, SPEAKS
             while self._spool.waiting and self._last_failures < LAST_TRIES:
                 now = time.monotonic()
                 if self._arrived != arrived:
@@ -105,8 +109,8 @@ class Sender:
                 end = last + patience if deadline is None else min(deadline, last + patience)
                 if now >= end:
                     return
-                if now - began >= spoke:
-                    spoke += 10.0
+                if now - began >= speaks:
+                    speaks += 10.0
                     self._say(f"{self._spool.waiting} writes are still on their way to the MLflow store {self._store}")
                 self._news.wait(min(end - now, 0.5))
 
@@ -166,5 +170,5 @@ def describe(write: Write) -> str:
     if write.kind == "metrics":
         return f"metrics of step {content['step']}"
     name = content.get("path") or content.get("key") or content.get("name")
-    words = {"text": "the file", "untag": "the end of tag", "version": "the version of", "beside": "the run"}
+    words = {"text": "the file", "untag": "the end of tag", "version": "the version of"}
     return f"{words.get(write.kind, f'the {write.kind}')} {name}" if name else f"the {write.kind}"

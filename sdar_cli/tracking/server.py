@@ -20,7 +20,7 @@ START_SECONDS = 90.0
 
 
 def check_host(host: str, expose: bool) -> None:
-    """Refuse an address that others can reach, unless asked for: MLflow's server has no password.
+    """Refuse an address that others can reach, unless asked for.
 
     Raises:
         RunError: the host is not loopback and ``expose`` is off.
@@ -33,8 +33,7 @@ def check_host(host: str, expose: bool) -> None:
         loopback = False
     if not loopback:
         raise RunError(
-            f"--host {host} would show all runs, without a password, to whoever reaches this machine: "
-            "leave it at 127.0.0.1, or add --expose if that is what you want"
+            f"--host {host} is reached by others: leave it at 127.0.0.1, or add --expose, which asks them for a token"
         )
 
 
@@ -51,6 +50,13 @@ def check_port(host: str, port: int) -> None:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RunError(f"{host} port {port} cannot be opened ({reason}): give another with --port") from None
+
+
+def free_port() -> int:
+    """A port of loopback that nobody holds just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def check_store(uri: str) -> None:

@@ -24,6 +24,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from sdar_cli.errors import RunError
 from sdar_cli.reading import Missing, Unreadable, open_regular, read_bytes
 from sdar_cli.runs.disk import disk, sync_folder
 from sdar_cli.tracking.known import Known, numbers
+from sdar_cli.tracking.system import PREFIX
+from sdar_cli.tracking.write import Write, head, line, parse, read_number, write_at
 
 FILE, SENT, TRACES = "spool.jsonl", "sent", "traces"
 LIMIT = 2**30
@@ -40,15 +43,6 @@ REPLAYED = "sdar.replayed"
 """Tag: the steps that were played again after a restart, of which MLflow holds the first attempt."""
 _WORTH = 2**20
 """Bytes of sent writes for which the file is written anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    number: int
-    kind: str
-    at: int
-    """Milliseconds since the epoch: the time that MLflow shows, whenever it is sent."""
-    content: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -61,7 +55,7 @@ class _Place:
 
 
 class Spool:
-    """Of one MLflow run, in a folder of its own. ``put`` from one thread, ``first`` and ``acknowledge`` from another.
+    """Of one MLflow run, in a folder of its own. ``first`` and ``acknowledge`` are for one thread, the rest for others.
 
     Raises:
         RunError: what lies there is no file.
@@ -93,7 +87,7 @@ class Spool:
     @property
     def next_system_step(self) -> int:
         with self._lock:
-            return self._known.next_step("system/")
+            return self._known.next_step(PREFIX)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> int:
         """Put down those values that have none of their step yet; returns how many of them there were."""
@@ -138,7 +132,7 @@ class Spool:
         with self._lock:
             while self._places and not self._closed:
                 place = self._places[0]
-                entry = _parse(os.pread(self._file, place.length, place.start))
+                entry = parse(os.pread(self._file, place.length, place.start))
                 if entry is not None:
                     return Write(entry["n"], entry["kind"], entry["at"], entry["content"])
                 self._forget()  # the disk gave back something else than it was given
@@ -172,10 +166,8 @@ class Spool:
         with self._lock:
             if not self._closed and os.getpid() == self._process:
                 if self._done and not self._places:
-                    try:
+                    with suppress(OSError):  # a full disk: the longer file says the same
                         self._rewrite()
-                    except OSError:  # a full disk: the longer file says the same
-                        pass
                 os.close(self._file)
                 os.close(self._sent)
             self._closed = True
@@ -185,16 +177,16 @@ class Spool:
         if self._closed or os.getpid() != self._process:
             return False
         entry = {"n": self._next, "kind": kind, "at": int(1000 * time.time()), "content": content, **extra}
-        line = json.dumps(entry, allow_nan=False).encode() + b"\n"
-        self._has_room(len(line))
+        text = line(entry)
+        self._has_room(len(text))
         with disk(self.folder, "what MLflow is to be sent"):
             try:
-                _write(self._file, line, self._end)
+                write_at(self._file, text, self._end)
             except BaseException:
                 os.ftruncate(self._file, self._end)
                 raise
-        self._end += len(line)
-        self._take(entry, self._end - len(line), len(line))
+        self._end += len(text)
+        self._take(entry, self._end - len(text), len(text))
         return True
 
     def _take(self, entry: Mapping[str, Any], start: int, length: int) -> None:
@@ -218,10 +210,8 @@ class Spool:
         place = self._places.popleft()
         self._done += place.length
         self._waits -= place.length + place.traces
-        try:
+        with suppress(OSError):  # a full disk: it is sent again after a kill, which is no harm
             os.pwrite(self._sent, b"%020d\n" % place.number, 0)
-        except OSError:  # a full disk: it is sent again after a kill, which is no harm
-            pass
         if place.traces:
             (self.folder / TRACES / f"{place.number}.json.gz").unlink(missing_ok=True)
 
@@ -244,13 +234,13 @@ class Spool:
 
     def _load(self) -> None:
         path = self.folder / FILE
-        sent = _number(self.folder / SENT)
+        sent = read_number(self.folder / SENT)
         try:
             with open_regular(path) as file:
-                for line in file:
-                    if not line.endswith(b"\n"):
+                for text in file:
+                    if not text.endswith(b"\n"):
                         break
-                    entry = _parse(line)
+                    entry = parse(text)
                     if entry is not None and "spool" in entry:
                         if entry["run"] != self._run_id:
                             os.replace(path, path.with_suffix(".old"))
@@ -259,8 +249,8 @@ class Spool:
                         self._known = entry["known"]
                         self._next = entry["next"]
                     elif entry is not None:
-                        self._take(entry, self._end, len(line))
-                    self._end += len(line)
+                        self._take(entry, self._end, len(text))
+                    self._end += len(text)
         except Missing:
             sent = 0
         except (Unreadable, OSError) as error:
@@ -282,14 +272,13 @@ class Spool:
         """The file without what was sent, but with the knowledge of it."""
         path = self.folder / FILE
         beside = path.with_suffix(".new")
-        head = {"spool": 1, "run": self._run_id, "next": self._next, "known": self._known.to_json()}
-        line = json.dumps(head).encode() + b"\n"
+        first = head(self._run_id, self._next, self._known)
         fresh = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
-            _write(fresh, line, 0)
-            end, starts = len(line), []
+            write_at(fresh, first, 0)
+            end, starts = len(first), []
             for place in self._places:
-                _write(fresh, os.pread(self._file, place.length, place.start), end)
+                write_at(fresh, os.pread(self._file, place.length, place.start), end)
                 starts.append(end)
                 end += place.length
             os.fsync(fresh)
@@ -303,39 +292,3 @@ class Spool:
         for place, start in zip(self._places, starts, strict=True):
             place.start = start
         sync_folder(self.folder)
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """A line that this module wrote; None for any other."""
-    try:
-        entry = json.loads(line)
-        if "spool" in entry:
-            return {**entry, "known": Known.from_json(entry["known"]), "next": int(entry["next"])}
-        content = entry["content"]
-        words = [entry["kind"], *(entry[name] for name in ("once", "key", "sum") if name in entry)]
-        counts = [entry["n"], entry["at"]]
-        if entry["kind"] == "metrics":
-            words += content["values"]
-            counts.append(content["step"])
-        elif entry["kind"] == "traces":
-            counts.append(content["bytes"])
-        elif entry["kind"] == "tag":
-            words += [content["key"], content["value"]]
-        is_ours = ("key" in entry) == ("sum" in entry) and isinstance(content, dict)
-        is_ours &= all(isinstance(word, str) for word in words) and all(type(count) is int for count in counts)
-        return entry if is_ours else None
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        return None
-
-
-def _write(descriptor: int, data: bytes, start: int) -> None:
-    written = 0
-    while written < len(data):
-        written += os.pwrite(descriptor, data[written:], start + written)
-
-
-def _number(path: Path) -> int:
-    try:
-        return int(read_bytes(path, 64))
-    except (Unreadable, ValueError):
-        return 0

@@ -1,34 +1,72 @@
-"""Load of the machine while a run works: MLflow's own measuring, whose values go the way of all others."""
+"""Load of the machine while a run works, by MLflow's own measures, whose values go the way of all others.
+
+MLflow's own thread asks the store whether the run is over before each value, and ends with the first answer that does
+not come.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+PREFIX = "system/"
+EVERY = 10.0
+"""Seconds between two values, unless ``MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`` says otherwise."""
 
-def monitor(run_id: str, first: int, put: Callable[[int, Mapping[str, float]], None]) -> Any:
-    """A thread that measures every ten seconds (``start``, ``finish``); ``put(step, metrics)`` takes what it finds.
 
-    Steps are counted from ``first``. MLflow's own thread ends with the first answer that the store does not give.
-    """
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+class SystemMonitor:
+    """``put(step, metrics)`` is called from a thread of its own; steps are counted from ``first``."""
 
-    class Monitor(SystemMetricsMonitor):
-        def monitor(self) -> None:
-            while not self._shutdown_event.is_set():
-                for _ in range(self.samples_before_logging):
-                    self.collect_metrics()
-                    if self._shutdown_event.wait(self.sampling_interval):
-                        return
-                self.publish_metrics(self.aggregate_metrics())
+    def __init__(self, first: int, put: Callable[[int, Mapping[str, float]], None]) -> None:
+        from mlflow.environment_variables import (
+            MLFLOW_SYSTEM_METRICS_NODE_ID,
+            MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING,
+            MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL,
+        )
 
-        def publish_metrics(self, metrics: Mapping[str, float]) -> None:
-            prefix = self._metrics_prefix + (f"{self.node_id}/" if self.node_id else "")
-            put(self._logging_step, {prefix + name: value for name, value in metrics.items()})
-            self._logging_step += 1
-            for one in self.monitors:
-                one.clear_metrics()
+        self._every = MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get() or EVERY
+        self._samples = MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING.get() or 1
+        node = MLFLOW_SYSTEM_METRICS_NODE_ID.get()
+        self._prefix = f"{PREFIX}{node}/" if node else PREFIX
+        self._step, self._put = first, put
+        self._measures = _measures()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sdar-system-metrics", daemon=True)
 
-    made = Monitor(run_id)
-    made._logging_step = first
-    return made
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            for _ in range(self._samples):
+                for measure in self._measures:
+                    measure.collect_metrics()
+                if self._over.wait(self._every):
+                    return
+            values = {}
+            for measure in self._measures:
+                values |= {self._prefix + name: value for name, value in measure.aggregate_metrics().items()}
+                measure.clear_metrics()
+            self._put(self._step, values)
+            self._step += 1
+
+
+def _measures() -> list[Any]:
+    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+    from mlflow.system_metrics.metrics.rocm_monitor import ROCMMonitor
+
+    measures = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+    for kind in (GPUMonitor, ROCMMonitor):
+        try:
+            return [*measures, kind()]
+        except Exception:  # no such GPU, or no package that measures it
+            continue
+    return measures

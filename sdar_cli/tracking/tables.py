@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sdar_cli.spreadsheet import cell as plain_cell
+from sdar_cli.visible import visible
+
 if TYPE_CHECKING:
     from sdar_cli.evaluation.report import InternalisationReport
     from sdar_cli.evaluation.result import Evaluation
@@ -42,7 +45,8 @@ class Table:
     @property
     def csv(self) -> str:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
+        rows = [[plain_cell(value) for value in row] for row in (self.columns, *self.rows)]
+        csv.writer(text, lineterminator="\n").writerows(rows)
         return text.getvalue()
 
     @property
@@ -103,8 +107,10 @@ def of_report(report: InternalisationReport) -> Table:
 
 
 def cell(value: Any) -> str:
-    """A value as one cell of a Markdown table."""
-    return " ".join(str("" if value is None else value).replace("|", "\\|").split())
+    """A value as one cell of a Markdown table, shown as it is written."""
+    from sdar_cli.compare.render.markdown import escape
+
+    return escape(" ".join(visible(str("" if value is None else value)).split()))
 
 
 def _word(label: str) -> str:

@@ -15,11 +15,12 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sdar_cli.errors import RunFailed, without_credentials
-from sdar_cli.tracking import beside, dataset, tables
+from sdar_cli.tracking import dataset, tables
 from sdar_cli.tracking.delivery import Delivery, within
 from sdar_cli.tracking.experiment import experiment as find_experiment
 from sdar_cli.tracking.known import ranges
@@ -28,10 +29,12 @@ from sdar_cli.tracking.orphan import find_orphan, mark
 from sdar_cli.tracking.outbox import AtOnce, Outbox, Spooled
 from sdar_cli.tracking.quiet import import_mlflow
 from sdar_cli.tracking.registry import Version
-from sdar_cli.tracking.spool import LIMIT, REPLAYED, Write
-from sdar_cli.tracking.system import monitor
+from sdar_cli.tracking.spool import LIMIT, REPLAYED
+from sdar_cli.tracking.system import SystemMonitor
 from sdar_cli.tracking.traces import Signals, build_trace, choose
 from sdar_cli.tracking.wire import clean, metric_name, one_line, shortened
+from sdar_cli.tracking.write import Write
+from sdar_cli.training.stop import LAST_WORDS, STOP
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,8 +44,8 @@ if TYPE_CHECKING:
     from sdar_cli.rollout.episode import Episode
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-LAST_SECONDS = 5.0
-"""Longest wait for the store where a run was interrupted."""
+_KEYS = {"running": "state", "params": "params", "text": "text/recipe.yaml"}
+"""By kind, what the first writes of a run are known by; tags by their own."""
 
 
 class Tracker:
@@ -60,7 +63,8 @@ class Tracker:
         self._outbox = outbox or AtOnce(Delivery(uri, run_id, client=client), say)
         self._home = home
         self._salt = "" if outbox is not None else secrets.token_hex(8)
-        self._monitor: Any = None
+        self._monitor: SystemMonitor | None = None
+        self._version: dict[str, Any] | None = None
         self.run_id = run_id
         self.skipped = 0
         """Metric values that were not finite, and hence not sent."""
@@ -120,7 +124,7 @@ class Tracker:
             outbox = Spooled(spool, uri, run_id, say, home=home, limit=limit, remedy=remedy)
             tracker = cls(None, uri, run_id, say, outbox, home)
             for kind, content in first:
-                tracker._put(kind, content, key="state" if kind == "running" else None)
+                tracker._put(kind, content, key=_KEYS.get(kind) or f"tag/{content['key']}")
             outbox.start()
         if system_metrics:
             tracker._watch_system()
@@ -132,15 +136,14 @@ class Tracker:
         Of each metric and step the first value counts: a step that is played again after a restart is not sent again,
         and the run's tag ``sdar.replayed`` names it.
         """
-        if self._metrics(step, values) == 0 and values:
-            replayed = self._outbox.replay(step)
-            if replayed:
-                self.tag(REPLAYED, ranges(replayed))
+        if self._is_known(step, values):
+            self.tag(REPLAYED, ranges(self._outbox.replay(step)))
 
-    def _metrics(self, step: int, values: Mapping[str, float]) -> int:
+    def _is_known(self, step: int, values: Mapping[str, float]) -> bool:
+        """Put values down; whether there was a value for each of them before."""
         finite = {metric_name(name): float(value) for name, value in values.items() if math.isfinite(value)}
         self.skipped += sum(not math.isfinite(value) for value in values.values())
-        return self._outbox.metrics(step, finite)
+        return self._outbox.metrics(step, finite) == 0 and bool(finite)
 
     def artifact_text(self, path: str, text: str) -> None:
         """Save a text as an artifact of this path."""
@@ -152,7 +155,7 @@ class Tracker:
 
     def evaluation(self, evaluation: Evaluation) -> None:
         """Send the numbers, at the evaluation's step (0: the base); save it as JSON, its episodes as CSV and table."""
-        self._metrics(evaluation.step or 0, evaluation.metrics())
+        self._is_known(evaluation.step or 0, evaluation.metrics())
         name = f"evaluations/{evaluation.name}"
         table = tables.of_evaluation(evaluation)
         self.artifact_text(f"{name}.json", json.dumps(evaluation.to_json(), indent=1))
@@ -172,8 +175,9 @@ class Tracker:
         self._put("description", {"markdown": clean(without_credentials(markdown))}, key="description")
 
     def register(self, version: Version) -> None:
-        """Make a checkpoint a version of a registered model, once a run and step."""
-        content = {
+        """Make a checkpoint a version of a registered model, once a run and step: when the run is finished, as a
+        registry that fails shall not keep the run open."""
+        self._version = {
             "name": version.name,
             "checkpoint": within(version.checkpoint, self._home),
             "step": version.step,
@@ -182,20 +186,6 @@ class Tracker:
             "tags": dict(version.tags),
             "metrics": dict(version.metrics),
         }
-        self._put("version", content, key=f"version/{version.step}", once=True)
-
-    def beside(
-        self,
-        name: str,
-        mark: Mapping[str, str],
-        tags: Mapping[str, str],
-        params: Mapping[str, Any],
-        rows: Sequence[tuple[int, Mapping[str, float]]],
-        recipe_yaml: str,
-    ) -> None:
-        """Write a finished run beside this one, unless the experiment has one of that ``mark``."""
-        content = beside.content(name, mark, tags, params, rows, without_credentials(recipe_yaml))
-        self._put("beside", content, key=f"beside/{name}", once=True)
 
     def episodes(
         self,
@@ -241,16 +231,20 @@ class Tracker:
         """Close the run, and wait while the store takes what it lacks; returns how many writes it still lacks.
 
         Args:
-            seconds: longest wait; None: while writes arrive, and ``LAST_SECONDS`` of a run that was interrupted.
+            seconds: longest wait; None: while writes arrive. A process that was asked to leave waits seconds.
         """
         if self._monitor is not None:
             self._monitor.finish()
             self._monitor = None
         self._put("end", {"status": status}, key="state")
-        return self.close(LAST_SECONDS if seconds is None and status == "KILLED" else seconds)
+        if self._version is not None:
+            self._put("version", self._version, key=f"version/{self._version['step']}", once=True)
+        return self.close(LAST_WORDS if seconds is None and status == "KILLED" else seconds)
 
     def close(self, seconds: float | None = None) -> int:
         """As ``finish``, but leave the run as it is."""
+        if STOP.asked:
+            seconds = STOP.left(LAST_WORDS if seconds is None else seconds)
         return self._outbox.finish(seconds)
 
     def _put(self, kind: str, content: Mapping[str, Any], *, key: str | None = None, once: bool = False) -> None:
@@ -258,12 +252,10 @@ class Tracker:
 
     def _watch_system(self) -> None:
         def put(step: int, values: Mapping[str, float]) -> None:
-            try:
-                self._metrics(step, values)
-            except RunFailed:  # a full disk, of which training hears by itself
-                pass
+            with suppress(RunFailed):  # a full disk, of which training hears by itself
+                self._is_known(step, values)
 
-        self._monitor = monitor(self.run_id, self._outbox.next_system_step, put)
+        self._monitor = SystemMonitor(self._outbox.next_system_step, put)
         self._monitor.start()
 
 

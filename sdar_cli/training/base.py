@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sdar_cli.errors import RunError
+from sdar_cli.errors import RunError, RunFailed
 from sdar_cli.models.load import check_folder
 from sdar_cli.models.merge import merged_adapter
 from sdar_cli.models.quantised import Quantised, check_installed
 from sdar_cli.paths import user_path
 from sdar_cli.rollout.replay import read_rollouts
+from sdar_cli.runs.disk import disk
+from sdar_cli.runs.manifest import damage, entries, is_marked
 from sdar_cli.runs.resolve import ModelFolder, resolve_run
+from sdar_cli.runs.whole import TORN, set_aside
 from sdar_cli.training.events import Listener
 from sdar_cli.training.warmup_cache import WarmBase, warm_base
 
@@ -52,16 +56,20 @@ def prepare_base(workshop: Workshop, run: RunFolder, root: Path, listener: Liste
     """Make or find the base of a run.
 
     What was made (a tiny model, a warm-up, a merged adapter) is copied into the run's own folder, so the run
-    can be evaluated and resumed when caches are gone; a model that was merely named stays where it is.
+    can be evaluated and resumed when caches are gone; a model that was merely named stays where it is. A copy that
+    is damaged is set aside and made again.
+
+    Raises:
+        RunFailed: the disk is full, or what was made again has other weights than what was damaged.
     """
     recipe = workshop.recipe
-    if run.base.is_dir():
+    if _is_there(run, listener):
         return Base(str(run.base))
     if recipe.init_from is not None:
         return Base(_full_weights(init_folder(recipe.init_from, root), run))
     if recipe.warmup is not None:
         warm = warm_base(recipe, workshop.environment, workshop.bank, listener)
-        _keep(warm.folder, run.base)
+        _keep(warm.folder, run)
         return Base(str(run.base), warm)
     return Base(_full_weights(recipe.model.path, run))
 
@@ -81,13 +89,33 @@ def _full_weights(path: str, run: RunFolder) -> str:
     """The path itself; for LoRA weights, a merged copy in the run's folder."""
     if not (Path(path) / "adapter_config.json").is_file():
         return path
-    with tempfile.TemporaryDirectory(dir=run.path) as scratch:
-        _keep(merged_adapter(path, Path(scratch)), run.base)
+    with disk(run.path, "the base"), tempfile.TemporaryDirectory(dir=run.path, prefix=".base-merging") as scratch:
+        _keep(merged_adapter(path, Path(scratch)), run)
     return str(run.base)
 
 
-def _keep(source: Path, target: Path) -> None:
-    scratch = target.with_name(f".{target.name}.writing")
-    shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(source, scratch)
-    scratch.rename(target)
+def _is_there(run: RunFolder, listener: Listener) -> bool:
+    """Whether the run has its base, every byte as it was written; one of before there were manifests is believed."""
+    if not run.base.is_dir():
+        return False
+    if not is_marked(run.base) or (what := damage(run.base, deep=True)) is None:
+        return True
+    with disk(run.path, "the name of a damaged base"):
+        listener.message(f"the base {what} and is kept as {set_aside(run.base)}: it is made again")
+    return False
+
+
+def _keep(source: Path, run: RunFolder) -> None:
+    with run.saving_base() as beside:
+        shutil.copytree(source, beside, dirs_exist_ok=True)
+        for torn in run.path.glob(f"{TORN}base*"):
+            before, now = _weights(entries(torn)), _weights(entries(beside, anew=True))
+            if before and before != now:
+                raise RunFailed(
+                    f"the base of {run.name} was damaged, and what was made in its place has other weights than "
+                    f"{torn / 'manifest.json'} tells of: restore that folder as {run.base}, or start another run"
+                )
+
+
+def _weights(files: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: entry for name, entry in files.items() if name.endswith(".safetensors")}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainerControl
+from transformers import PrinterCallback, ProgressCallback
 
 from sdar_cli.engines.make import check_engine, head_size
 from sdar_cli.errors import ModelError, SdarError, UserError
@@ -26,8 +26,10 @@ from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.replay import RecordingLoop, ReplayLoop, append_rollout
 from sdar_cli.training import ranks
+from sdar_cli.training.evaluate_every import EvaluateEvery
 from sdar_cli.training.events import Listener
 from sdar_cli.training.failure import NotFinite, save_failure
+from sdar_cli.training.oom import as_sentence
 from sdar_cli.training.preempt import StepDropped
 from sdar_cli.training.resumable import written_by
 from sdar_cli.training.schedule import TaskSchedule
@@ -66,9 +68,9 @@ class Built:
         preemption = self.trainer.preemption
         with preemption.training():
             if self.trainer.recipe.evaluation.every:
-                self.trainer.add_callback(_EvaluateEvery(self, evaluator))
+                self.trainer.add_callback(EvaluateEvery(self, evaluator))
             try:
-                with _quiet():
+                with _quiet(), as_sentence():
                     self.trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
             except StepDropped as dropped:
                 preemption.dropped(dropped)
@@ -154,6 +156,7 @@ class Built:
     def _load_state(self, folder: Path) -> None:
         state = json.loads((folder / CHECKPOINT_STATE).read_text(encoding="utf-8"))
         self.workshop.retriever.load_state(state["retriever"])
+        self.trainer.memory.load_state(state.get("memory", {}))
         if self.trainer.average is not None:
             self.trainer.average.load(folder)
 
@@ -188,7 +191,11 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
             listener=listener,
             frozen=frozen,
             checkpoint=lambda step: ranks.on_main(run.saving_checkpoint(step)),
-            checkpoint_state=lambda: {"retriever": workshop.retriever.state(), **written_by()},
+            checkpoint_state=lambda: {
+                "retriever": workshop.retriever.state(),
+                "memory": trainer.memory.state(),
+                **written_by(),
+            },
         )
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
@@ -266,42 +273,6 @@ def frozen_copy(recipe: Recipe, base: str) -> PreTrainedModel | None:
     if not (penalised or taught) or trl_has_one or recipe.model.lora is not None:
         return None
     return load_model(base, trust_remote_code=recipe.model.trust_remote_code)
-
-
-class _EvaluateEvery(TrainerCallback):
-    """Evaluation without skills every ``evaluation.every`` steps; the last is left to the final report.
-
-    A signal ends it, and the step behind which it stands is saved without; whoever goes on from there makes up for it.
-    """
-
-    def __init__(self, built: Built, evaluator: Evaluator) -> None:
-        self.built, self.evaluator = built, evaluator
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        if state.global_step and self._is_due(state.global_step):
-            name = f"trained-step-{state.global_step}-no_skills"
-            if not ranks.from_main(lambda: name in self.built.run.evaluations()):
-                self._evaluate(control)
-        return control
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if self._is_due(state.global_step):
-            self._evaluate(control)
-        return control
-
-    def _is_due(self, step: int) -> bool:
-        recipe = self.built.trainer.recipe
-        return step % recipe.evaluation.every == 0 and step < recipe.train.steps
-
-    def _evaluate(self, control: TrainerControl) -> None:
-        built = self.built
-        listener, play = built.listener, built.evaluate
-        played = built.trainer.preemption.evaluate(
-            control, lambda: play(self.evaluator, "no_skills", label="trained", listener=listener)
-        )
-        if played is not None:
-            listener.evaluation(*played)
-            listener.phase("training", built.trainer.recipe.train.steps)
 
 
 @contextmanager

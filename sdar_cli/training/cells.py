@@ -5,6 +5,7 @@ An evaluation's file is written last, after the journal and MLflow know of it: w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,13 @@ def trained_cells(evaluator: Evaluator, built: Built, run: RunFolder, heard: Hea
         return kept_trained(run, evaluator, mode, step, weights)
 
     return _cells(evaluator, built, "trained", weights, kept, heard)
+
+
+def forget_later(run: RunFolder, step: int) -> None:
+    """Remove what was measured behind the step from which the run goes on: it comes again, with the steps."""
+    for name, file in run.evaluations().items():
+        if (match := re.fullmatch(r"trained-step-(\d+)-(no_skills|skills)", name)) and int(match[1]) > step:
+            file.unlink(missing_ok=True)
 
 
 def _cells(

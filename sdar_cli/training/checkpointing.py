@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from sdar_cli.launch import dist
 from sdar_cli.models.load import ADAPTER
 from sdar_cli.models.quantised import Quantised
+from sdar_cli.runs.disk import disk
 from sdar_cli.training import ranks
+from sdar_cli.training.damaged import reading
+from sdar_cli.training.optimiser_state import PlainState
 from sdar_cli.training.trl_seam import REFERENCE_ADAPTER
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ CHECKPOINT_STATE = "sdar.json"
 """In a checkpoint: the step and the retrieval's state."""
 
 
-class Checkpointing:
+class Checkpointing(PlainState):
     """Of ``SDARTrainer``: what Hugging Face's loop calls where a checkpoint is due."""
 
     recipe: Recipe
@@ -48,8 +51,12 @@ class Checkpointing:
         """Checkpoints were once written with TRL's copy of the adapter as a reference beside the policy's; Hugging
         Face's loop would restore that copy alone."""
         folder = Path(resume_from_checkpoint)
+        with reading(folder) if dist.in_use() == "ddp" else nullcontext():  # else ranks wait for each other in there
+            self._load_weights(folder, model)
+
+    def _load_weights(self, folder: Path, model: PreTrainedModel | None) -> None:
         if not (folder / REFERENCE_ADAPTER / ADAPTER).is_file():
-            return super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return super()._load_from_checkpoint(str(folder), model)
         with tempfile.TemporaryDirectory() as view:
             for path in folder.iterdir():
                 if path.name != REFERENCE_ADAPTER:
@@ -60,10 +67,12 @@ class Checkpointing:
         if self.checkpoint is None:
             return
         step = self.state.global_step
+        what = f"the checkpoint of step {step}"
+        self.listener.saving(step)
         with self.checkpoint(step) as folder:
             self.args.output_dir, own = str(folder), self.args.output_dir
             try:
-                with nullcontext() if dist.in_use() == "ddp" else ranks.in_step():
+                with nullcontext() if dist.in_use() == "ddp" else ranks.in_step(), disk(folder.parent, what):
                     super()._save_checkpoint(model, trial)
             finally:
                 self.args.output_dir = own

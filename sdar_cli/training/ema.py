@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from sdar_cli.errors import RunError
+from sdar_cli.training.damaged import reading
 from sdar_cli.training.sharded import full
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class MovingAverage(TrainerCallback):
         path = folder / FILE
         if not path.is_file():
             raise RunError(f"the checkpoint {folder} has no {FILE}, which teacher.kind=ema needs: start a new run")
-        stored = load_file(path)
+        with reading(path):
+            stored = load_file(path)
         if {n: v.shape for n, v in stored.items()} != {n: v.shape for n, v in self.average.items()}:
             raise RunError(f"{path} holds other weights than the model trains: start a new run")
         for name, value in stored.items():

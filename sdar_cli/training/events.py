@@ -29,6 +29,9 @@ class Listener:
     def evaluation(self, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
         """A finished evaluation with the episodes it counted."""
 
+    def saving(self, step: int) -> None:
+        """A checkpoint is about to be written: what it must never be ahead of is put on the disk now."""
+
     def checkpoint(self, step: int, folder: Path) -> None:
         """A complete checkpoint."""
 
@@ -61,6 +64,10 @@ class Listeners(Listener):
     def evaluation(self, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
         for listener in self._listeners:
             listener.evaluation(evaluation, episodes)
+
+    def saving(self, step: int) -> None:
+        for listener in self._listeners:
+            listener.saving(step)
 
     def checkpoint(self, step: int, folder: Path) -> None:
         for listener in self._listeners:

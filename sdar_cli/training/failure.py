@@ -10,6 +10,7 @@ RUN/failure/step-51/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.files import write_bytes, write_json
 from sdar_cli.models.finite import LogitsNotFinite, finite_logits
+from sdar_cli.runs.disk import error_number
 from sdar_cli.runs.state import git_commit, package_versions
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.training import ranks
@@ -137,8 +139,8 @@ def save_failure(
         found = error
 
     def end() -> NoReturn:
-        if isinstance(found, OSError):
-            reason = found.strerror or type(found).__name__
+        if found is not None and (number := error_number(found)) is not None:
+            reason = os.strerror(number)
             raise RunFailed(f"{what}, and nothing could be saved in {final} ({reason}): {REMEDY}") from found
         if found is not None:
             raise found

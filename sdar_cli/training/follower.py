@@ -31,7 +31,7 @@ class FollowedRun(RunFolder):
     def save_evaluation(self, name: str, value: Any) -> Path:
         return self.path / "evaluations" / f"{name}.json"
 
-    def prune_checkpoints(self, keep: int) -> None:
+    def prune_checkpoints(self, keep: int, keep_best: int = 0) -> None:
         pass
 
 
@@ -46,5 +46,11 @@ class SilentTracker:
     def untag(self, key: str) -> None:
         pass
 
+    def sync(self) -> None:
+        pass
+
     def finish(self, status: str = "FINISHED") -> None:
+        pass
+
+    def close(self, seconds: float | None = None) -> None:
         pass

@@ -139,15 +139,15 @@ def measures(section: schema.Guards, gated: bool, grouped: bool) -> list[Measure
                 ),
             )
         )
-    if (share := limits.lost_episodes) is not None:
+    if (lost := limits.lost_episodes) is not None:
         out.append(
             Measure(
                 "lost_episodes",
                 SHARE,
-                lambda value: value >= share,
+                lambda value: value >= lost,
                 lambda value: (
                     f"the environment lost {value:.1%} of the episodes, the limit being guards.lost_episodes="
-                    f"{share:g}, {times}, and they are not trained on: mend it, of which rollout/lost/* counts the faults"
+                    f"{lost:g}, {times}, so there is less to learn from: mend it, whose faults rollout/lost/* counts"
                 ),
             )
         )

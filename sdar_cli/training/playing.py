@@ -17,6 +17,7 @@ from sdar_cli.rollout.replay import RecordingLoop
 from sdar_cli.skills.retrieval import Outcome
 from sdar_cli.training import ranks
 from sdar_cli.training.measure import Outline, episode_metrics
+from sdar_cli.training.oom import Memory, in_batches
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.sharded import whole_weights
 
@@ -34,6 +35,7 @@ class Playing:
     schedule: TaskSchedule
     loop: RolloutLoop
     step_metrics: dict[str, float]
+    memory: Memory
     preemption: Preemption
 
     def _roll_out(self, step: int) -> list[Episode]:
@@ -63,12 +65,12 @@ class Playing:
         """The training policy's answers, by the engine that the recipe names."""
         if self.engine is not None:
             return self.engine.generate(prompts)
-        out: list[Generation] = []
-        size = self.recipe.engine.max_batch
-        for start in range(0, len(prompts), size):
-            ids, _ = self._generate_single_turn(prompts[start : start + size], None, {}, num_generations=1)
-            out += map(Generation, ids)
-        return out
+
+        def generate(part: Sequence[list[int]]) -> list[Generation]:
+            ids, _ = self._generate_single_turn(part, None, {}, num_generations=1)
+            return [*map(Generation, ids)]
+
+        return in_batches(prompts, self.memory, generate)
 
     @contextmanager
     def sampling(self, sampling: Sampling, seed: int) -> Iterator[Engine]:

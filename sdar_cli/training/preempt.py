@@ -207,7 +207,7 @@ class Preemption(TrainerCallback):
 
     def _say(self) -> None:
         if self.droppable and self._drop_at() <= time.monotonic():
-            what = f"the step under way does not fit the grace time of {STOP.grace:g} s, and what was before it is saved"
+            what = f"the step under way does not fit the {STOP.grace:g} s of grace, and what was before it is saved"
         else:
             what = "this step is finished and saved first"
         try:

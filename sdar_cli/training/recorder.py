@@ -36,7 +36,7 @@ class RunRecorder(Listener):
         self.kept(evaluation)
         traces = self.recipe.tracking.traces
         self.tracker.episodes(evaluation.step or 0, episodes, evaluation.mode, limit=traces)
-        self.journal.sync()
+        self.saving(evaluation.step or 0)
         self.run.save_evaluation(evaluation.name, evaluation.to_json())
 
     def kept(self, evaluation: Evaluation) -> None:
@@ -46,5 +46,10 @@ class RunRecorder(Listener):
             self.journal.append(step, values)
         self.tracker.evaluation(evaluation)
 
+    def saving(self, step: int) -> None:
+        self.journal.sync()
+        self.tracker.sync()
+
     def checkpoint(self, step: int, folder: Path) -> None:
-        self.run.prune_checkpoints(self.recipe.train.keep_checkpoints)
+        train = self.recipe.train
+        self.run.prune_checkpoints(train.keep_checkpoints, train.keep_best)

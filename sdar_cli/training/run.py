@@ -26,6 +26,7 @@ from sdar_cli.training.guards import Finding
 from sdar_cli.training.heard import Heard
 from sdar_cli.training.recorder import RunRecorder
 from sdar_cli.training.resumable import check_processes
+from sdar_cli.training.stop import STOP
 from sdar_cli.training.tracked import publish, tracking
 from sdar_cli.training.watch import Watch
 from sdar_cli.workshop import Workshop
@@ -100,7 +101,12 @@ def _run(
     from sdar_cli.tracking.journal import Journal
 
     display.message(f"run {run.name}")
-    with _status(run, display), tracking(workshop, run, root, display) as tracker, ranks.finishing():
+    with (
+        _status(run, display),
+        tracking(workshop, run, root, display) as tracker,
+        ranks.finishing(),
+        STOP.translated(),
+    ):
         journal = Journal(run.path / "metrics.jsonl")
         watch = Watch(workshop.recipe, run, tracker, display)
         recorder = RunRecorder(run, workshop.recipe, journal, tracker) if ranks.is_main() else None
@@ -113,6 +119,7 @@ def _run(
         # Killed in between, the run is not over yet: it is resumed and closes MLflow's run once more.
         tracker.tag(STATUS, status.value)
         tracker.finish(_MLFLOW_STATUS[status])
+        STOP.end()
         run.update(status=status, error=None if collapse is None else collapse.ending)
     return TrainResult(run, status, report, watch.findings, collapse)
 
@@ -131,7 +138,7 @@ def _phases(
         from sdar_cli.evaluation.evaluator import Evaluator
         from sdar_cli.training.base import prepare_base
         from sdar_cli.training.build import build_trainer
-        from sdar_cli.training.cells import base_cells, trained_cells
+        from sdar_cli.training.cells import base_cells, forget_later, trained_cells
         from sdar_cli.training.collapse import train_until_collapse
         from sdar_cli.training.warmed import Warmed
 
@@ -148,7 +155,9 @@ def _phases(
 
     run.update(status=RunStatus.TRAINING)
     listener.phase("training", workshop.recipe.train.steps)
-    ranks.from_main(lambda: journal.rewind(checkpoint.step if checkpoint else 0))
+    begun = checkpoint.step if checkpoint else 0
+    ranks.from_main(lambda: journal.rewind(begun))
+    ranks.from_main(lambda: forget_later(run, begun))
     watch.catch_up(first["no_skills"], journal)
     stopped = train_until_collapse(built, checkpoint, evaluator, watch)
     if stopped:
@@ -192,8 +201,10 @@ def _status(run: RunFolder, display: Listener) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _note(run, display, status=RunStatus.INTERRUPTED)
-        display.message(f"interrupted: go on with `{_resume_command(run)}`")
+        with STOP.held():
+            _note(run, display, status=RunStatus.INTERRUPTED)
+            display.message(f"interrupted: go on with `{_resume_command(run)}`")
+            STOP.said = True
         raise
     except SdarError as error:
         _note(run, display, status=RunStatus.FAILED, error=_sentence(str(error)))

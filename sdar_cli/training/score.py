@@ -19,6 +19,7 @@ from trl.trainer.utils import add_fused_lm_head
 from sdar_cli.errors import UserError
 from sdar_cli.training import ranks
 from sdar_cli.training.correction import importance_ratios
+from sdar_cli.training.oom import failing, ran_out, repeatable
 from sdar_cli.training.prefix_pass import Runner, Target, shares_prefixes
 from sdar_cli.training.rows import Row
 from sdar_cli.training.sharded import prepare_reference, whole_weights
@@ -96,6 +97,7 @@ class Scorer:
             passes.setdefault("policy", []).append("old_logps")
         for weights, names in passes.items():
             out |= self._pass(rows, weights, names)
+        self.trainer.memory.agree()
         if reference and self.trainer.beta != 0.0:
             out["ref_per_token_logps"] = out["ref_logps"]
         if reference and not needs.reference:
@@ -144,9 +146,35 @@ class Scorer:
             for name in names
             for row in rows
         ]
-        budget, device = trainer.recipe.optimiser.tokens_per_microbatch, trainer.accelerator.device
         together = self._in_step(weights)
-        runner = Runner(
+        checkpointing = trainer.args.gradient_checkpointing_kwargs
+        readable = ranks.in_step() if together else whole_weights(trainer, model)
+        with readable, switch, disable_gradient_checkpointing(trainer.model, checkpointing):
+            found = trainer.preemption.droppable_call(lambda: self._log_probs(model, targets, together), alone=True)
+        self._add_seconds(time.perf_counter() - start, rows, names)
+        return {name: found[i * len(rows) : (i + 1) * len(rows)] for i, name in enumerate(names)}
+
+    def _log_probs(self, model: PreTrainedModel, targets: Sequence[Target], together: bool) -> list[Tensor]:
+        """Where memory runs out, once in a run, all are scored anew in passes of half the tokens."""
+        memory = self.trainer.memory
+        if together or not repeatable():
+            with failing(memory.cannot("scoring")):
+                return self._runner(model, together).log_probs(targets)
+        while True:
+            runner = self._runner(model, together)
+            try:
+                return runner.log_probs(targets)
+            except RuntimeError as error:
+                if not ran_out(error):
+                    raise
+                failed = error
+            tokens = sum(len(target.prompt) + len(target.completion) for target in targets)
+            memory.halve("scoring", min(runner.budget, tokens), failed)
+
+    def _runner(self, model: PreTrainedModel, together: bool) -> Runner:
+        trainer = self.trainer
+        budget, device = trainer.memory.limit("scoring"), trainer.accelerator.device
+        return Runner(
             model,
             shared=self._shares,
             layers=trainer.accelerator.unwrap_model(trainer.model).config.get_text_config().num_hidden_layers,
@@ -156,12 +184,6 @@ class Scorer:
             autocast=trainer.accelerator.autocast,
             forwards=ranks.most if together else int,
         )
-        checkpointing = trainer.args.gradient_checkpointing_kwargs
-        readable = ranks.in_step() if together else whole_weights(trainer, model)
-        with readable, switch, disable_gradient_checkpointing(trainer.model, checkpointing):
-            found = trainer.preemption.droppable_call(lambda: runner.log_probs(targets), alone=True)
-        self._add_seconds(time.perf_counter() - start, rows, names)
-        return {name: found[i * len(rows) : (i + 1) * len(rows)] for i, name in enumerate(names)}
 
     def _in_step(self, weights: str) -> bool:
         """Whether ranks run their forward passes side by side, each layer put together while it is needed: FSDP2. An

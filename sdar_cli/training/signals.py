@@ -66,6 +66,10 @@ class Signals:
     def __bool__(self) -> bool:
         return bool(self._sums["gap"][0])
 
+    def copy(self) -> Signals:
+        """What is added to one of the two is not in the other."""
+        return Signals({name: values.copy() for name, values in self._sums.items()}, dict(self._cells))
+
     def partial(self) -> Partial:
         """This rank's sums as arrays of fixed shape: those of several ranks are added, name by name."""
         return self._sums

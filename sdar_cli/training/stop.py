@@ -29,7 +29,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 GRACE = 60.0
 """Seconds from the first signal to the end, where nobody says otherwise."""
 VARIABLE = "SDAR_GRACE"
-"""Environment variable with such seconds; processes of a run inherit it."""
+"""Environment variable with such seconds."""
 TWICE_TOLD = 1.0
 """Seconds within which a second signal is the same wish, in a process that another one started: a cluster tells all
 processes of a job, and a launcher or a worker passes on what it was told."""
@@ -44,7 +44,7 @@ class Stop:
         self.grace = GRACE
         self.shared = "RANK" in os.environ
         """Whether another process of sdar started this one."""
-        self._installed = False
+        self._guards = False
         self._before: dict[int, object] = {}
         self._forget()
 
@@ -96,33 +96,38 @@ class Stop:
 
     def install(self) -> None:
         """Hear signals until the process ends; only the main thread can."""
-        if self._installed or threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is not threading.main_thread():
             return
-        self._installed = True
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        if not self._before:
+            self._before = before
 
     def uninstall(self) -> None:
         """Give signals back to whom they belonged, but for those that somebody else has taken meanwhile."""
-        if not self._installed or threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is not threading.main_thread():
             return
-        self._installed = False
-        for number, before in self._before.items():
+        handlers, self._before = self._before, {}
+        for number, before in handlers.items():
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.SIG_DFL if before is None else before)
 
     @contextmanager
     def guard(self) -> Iterator[Stop]:
-        """Around a command."""
-        if self._installed:
+        """Around a command; one within another's is the other's."""
+        if self._guards:
             yield self
             return
         self._forget()
         self.grace = GRACE
+        stays = bool(self._before)
         self.install()
+        self._guards = True
         try:
             yield self
         finally:
-            self.uninstall()
+            self._guards = False
+            if not stays:
+                self.uninstall()
             self._forget()
 
     @contextmanager
@@ -150,7 +155,7 @@ class Stop:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Libraries that are interrupted in compiled code end with errors of their own: here they are what they were."""
+        """Libraries that are interrupted in compiled code end with errors of their own, which are taken for it here."""
         try:
             yield
         except Exception as error:
@@ -184,7 +189,7 @@ STOP = Stop()
 
 
 def take_grace(option: float | None) -> None:
-    """The seconds that ``--grace``, else the environment, gives; processes that this one starts get them as well.
+    """The seconds that ``--grace``, else the environment, gives.
 
     Raises:
         UserError: the environment's is no number of seconds.
@@ -198,4 +203,3 @@ def take_grace(option: float | None) -> None:
             raise UserError(f"{VARIABLE} is {text!r}, but must be seconds, 0 or more: correct it, or unset it")
     if option is not None:
         STOP.grace = option
-        os.environ[VARIABLE] = f"{option:g}"

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
     from sdar_cli.training.batch import Batch
     from sdar_cli.training.trainer import SDARTrainer
+
+
+@dataclass(frozen=True, slots=True)
+class TermSums:
+    """What a step's micro-batches have added up to."""
+
+    sums: dict[str, float]
+    signals: Signals
 
 
 class Terms:
@@ -47,6 +56,15 @@ class Terms:
         """Forget the step before."""
         self.signals = Signals()
         self.sums = defaultdict(float, {"loss/distill": 0.0} if self.trainer.objective.term is not None else {})
+
+    def sums_so_far(self) -> TermSums:
+        return TermSums(self.sums.copy(), self.signals.copy())
+
+    def go_back(self, sums: TermSums) -> None:
+        """Forget the micro-batches since, also one that was not finished."""
+        self.sums, self.signals = sums.sums, sums.signals
+        self.inputs, self._seen, self._gap, self._entropies = None, None, None, None
+        self.computing = False
 
     def loss(self, inputs: Batch, policy: Callable[[], Tensor]) -> Tensor:
         """TRL's policy loss, the objective's own term, and the entropy bonus where asked for.
@@ -76,6 +94,10 @@ class Terms:
 
     def see(self, model, *args, **kwargs) -> tuple[Tensor, Tensor, Tensor | None]:
         """The forward pass of TRL's loss, also the moment at which the objective may reweigh the advantages."""
+        with self.trainer.memory.forward():
+            return self._forward(model, *args, **kwargs)
+
+    def _forward(self, model, *args, **kwargs) -> tuple[Tensor, Tensor, Tensor | None]:
         trainer = self.trainer
         capture = nullcontext([])
         if "teacher_prompt_ids" in self.inputs:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.importing import importing
 from sdar_cli.launch.speaker import said
@@ -22,31 +23,41 @@ if TYPE_CHECKING:
     from sdar_cli.tracking.tracker import Tracker
     from sdar_cli.workshop import Workshop
 
+SPOOL = "tracking"
+"""Folder of a run in which writes wait for MLflow."""
+
 
 @contextmanager
 def tracking(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Iterator[Tracker | SilentTracker]:
     """The run's tracker on rank 0; what ends the block badly ends the MLflow run with the reason."""
     from sdar_cli.tracking import labels
-    from sdar_cli.tracking.outbox import one_line
+    from sdar_cli.tracking.wire import one_line
 
     tracker = ranks.together(lambda: _start(workshop, run, root, display) if ranks.is_main() else SilentTracker())
     try:
         yield tracker
     except KeyboardInterrupt:
-        tracker.tag(labels.STATUS, "interrupted")
-        tracker.finish("KILLED")
+        _end(tracker, "KILLED", {labels.STATUS: "interrupted"})
         raise
     except BaseException as error:
-        tracker.tag(labels.STATUS, "failed")
-        tracker.tag(labels.ERROR, said() or one_line(error, limit=1000))
-        tracker.finish("FAILED")
+        _end(tracker, "FAILED", {labels.STATUS: "failed", labels.ERROR: said() or one_line(error, limit=1000)})
         raise
+
+
+def _end(tracker: Tracker | SilentTracker, status: Literal["KILLED", "FAILED"], tags: Mapping[str, str]) -> None:
+    """On a full disk the reason is not put down, and what was put down before is kept."""
+    try:
+        for key, value in tags.items():
+            tracker.tag(key, value)
+        tracker.finish(status)
+    except RunFailed:
+        tracker.close(0.0)
 
 
 def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Tracker:
     from sdar_cli.recipe.dump import dump
     from sdar_cli.tracking import labels, notes
-    from sdar_cli.tracking.location import tracking_uri
+    from sdar_cli.tracking.location import kept, runs_option, tracking_uri
     from sdar_cli.tracking.tracker import Tracker
 
     recipe, state = workshop.recipe, run.state
@@ -71,9 +82,12 @@ def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) ->
             run_id=state.mlflow_run_id,
             parent=recipe.tracking.parent,
             system_metrics=recipe.tracking.system_metrics,
+            spool=run.path / SPOOL,
+            limit=int(recipe.tracking.spool * 2**30),
+            remedy=f"`sdar runs send {run.name}{runs_option(root)}` sends them",
             say=display.message,
         )
-    run.update(tracking_uri=uri, mlflow_run_id=tracker.run_id, experiment=experiment)
+    run.update(tracking_uri=kept(uri), mlflow_run_id=tracker.run_id, experiment=experiment)
     tracker.panel(panel, run.panel_file)
     tracker.describe(notes.of_training(recipe, run.name, root))
     if state.mlflow_run_id is not None:

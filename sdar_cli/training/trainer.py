@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 from trl import GRPOTrainer
 
 from sdar_cli.engines.make import engine_start, make_engine
+from sdar_cli.models import sampling_wishes
 from sdar_cli.models.quantised import adapter_in_float32
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.objectives.settings import Settings
@@ -40,6 +41,7 @@ from sdar_cli.training.forward import Padding, Scored, Tight, score
 from sdar_cli.training.full_vocabulary import FullVocabulary
 from sdar_cli.training.measure import mean_losses, trl_metrics
 from sdar_cli.training.moments import gap_moments, reference_kl
+from sdar_cli.training.oom import Memory
 from sdar_cli.training.playing import Playing
 from sdar_cli.training.preempt import Preemption
 from sdar_cli.training.rows import LONGEST, STUDENT, make_rows
@@ -49,7 +51,7 @@ from sdar_cli.training.sharded import keep_float32
 from sdar_cli.training.terms import Terms
 from sdar_cli.training.trl_seam import corrects_samples, dividing_references, drop_reference_adapter, grpo_config
 from sdar_cli.training.update import Update
-from sdar_cli.training.updates import plan_updates, row_keys
+from sdar_cli.training.updates import plan_updates, row_keys, tokens_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,6 +129,9 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         self.scorer = Scorer(self, frozen, self.average)
         full = recipe.needs_teacher and self.settings.divergence != "sampled"
         self.full_vocabulary = FullVocabulary(self) if full else None
+        self.row_tokens = STUDENT if self.full_vocabulary is None else LONGEST
+        """A row's length in the longest pass of an update."""
+        self.memory = Memory.of(recipe, self.listener.message)
         self.loop = make_loop(self)
         self.checkpoint = checkpoint
         self.checkpoint_state = checkpoint_state
@@ -184,9 +189,9 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
             rows,
             row_keys(rows, episodes),
             rows_per_update=self.recipe.optimiser.rows_per_update,
-            tokens_per_microbatch=self.recipe.optimiser.tokens_per_microbatch,
+            tokens_per_microbatch=self.memory.limit("update"),
             shuffle=f"{self.recipe.seed}/{self.state.global_step}",
-            tokens=LONGEST if self.full_vocabulary is not None else STUDENT,
+            tokens=self.row_tokens,
             gather=gather_object,
         )
         scores = self.scorer.score(rows, self.objective, self.settings, several_updates=len(updates) > 1)
@@ -205,11 +210,10 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
             gather=gather_object,
             rank=self.accelerator.process_index,
         )
-        counts = [sum(rows[i].response_tokens for i in batch) for update in updates for batch in update]
-        self._tokens_seen = [sum(column) for column in zip(*gather_object([counts]), strict=True)]
+        self._tokens_seen = tokens_of(rows, updates, gather_object)
         losses = []
-        for number, batches in enumerate(updates):
-            losses.append(self.update.backward(model, rows, batches, scores))
+        for number in range(len(updates)):
+            losses.append(self.update.backward(model, rows, updates, number, scores))
             if number < len(updates) - 1:
                 self.preemption.commit()
                 self.update.step(model)

@@ -27,9 +27,15 @@ PRIVATE_NAMES = (
     "_compute_loss",
     "_generate_single_turn",
     "_get_per_token_logps_and_entropies",
+    "_load_from_checkpoint",
+    "_load_optimizer_and_scheduler",
+    "_load_rng_state",
+    "_save",
     "_save_checkpoint",
+    "_save_optimizer_and_scheduler",
+    "_save_rng_state",
 )
-"""Methods of TRL's ``GRPOTrainer`` that ``SDARTrainer`` overrides or calls."""
+"""Methods of TRL's ``GRPOTrainer``, and of the trainer under it, that ``SDARTrainer`` overrides or calls."""
 
 PRIVATE_ATTRIBUTES = (
     "_metrics",

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
+from accelerate.utils import gather_object
 
-from sdar_cli.training import ranks
+from sdar_cli.training import oom, ranks
 from sdar_cli.training.batch import collate, stack
-from sdar_cli.training.rows import Row
+from sdar_cli.training.forward import Padding
+from sdar_cli.training.rows import Row, split_microbatches
 from sdar_cli.training.sharded import not_last
+from sdar_cli.training.updates import even_out, padded, tokens_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sdar_cli.training.batch import Batch
+    from sdar_cli.training.terms import TermSums
     from sdar_cli.training.trainer import SDARTrainer
 
+Batches = list[list[int]]
+"""Row indices of every micro-batch."""
 Scores = Mapping[str, Sequence["Tensor"]]
 """(T_i,) vectors a row, under the names that ``Scorer`` gives them."""
 
@@ -29,22 +36,72 @@ class Update:
     def __init__(self, trainer: SDARTrainer) -> None:
         self.trainer = trainer
 
-    def backward(self, model, rows: Sequence[Row], batches: list[list[int]], scores: Scores) -> Tensor:
-        """Gradients of one update, and its loss, a detached scalar."""
+    def backward(self, model, rows: Sequence[Row], updates: list[Batches], number: int, scores: Scores) -> Tensor:
+        """Gradients of one update, and its loss, a detached scalar.
+
+        Where memory runs out, this update and those after it are cut into smaller micro-batches, and this one is made
+        anew, once in a run. Every rank learns from the same rows then as before, and only rounding differs.
+
+        Raises:
+            RunFailed: memory ran out again, or where the update cannot be made anew.
+        """
+        memory = self.trainer.memory
+        if not oom.repeatable():
+            with oom.failing(memory.cannot("update")):
+                return self._backward(model, rows, updates[number], scores)
+        while True:
+            before = _Before.of(self.trainer)
+            try:
+                return self._backward(model, rows, updates[number], scores)
+            except (RuntimeError, oom.Redo) as error:
+                if not (isinstance(error, oom.Redo) or oom.ran_out(error)):
+                    raise
+                failed = error
+            before.restore(self.trainer)
+            model.zero_grad(set_to_none=True)
+            self._cut(rows, updates, number, failed)
+
+    def _cut(self, rows: Sequence[Row], updates: list[Batches], number: int, failed: BaseException) -> None:
+        """The updates from this one on anew, in micro-batches of half the tokens that the largest one has now."""
+        trainer, tokens = self.trainer, self.trainer.row_tokens
+        largest = max((padded(rows, batch, tokens) for update in updates[number:] for batch in update), default=0)
+        trainer.memory.halve("update", ranks.most(largest), failed)
+        limit, place = trainer.memory.limit("update"), sum(map(len, updates[:number]))
+        for later in range(number, len(updates)):
+            own = [index for batch in updates[later] for index in batch]
+            updates[later] = split_microbatches(rows, own, limit, tokens=tokens)
+        even_out(updates[number:], gather_object)
+        trainer._tokens_seen[place:] = tokens_of(rows, updates[number:], gather_object)
+
+    def _backward(self, model, rows: Sequence[Row], batches: Batches, scores: Scores) -> Tensor:
         accelerator = self.trainer.accelerator
         local = sum(rows[i].response_tokens for batch in batches for i in batch)
         tokens = torch.tensor(float(sum(ranks.gather(local))), device=accelerator.device)
-        losses = []
+        losses, failed = [], None
         for number, indices in enumerate(batches):
+            if failed is not None:
+                oom.Memory.tell(failed)
             self.trainer.preemption.check_alone()
             inputs = self.inputs(rows, indices, scores, tokens)
             last = number == len(batches) - 1
             with nullcontext() if last else not_last(self.trainer, model):
-                with self.trainer.compute_loss_context_manager():
+                with self.trainer.compute_loss_context_manager(), self._alone_or_never():
                     loss = self.trainer.compute_loss(model, inputs)
-                accelerator.backward(loss)
+                try:
+                    accelerator.backward(loss)
+                except RuntimeError as error:
+                    if not (oom.in_agreement() and oom.ran_out(error)):
+                        raise
+                    if last:  # in which ranks add up their gradients
+                        raise self.trainer.memory.cannot("update") from error
+                    failed = error
             losses.append(loss.detach())
         return sum(losses)
+
+    def _alone_or_never(self) -> AbstractContextManager[None]:
+        """Around a loss, in which ranks add up its metrics: what fails there, past the forward pass, cannot be made
+        anew together."""
+        return oom.failing(self.trainer.memory.cannot("update")) if oom.in_agreement() else nullcontext()
 
     def step(self, model) -> None:
         """For an update that Hugging Face's loop does not make."""
@@ -73,6 +130,27 @@ class Update:
         batch["num_items_in_batch"] = tokens
         batch["episodes"] = [row.episode for row in own]
         return batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What the micro-batches of an update add to, as it was before."""
+
+    metrics: dict[str, int]
+    """TRL's lists of the step's micro-batches: their lengths."""
+    terms: TermSums
+    padding: Padding
+
+    @classmethod
+    def of(cls, trainer: SDARTrainer) -> _Before:
+        lengths = {name: len(values) for name, values in trainer._metrics["train"].items()}
+        return cls(lengths, trainer.terms.sums_so_far(), replace(trainer.padding))
+
+    def restore(self, trainer: SDARTrainer) -> None:
+        for name, values in trainer._metrics["train"].items():
+            del values[self.metrics.get(name, 0) :]
+        trainer.terms.go_back(self.terms)
+        trainer.padding, trainer.layout = self.padding, None
 
 
 def _silent() -> Row:

@@ -48,10 +48,26 @@ def plan_updates(
         split_microbatches(rows, [own[order[i]] for i in part if order[i] in own], tokens_per_microbatch, tokens=tokens)
         for part in parts
     ]
+    even_out(updates, gather)
+    return updates
+
+
+def even_out(updates: Sequence[Update], gather: Callable[[list], list] = list) -> None:
+    """Give this rank's updates the empty micro-batches that make them as many as any rank's."""
     counts = gather([[len(update) for update in updates]])
     for update, most in zip(updates, map(max, zip(*counts, strict=True)), strict=True):
         update += [[] for _ in range(most - len(update))]
-    return updates
+
+
+def padded(rows: Sequence[Row], batch: Sequence[int], tokens: Callable[[Row], int]) -> int:
+    """Tokens of a micro-batch with its padding."""
+    return len(batch) * max((tokens(rows[i]) for i in batch), default=0)
+
+
+def tokens_of(rows: Sequence[Row], updates: Sequence[Update], gather: Callable[[list], list] = list) -> list[int]:
+    """Response tokens of each of the updates' micro-batches, over all ranks."""
+    counts = [sum(rows[i].response_tokens for i in batch) for update in updates for batch in update]
+    return [sum(column) for column in zip(*gather([counts]), strict=True)]
 
 
 def row_keys(rows: Sequence[Row], episodes: Sequence[Episode]) -> list[Key]:

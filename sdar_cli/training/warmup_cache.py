@@ -6,12 +6,20 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdar_cli.evaluation.files import write_json
 from sdar_cli.paths import cache_root
+from sdar_cli.reading import Unreadable, read_json
+from sdar_cli.runs.disk import disk, make_folder
+from sdar_cli.runs.lock import RunLock
+from sdar_cli.runs.manifest import damage
+from sdar_cli.runs.whole import put_in_place, remove_whole, seal
 from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener
 from sdar_cli.training.warmup import WarmupReport, run_warmup, warmup_seed
@@ -23,6 +31,10 @@ if TYPE_CHECKING:
     from sdar_envs.base import Environment
 
 REPORT = "warmup.json"
+LARGEST = 64 * 1024**2
+"""Bytes of a report."""
+YOUNG = 60.0
+"""Seconds that a folder may be without its lock, as it was made a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +84,66 @@ def code_digest(environment: type[Environment]) -> str:
 
 
 def warm_base(recipe: Recipe, environment: Environment, bank: SkillBank, listener: Listener) -> WarmBase:
-    """The warmed-up base of a recipe: from the cache, or trained now and kept there."""
+    """The warmed-up base of a recipe: from the cache, or trained now and kept there.
+
+    Raises:
+        RunFailed: the disk of the cache is full or broken.
+    """
     key = warmup_key(recipe, environment, bank)
     folder = cache_root() / "warmups" / key[:32]
     if ranks.world() > 1 and not (folder / REPORT).is_file():
         fill_cache(recipe, listener)
-    if (folder / REPORT).is_file():
+    if (report := _cached(folder, listener)) is not None:
         listener.message(f"warm-up {key[:8]} found in the cache")
-        return WarmBase(key, folder, json.loads((folder / REPORT).read_text(encoding="utf-8")))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=folder.parent))
+        return WarmBase(key, folder, report)
+    with disk(folder.parent, "the warm-up"), _scratch(folder) as scratch:
+        told = asdict(_train(recipe, environment, bank, scratch, listener)) | {"folder": None}
+        write_json(scratch / "model" / REPORT, told)
+        seal(scratch / "model")
+        if not put_in_place(scratch / "model", folder):
+            listener.message(f"warm-up {key[:8]} was put into the cache by another process meanwhile")
+            told = _report(folder)
+    return WarmBase(key, folder, told)
+
+
+def _cached(folder: Path, listener: Listener) -> Mapping | None:
+    """The report of a warm-up whose every byte is as it was written; another is removed, which is said."""
+    if not folder.is_dir():
+        return None
+    what = damage(folder, deep=True)
+    if what is None:
+        try:
+            return _report(folder)
+        except Unreadable as error:
+            what = f"has a {REPORT} that {error}"
+    listener.message(f"the warm-up {folder.name[:8]} in the cache {what}: it is trained again")
+    with disk(folder.parent, "the removal of a damaged warm-up"), suppress(FileNotFoundError):
+        remove_whole(folder)
+    return None
+
+
+def _report(folder: Path) -> Mapping:
+    """Raises Unreadable."""
+    told = read_json(folder / REPORT, LARGEST)
+    if not isinstance(told, dict) or not {field.name for field in fields(WarmupReport)} <= told.keys():
+        raise Unreadable("is no report of a warm-up")
+    return told
+
+
+@contextmanager
+def _scratch(final: Path) -> Iterator[Path]:
+    """A folder beside an entry of the cache, locked while it is in use; those of killed processes are removed."""
+    make_folder(final.parent)
+    for path in final.parent.glob(".*-*"):
+        with suppress(FileNotFoundError):
+            if not RunLock(path).is_held() and time.time() - path.stat().st_mtime > YOUNG:
+                shutil.rmtree(path, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{final.name[:8]}-", dir=final.parent))
     try:
-        report = _train(recipe, environment, bank, scratch, listener)
-        plain = asdict(report) | {"folder": None}
-        (scratch / "model" / REPORT).write_text(json.dumps(plain, indent=1), encoding="utf-8")
-        if not folder.exists():
-            (scratch / "model").rename(folder)
+        with RunLock(scratch):
+            yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return WarmBase(key, folder, plain)
 
 
 def _train(

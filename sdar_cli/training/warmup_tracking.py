@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.tracking.experiment import experiment as find_experiment
 from sdar_cli.tracking.experiment import opening
+from sdar_cli.tracking.location import usable
 from sdar_cli.tracking.quiet import import_mlflow
 from sdar_cli.tracking.wire import METRICS_PER_CALL, PARAMS_PER_CALL, batches, metric_name, shortened
 
@@ -28,7 +29,7 @@ def track_warmup(warm: WarmBase, recipe: Recipe, uri: str) -> Exception | None:
     """Write the warm-up's curves unless the experiment has them; returns why that was not possible now."""
     try:
         with opening(uri):
-            client = import_mlflow().MlflowClient(tracking_uri=uri)
+            client = import_mlflow().MlflowClient(tracking_uri=usable(uri))
             experiment = find_experiment(client, uri, recipe.tracking.experiment or recipe.name)
         found = client.search_runs([experiment], f"tags.`{TAG}` = '{warm.key}' and tags.`sdar.kind` = 'warm-up'")
         if any(run.info.status == "FINISHED" for run in found):

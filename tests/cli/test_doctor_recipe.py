@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import hollow_model
 import pytest
 
 from sdar_cli.checkup import engines, machine, model, needs, room, server
@@ -85,6 +86,12 @@ def test_a_folder_lacks_a_file(tmp_path: Path) -> None:
     lay(tmp_path, "two.safetensors")
     assert look().found == f"{tmp_path} holds no tokenizer.json"
     lay(tmp_path, "tokenizer.json")
+    assert look().found.startswith(f"{tmp_path}/one.safetensors is cut short")
+    for name in "a", "b":
+        header = hollow_model.header_of({name: (2,)})
+        (tmp_path / {"a": "one", "b": "two"}[name]).with_suffix(".safetensors").write_bytes(
+            hollow_model.safetensors(header)
+        )
     assert look() == Finding("model", "ok", str(tmp_path))
     (tmp_path / "model.safetensors.index.json").write_text("[1")
     assert look().found == f"{tmp_path} holds no readable model.safetensors.index.json"
@@ -216,6 +223,16 @@ def test_servers_are_asked() -> None:
     assert "no OpenAI-compatible" in look({"/v1/models": (200, '{"data": []}')}).found
     gone = next(needs.engine(recipe("engine.mode=server", "engine.server_url=http://127.0.0.1:9")))
     assert gone.verdict == "problem" and "docs/vllm.md" in gone.remedy
+
+
+def test_a_server_that_takes_weights_from_anybody_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = recipe(name="quickstart")
+    with answering(started()) as url:
+        assert server.server(own, url).verdict == "ok", "on this machine alone"
+        monkeypatch.setattr("sdar_cli.servers.guard.is_loopback", lambda host: False)
+        finding = server.server(own, url)
+        assert finding.verdict == "problem" and "from whoever reaches it" in finding.found
+        assert finding.remedy == "start it with --middleware sdar_cli.servers.guard.VllmGuard and VLLM_API_KEY set"
 
 
 @pytest.mark.parametrize(

@@ -166,20 +166,24 @@ def run_script(tmp_path: Path, text: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_batch_script_starts_a_launcher_a_node_and_resumes_when_it_is_submitted_again(tmp_path: Path) -> None:
+def test_the_batch_script_starts_a_launcher_a_node_and_goes_on_when_it_is_submitted_again(tmp_path: Path) -> None:
     (tmp_path / "profile.yaml").write_text(PROFILE)
     run = tmp_path / "my runs" / "big"
     command = ["sdar", "train", "--recipe", "quickstart", "--name", "big", "tracking.note=two words"]
     where = {"run": run, "folder": tmp_path}
     text = script(read_profile(tmp_path / "profile.yaml"), command, ["--dist", "fsdp2"], **where)
     assert "#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\n#SBATCH --gpus-per-node=a100:4\n" in text
-    assert "#SBATCH --signal=TERM@120\n" in text
+    assert "#SBATCH --signal=USR1@120\n" in text and "#SBATCH --requeue\n" in text
+    assert "\nexport SDAR_GRACE=110\n" in text
     rest = ["--nproc", "4", "--nnodes", "2", "--rdzv", "node7:32345", "--dist", "fsdp2"]
     head = [str(tmp_path), "yes", "16", "--kill-on-bad-exit=1"]
-    assert run_script(tmp_path, text) == [*head, *command, *rest]
-    run.mkdir(parents=True)
-    (run / "run.json").touch()
-    assert run_script(tmp_path, text) == [*head, "sdar", "resume", "big", "--runs", str(run.parent), *rest]
+    assert run_script(tmp_path, text) == [*head, "sdar", "train", "--auto-resume", *command[2:], *rest]
+    assert (
+        script(
+            read_profile(tmp_path / "profile.yaml"), [*command, "--auto-resume"], ["--dist", "fsdp2"], **where
+        ).count("--auto-resume")
+        == 1
+    )
 
 
 def test_the_script_needs_a_name(tmp_path: Path, capsys) -> None:

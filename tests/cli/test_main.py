@@ -32,7 +32,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         (["eval", "--both", "--skills"], "--no-skills, --skills and --both exclude each other"),
         (["eval", "--tasks", "3", "--panel", "x"], "--tasks and --panel both choose the panel"),
         (["eval", "--tasks", "0"], "invalid value for '--tasks'"),
-        (["eval", "--checkpoint", "best"], "--checkpoint is 'best', but must be a step, 'base' or 'last'"),
+        (["eval", "--checkpoint", "worst"], "--checkpoint is 'worst', but must be a step, 'base', 'best' or 'last'"),
         (["recipes", "shwo"], "no such command 'shwo'"),
         (["ui", "--host", "0.0.0.0"], "would show all runs, without a password"),
         (["ui", "--host", "example.org"], "would show all runs, without a password"),

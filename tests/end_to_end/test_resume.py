@@ -45,10 +45,13 @@ def stopped(sdar: Sdar, trained: Trained) -> tuple[Done, Done, RunFolder]:
     return Done(process.returncode, out, err), second, RunFolder.open(run)
 
 
-def test_a_second_process_is_refused(stopped: tuple[Done, Done, RunFolder]) -> None:
+def test_a_second_process_is_refused(sdar: Sdar, stopped: tuple[Done, Done, RunFolder]) -> None:
     _, second, run = stopped
     sentence = second.sentence()
     assert f"is working on {run.path}" in sentence and "kill -INT" in sentence
+    with run.lock():
+        again = sdar("train", "--recipe", "quickstart", *SHORT, *WARM, "--name", "stopped", "--auto-resume")
+    assert f"is working on {run.path}" in again.sentence()
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(stopped: tuple[Done, Done, RunFolder]) -> None:
@@ -79,6 +82,14 @@ def test_resuming_ends_where_an_uninterrupted_run_ends(
 
 def test_a_finished_run_is_not_resumed(sdar: Sdar, trained: Trained) -> None:
     assert "is finished" in sdar("resume", "first").sentence()
+
+
+def test_a_finished_run_is_shown_by_the_command_that_trained_it(sdar: Sdar, trained: Trained) -> None:
+    """``--auto-resume``, as a job that is put into the queue once more has it."""
+    command = ("train", "--recipe", "quickstart", *SHORT, *WARM, "--name", "first", "--auto-resume")
+    done = sdar(*command, "--json")
+    assert done.code == 0 and done.json == trained.done.json, done.err
+    assert "seed" in sdar(*command, "--seed", "7").sentence()
 
 
 def test_a_kill_costs_the_steps_since_the_checkpoint_alone(

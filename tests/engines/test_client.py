@@ -7,6 +7,7 @@ from fake_vllm import FakeVllm
 
 from sdar_cli.cli.eval import _check_engine
 from sdar_cli.engines.client import Gone, Server, ServerInfo
+from sdar_cli.engines.wire import Answer
 from sdar_cli.errors import UserError
 from sdar_cli.recipe.schema import Engine, Sampling
 
@@ -83,9 +84,7 @@ def test_a_model_that_went_is_gone_and_a_route_that_is_not_there_is_an_error(
 
 
 def test_an_answer_of_bytes_is_no_json(vllm: FakeVllm, server: Server, monkeypatch) -> None:
-    import httpx
-
-    monkeypatch.setattr(server._http, "request", lambda *about, **more: httpx.Response(200, content=b"\xff\xfe\x80"))
+    monkeypatch.setattr(server._wire, "_ask", lambda *about, **more: Answer(200, b"\xff\xfe\x80"))
     with pytest.raises(UserError, match="answers something that is no JSON"):
         server.info()
 

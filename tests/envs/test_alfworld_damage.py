@@ -161,7 +161,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     """A folder, a pipe, a device and a link that leaves the games, in the place of a game."""
     game = files.game_folder(tmp_path) / "game.tw-pddl"
     for make, complaint in (
-        (game.mkdir, "holds no game.tw-pddl"),
+        (game.mkdir, "is a folder, not a file"),
         (lambda: os.mkfifo(game), "is a pipe, not a file"),
         (lambda: game.symlink_to("/dev/zero"), "leads out of the folder"),
         (lambda: game.symlink_to(game.name), "cannot be followed"),
@@ -197,7 +197,7 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
         return real(path)
 
     monkeypatch.setattr("os.scandir", scandir)
-    refused(lambda: check(str(tmp_path)), f"{file.parent} cannot be listed (Permission denied)")
+    refused(lambda: check(str(tmp_path)), f"holds {file.parent}, which cannot be listed (Permission denied)")
 
 
 def test_names_that_cannot_be_printed(tmp_path: Path) -> None:

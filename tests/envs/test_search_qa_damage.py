@@ -155,4 +155,4 @@ def test_a_damaged_file_is_refused(tmp_path: Path, damage: str, monkeypatch: pyt
 
 def test_a_folder_in_the_files_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "test.parquet").mkdir()
-    refused(tmp_path, " is not there: ", monkeypatch)
+    refused(tmp_path, " is a folder, not a file: ", monkeypatch)

@@ -255,7 +255,7 @@ def test_damage_is_one_sentence(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl.gz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(RunError, match=r"^the transcript .*a\.jsonl\.gz cannot be read \(\w+\): remove it, or .*$"):
+    with pytest.raises(RunError, match=r"^the transcript .*a\.jsonl\.gz cannot be read \(it .+\): remove it, or .*$"):
         load_transcript(path)
 
 

@@ -173,7 +173,7 @@ def test_what_cannot_be_exported(runs: Runs, tmp_path: Path) -> None:
     _ = runs.adapted
     assert "is a bare model" in runs.export(str(runs.base)).sentence()
     assert "no checkpoint of step 9" in runs.export("adapted", "--checkpoint", "9").sentence()
-    assert "must be a step, 'base' or 'last'" in runs.export("adapted", "--checkpoint", "first").sentence()
+    assert "must be a step, 'base', 'best' or 'last'" in runs.export("adapted", "--checkpoint", "first").sentence()
     run = runs.train("whole")
     assert "has no adapter, its weights being whole" in runs.export("whole", "--adapter").sentence()
     early = tmp_path / "early"

@@ -15,7 +15,7 @@ from harness import Call, Kind, Outcome
 
 TREE: dict[str, Any] = {
     "name": "sample",
-    "description": "Größer, 日本語 and 'quotes': a # sample",
+    "description": "Größer, 日本語, 🦊 and 'quotes': a # sample",
     "seed": 3,
     "model": {"tiny": {"layers": 2, "width": 32, "heads": 4, "mlp": 64}, "template_kwargs": {"enable_thinking": False}},
     "environment": {"name": "household", "workers": 2, "timeout": 30.5},

@@ -131,7 +131,7 @@ def _encoding(sample: YamlSample, folder: Path, random: Random) -> Call:
 
 def _surrogate(sample: YamlSample, folder: Path, random: Random) -> Call:
     """By escape in a value, or in a key; by itself in the file."""
-    tree, half = sample.tree(random), random.choice(('"\\ud800"', '"a\\uDFFFb"', '"\\ud83e\\udd8a"', '"\\U0000d800"'))
+    tree, half = sample.tree(random), random.choice(('"\\ud800"', '"a\\uDFFFb"', '"\\udd8a\\ud83e"', '"\\U0000d800"'))
     if random.random() < 0.3:
         return sample.call(folder, f"{block(tree)}{half}: 1\n")
     return sample.call(folder, spliced(tree, random.choice(sample.texts), half, random))
@@ -269,13 +269,22 @@ def spellings(sample: YamlSample) -> dict[str, Make]:
         "comments": _commented,
         "line ends": _line_ends,
         "anchors": _anchored,
-        "size": lambda tree, random: block(tree).encode().ljust(1 << 20, b"#" if random.random() < 0.5 else b"\n"),
+        "size": _sized,
+        "paired escapes": lambda tree, random: json.dumps(tree).encode(),
     }
 
     def made(way: Callable[[m.Tree, Random], bytes], folder: Path, random: Random) -> Call:
         return sample.call(folder, way(sample.tree(random), random))
 
     return {name: partial(made, way) for name, way in ways.items()}
+
+
+def _sized(tree: m.Tree, random: Random) -> bytes:
+    """At the bound, now and then (a second's work); with many values otherwise."""
+    text = block(tree).encode()
+    if random.random() < 0.02:
+        return text.ljust(1 << 20, b"#" if random.random() < 0.5 else b"\n")
+    return text + b"\n".join([b"", *[b"# " + b"x" * 80] * 500])
 
 
 def _written(tree: m.Tree, random: Random, indent: str) -> str:
@@ -286,14 +295,14 @@ def _written(tree: m.Tree, random: Random, indent: str) -> str:
         if isinstance(value, dict) and value:
             lines += f"{indent}{name}:\n{_written(value, random, indent + ' ' * random.randint(1, 6))}"
         elif isinstance(value, list) and value:
-            items = "".join(f"{indent}- {_scalar(item, random)}\n" for item in value)
+            items = "".join(f"{indent}- {scalar(item, random)}\n" for item in value)
             lines += f"{indent}{name}:\n{items}"
         else:
-            lines += f"{indent}{name}:{' ' * random.randint(1, 9)}{_scalar(value, random)}\n"
+            lines += f"{indent}{name}:{' ' * random.randint(1, 9)}{scalar(value, random)}\n"
     return lines
 
 
-def _scalar(value: Any, random: Random) -> str:
+def scalar(value: Any, random: Random) -> str:
     if isinstance(value, bool):
         return random.choice((str(value).lower(), str(value), str(value).upper()))
     if value is None:
@@ -324,7 +333,7 @@ def _line_ends(tree: m.Tree, random: Random) -> bytes:
 
 def _anchored(tree: m.Tree, random: Random) -> bytes:
     """A value that carries an anchor and stands for itself, as often as it occurs."""
-    at, value = random.choice([(at, value) for at, value in m.leaves(tree) if isinstance(value, int | float | str)])
+    value = random.choice([value for _, value in m.leaves(tree) if isinstance(value, int | float | str)])
     others = [place for place, other in m.leaves(tree) if type(other) is type(value) and other == value]
     text = block(m.put(tree, others[0], MARK)).replace(MARK, f"&it {json.dumps(value, ensure_ascii=False)}")
     return text.encode()

@@ -49,7 +49,9 @@ def run_all(commands: Sequence[dict[str, Any]]) -> list[int]:
     for command in commands:
         with pytest.MonkeyPatch.context() as patch, exact(patch, double="rounds" not in command):
             if command.get("signal", [None])[0] == ranks.rank():
-                _signal_at(patch, command["signal"][1])
+                _signal_at(patch, command["signal"][1], "train_on")
+            if command.get("told", [None])[0] == ranks.rank():
+                _signal_at(patch, command["told"][1], "_roll_out")
             if command.get("spoil", [None])[0] == ranks.rank():
                 _spoil_at(patch, command["spoil"][1])
             held = _watch_gradients(patch)
@@ -60,7 +62,6 @@ def run_all(commands: Sequence[dict[str, Any]]) -> list[int]:
                 assert passes and all(divided for divided, _ in passes), "weights were whole while rows were scored"
             if command.get("rounds") is False:
                 assert passes and not any(rounded for _, rounded in passes), "log-probs were rounded to bfloat16"
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         for name in (*dist.FSDP2, *dist.ZERO3):  # each command says by itself how its weights lie
             os.environ.pop(name, None)
         ranks.together(lambda: None)
@@ -70,17 +71,17 @@ def run_all(commands: Sequence[dict[str, Any]]) -> list[int]:
     return codes
 
 
-def _signal_at(patch: pytest.MonkeyPatch, step: int) -> None:
+def _signal_at(patch: pytest.MonkeyPatch, step: int, method: str) -> None:
     from sdar_cli.training.trainer import SDARTrainer
 
-    train_on = SDARTrainer.train_on
+    original = getattr(SDARTrainer, method)
 
     def signalled(trainer, *about):
         if trainer.state.global_step == step:
             os.kill(os.getpid(), signal.SIGTERM)
-        return train_on(trainer, *about)
+        return original(trainer, *about)
 
-    patch.setattr(SDARTrainer, "train_on", signalled)
+    patch.setattr(SDARTrainer, method, signalled)
 
 
 def _spoil_at(patch: pytest.MonkeyPatch, step: int) -> None:

@@ -3,7 +3,8 @@
 1. Two ranks are one, also where one has more groups, more rows, or no row at all, or none has any.
 2. Micro-batches are one batch.
 3. Window context is full context, where episodes have one turn.
-4. A run that is stopped by a signal to one of its two ranks and then resumed is the run that was not.
+4. A run that is stopped by a signal to one of its two ranks, behind a step or by dropping one, and then resumed is the
+   run that was not.
 5. So is one whose weights lie in parts on its ranks, full or with an adapter and an averaged teacher: FSDP2, and
    DeepSpeed's ZeRO-3, which keeps gradients and the weights that it steps in float32 and is held to 1e-5.
 6. So is one of two ranks that a single one goes on with.
@@ -143,13 +144,15 @@ def of_two(made: Runs) -> list[tuple[dict, int]]:
     commands = [
         (made.command("plain-2"), 0),
         (made.command("spread-2", *SPREAD), 0),
-        (made.command("one-group-2", "rollout.tasks=1") | {"signal": [1, 1]}, 130),
-        (made.command("resumed-2") | {"signal": [1, 0]}, 130),
+        (made.command("one-group-2", "rollout.tasks=1") | {"signal": [1, 1]}, 143),
+        (made.command("resumed-2") | {"signal": [1, 0]}, 143),
+        (made.resume("resumed-2", "--grace", "0") | {"told": [0, 2]}, 143),
         (made.resume("resumed-2"), 0),
         (made.command("lacking-2", "rollout.tasks=4"), 2),
         (made.command("nan-2", *SPREAD) | {"spoil": [1, 1]}, 1),
         (made.command("collapsed-2", *COLLAPSE), 1),
-        (made.command("sharded-2", "--dist", "fsdp2", *SPREAD) | {"signal": [0, 1], "divides": True}, 130),
+        (made.command("sharded-2", "--dist", "fsdp2", *SPREAD) | {"signal": [0, 0]}, 143),
+        (made.resume("sharded-2", "--dist", "fsdp2", "--grace", "0") | {"told": [1, 2], "divides": True}, 143),
         (made.resume("sharded-2"), 2),
         (made.resume("sharded-2", "--dist", "fsdp2"), 0),
         (made.command("sharded-lora-2", "--dist", "fsdp2", *LORA), 0),
@@ -160,7 +163,8 @@ def of_two(made: Runs) -> list[tuple[dict, int]]:
     ]
     if DEEPSPEED:
         commands += [
-            (made.command("zero-2", "--dist", "zero3", *SPREAD) | {"signal": [0, 1]}, 130),
+            (made.command("zero-2", "--dist", "zero3", *SPREAD) | {"signal": [0, 0]}, 143),
+            (made.resume("zero-2", "--dist", "zero3", "--grace", "0") | {"told": [1, 2]}, 143),
             (made.resume("zero-2", "--dist", "zero3"), 0),
             (made.command("zero-lora-2", "--dist", "zero3", *LORA), 0),
             (made.command("zero-frozen-2", "--dist", "zero3", *FROZEN), 0),
@@ -256,7 +260,7 @@ def test_deepspeed_divides_the_same_run(runs: Runs, one: str, other: str) -> Non
 def test_a_divided_checkpoint_is_an_ordinary_folder(runs: Runs) -> None:
     """Beside what another run has, DeepSpeed's own folder, which resuming reads."""
     names = [{path.name for path in runs.folder(run).checkpoint(STEPS).path.iterdir()} for run in ("zero-2", "plain-2")]
-    assert names[0] ^ names[1] == {f"global_step{3 * STEPS}", "latest", "optimizer.pt"}
+    assert names[0] ^ names[1] == {f"global_step{3 * STEPS}", "latest", "scheduler.pt"}
 
 
 @pytest.mark.parametrize("name", ["sharded-half-2", pytest.param("zero-half-2", marks=needs_deepspeed)])
@@ -277,10 +281,10 @@ def test_another_number_of_ranks_is_said(runs: Runs) -> None:
     assert "note: the checkpoint is of 2 processes and 1 go on" in (runs.root / "said.txt").read_text()
 
 
-def test_the_signal_stopped_both_ranks_after_the_step_under_way(runs: Runs) -> None:
-    """One checkpoint, of the step in which one rank got it; the resumed run went on from there."""
+def test_the_signal_stopped_both_ranks_at_one_step(runs: Runs) -> None:
+    """A checkpoint of the step in which one rank got it, and one of what was before a step that both dropped."""
     lines = [json.loads(line) for line in (runs.folder("resumed-2").path / "metrics.jsonl").read_text().splitlines()]
-    assert [line["rewind"] for line in lines if "rewind" in line] == [0, 1]
+    assert [line["rewind"] for line in lines if "rewind" in line] == [0, 1, 2]
 
 
 def test_what_one_rank_lacks_ends_all_with_its_sentence(runs: Runs) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 
 import pytest
@@ -56,9 +55,16 @@ def test_a_folder_says_what_lies_under_its_adapter(tmp_path: Path) -> None:
     assert Quantised.beside(tmp_path) is None
     HELD.write(tmp_path)
     assert Quantised.beside(tmp_path) == HELD and not serves_as_it_is(str(tmp_path))
-    (tmp_path / FILE).write_text(json.dumps({"kind": "nf4"}))
-    with pytest.raises(ModelError, match=r"quantised\.json cannot be read .* restore it, or use another checkpoint$"):
-        Quantised.beside(tmp_path)
+    for content in (
+        '{"kind": "nf4"}',
+        "[",
+        "[]",
+        '{"kind": "nf4", "compute": "manual_seed"}',
+        '{"kind": 4, "compute": 4}',
+    ):
+        (tmp_path / FILE).write_text(content)
+        with pytest.raises(ModelError, match=r"quantised\.json .*: restore it, or use another checkpoint$"):
+            Quantised.beside(tmp_path)
 
 
 def test_a_sentence_where_bitsandbytes_is_missing(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

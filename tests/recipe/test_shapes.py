@@ -8,6 +8,7 @@ import torch
 from transformers import LlamaConfig, Qwen2Config, Qwen3Config
 from transformers.models.auto import AutoModelForCausalLM
 
+from sdar_cli.errors import ModelError
 from sdar_cli.recipe.schema import Lora, Model, TinyModel
 from sdar_cli.recipe.shapes import KNOWN, TINY_VOCABULARY, model_shape
 
@@ -107,10 +108,15 @@ def test_the_hubs_cache_is_looked_into(tmp_path: Path, monkeypatch: pytest.Monke
         assert model_shape(Model(path=name)) is None
 
 
-@pytest.mark.parametrize(
-    "content", ["{}", "[", "3", "[]", '{"num_experts": 8, "num_attention_heads": 2, "hidden_size": 8}']
-)
+@pytest.mark.parametrize("content", ["{}", '{"num_experts": 8, "num_attention_heads": 2, "hidden_size": 8}'])
 def test_an_unknown_shape_is_no_estimate(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
     assert model_shape(Model(path=str(tmp_path))) is None
     assert model_shape(Model(path="some/thing")) is None
+
+
+@pytest.mark.parametrize("content", ["[", "3", "[]", '{"hidden_size": 1e400}', '{"num_attention_heads": 0}'])
+def test_a_damaged_configuration_is_a_sentence(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ModelError, match=r"config\.json "):
+        model_shape(Model(path=str(tmp_path)))

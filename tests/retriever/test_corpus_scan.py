@@ -62,7 +62,7 @@ def test_any_text_comes_back(texts: list[str], end: str, last: bool, escaped: bo
         (b"nonsense", "is not valid JSON (Expecting value, column 1)"),
         (b'{"contents": "a"} {"contents": "b"}', "is not valid JSON (Extra data, column 19)"),
         (b'{"contents": "x", "score": NaN}', "is not valid JSON (NaN is no JSON number)"),
-        (b"[" * 100_000, "is not valid JSON (maximum recursion depth"),
+        (b"[" * 100_000, "is not valid JSON (nested too deeply"),
         (b'{"contents": "x", "n": ' + b"9" * 5000 + b"}", "is not valid JSON (Exceeds the limit"),
         (b'{"contents": "x", "n": 1e400}', "holds a number that is too large"),
         (b'["x"]', "is no JSON object but a list"),
@@ -168,7 +168,7 @@ class TestIsItTheSameCorpus:
     def test_it_may_move(self, file: Path, tmp_path: Path) -> None:
         source = scan(file, tmp_path, no_progress)
         moved = file.rename(tmp_path / "elsewhere.jsonl")
-        with pytest.raises(EnvironmentSetupError, match=r"c\.jsonl cannot be read .* with --corpus"):
+        with pytest.raises(EnvironmentSetupError, match=r"c\.jsonl does not exist.* with --corpus"):
             Corpus.open(tmp_path, source)
         assert Corpus.open(tmp_path, source, moved).passage(2) == record(2, TEXTS[2])
 

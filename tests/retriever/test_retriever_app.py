@@ -16,8 +16,10 @@ from sdar_cli.retriever.app import LOADING, Loaded, build_app
 from sdar_cli.retriever.engine import Hit
 from sdar_cli.retriever.protocol import Limits
 from sdar_cli.retriever.service import Service
+from sdar_cli.servers.guard import Rules
 
-LIMITS = Limits(topk=2, max_topk=4, max_queries=3, max_bytes=200)
+LIMITS = Limits(topk=2, max_topk=4, max_queries=3)
+RULES = Rules(hosts=None, max_bytes=200)
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ Talk = Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]]
 
 def talk(loaded: Loaded, what: Talk) -> Any:
     async def run() -> Any:
-        transport = httpx.ASGITransport(build_app(loaded, LIMITS), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(build_app(loaded, LIMITS, RULES), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://retriever") as client:
             return await what(client)
 
@@ -127,7 +129,7 @@ def test_large_bodies(service: Service) -> None:
             read.append(number)
             yield b" " * 100
 
-    too_large = {"detail": "the body is larger than 200 bytes: send fewer or shorter queries"}
+    too_large = {"detail": "the body is larger than 200 bytes: send less at a time"}
     fits = b'{"query": "capital"}'.ljust(200)
     for content, status in ((fits, 200), (fits + b" ", 413), (chunks(), 413)):
         response = talk(Loaded(service), lambda client, content=content: client.post("/retrieve", content=content))

@@ -19,8 +19,10 @@ from sdar_cli.cli.main import main
 from sdar_cli.retriever.app import LOADING
 from sdar_cli.retriever.engine import Hit, Settings
 from sdar_cli.retriever.protocol import Limits
-from sdar_cli.retriever.server import listen, serve, url
+from sdar_cli.retriever.server import serve
 from sdar_cli.retriever.service import Service, plan
+from sdar_cli.servers.guard import Rules
+from sdar_cli.servers.listen import listen, url
 from sdar_envs.search_qa.client import RetrievalClient, ServerSettings
 
 
@@ -98,7 +100,7 @@ def test_a_dense_index_is_built_and_served(corpus: Path, tmp_path: Path, capsys:
         os.kill(os.getpid(), signal.SIGINT)
 
     with listen("127.0.0.1", 0) as opened, pytest.raises(KeyboardInterrupt):
-        serve(opened, plan(tmp_path / "index", None, Settings(), no_bar), Limits(), ask)
+        serve(opened, plan(tmp_path / "index", None, Settings(), no_bar), Limits(), Rules(), ask)
     assert health == {"name": "c.jsonl", "engine": "dense", "documents": 5}
     ranked, blank = answer["result"]
     assert sorted(row["document"]["id"] for row in ranked) == list("01234") and blank == []
@@ -172,6 +174,7 @@ def test_an_interrupt_lets_the_searches_under_way_finish(tmp_path: Path) -> None
             opened,
             lambda: Service(passages, Interrupted()),
             Limits(),
+            Rules(),
             lambda _: answers.append(httpx.post(f"{url(opened, '127.0.0.1')}/retrieve", json={"query": "capital"})),
         )
     passages.close()
@@ -200,7 +203,7 @@ def test_the_extra_is_missing(
     ("words", "says"),
     [
         (["serve"], "there is nothing to serve: name a corpus with --corpus"),
-        (["serve", "--corpus", "gone.jsonl"], "the corpus gone.jsonl cannot be read (No such file or directory)"),
+        (["serve", "--corpus", "gone.jsonl"], "the corpus gone.jsonl does not exist"),
         (["serve", "--index", "gone"], "there is no index at gone"),
         (["serve", "--corpus", "{corpus}", "--model", "m"], "--model is not for bm25: leave it out"),
         (["serve", "--corpus", "{corpus}", "--topk", "9", "--max-topk", "8"], "--topk 9 is above --max-topk 8"),
@@ -209,7 +212,7 @@ def test_the_extra_is_missing(
         (["serve", "--corpus", "{corpus}", "--host", "a" * 70 + ".b"], "port 0 cannot be opened"),
         (["serve", "--port", "70000"], "'--port': Input should be less than or equal to 65535"),
         (["build", "--corpus", "{corpus}"], "--out"),
-        (["build", "--corpus", "gone.jsonl", "--out", "x"], "the corpus gone.jsonl cannot be read"),
+        (["build", "--corpus", "gone.jsonl", "--out", "x"], "the corpus gone.jsonl does not exist"),
         (["build", "--corpus", "{corpus}", "--out", "x", "--engine", "lsi"], "'bm25', 'dense'"),
         (["build", "--corpus", "{corpus}", "--out", "x", "--index-type", "hnsw"], "--index-type is not for bm25"),
         (
@@ -228,6 +231,7 @@ def test_mistakes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SDAR_RETRIEVER_TOKEN", "a-token-of-32-letters-and-digits")
     (tmp_path / "damaged.jsonl").write_text('{"contents": "fine"}\n{"contents": "cut')
     words = [word.format(corpus=corpus, damaged="damaged.jsonl") for word in words]
     if words[0] == "serve" and "--port" not in words:
@@ -273,3 +277,12 @@ def test_the_pages_requests_are_answered_as_shown(repository: Path, tmp_path: Pa
             sent += 1
         assert server.end(signal.SIGTERM)[0] == 130
     assert sent >= 3
+
+
+def test_wider_than_this_machine_it_needs_a_token(
+    corpus: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SDAR_RETRIEVER_TOKEN", raising=False)
+    assert main(["retriever", "serve", "--corpus", str(corpus), "--host", "0.0.0.0", "--port", "0"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and "set SDAR_RETRIEVER_TOKEN to a secret" in captured.err

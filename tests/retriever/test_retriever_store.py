@@ -90,7 +90,7 @@ def test_a_folder_that_is_taken_is_left_alone(corpus: Path, tmp_path: Path) -> N
 
 
 def test_a_missing_corpus(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentSetupError, match=r"gone\.jsonl cannot be read \(No such file"):
+    with pytest.raises(EnvironmentSetupError, match=r"gone\.jsonl does not exist"):
         build(tmp_path / "gone.jsonl", tmp_path / "index", Bm25, NOTHING, no_bar)
     with pytest.raises(EnvironmentSetupError, match=r"cannot be read \(Is a directory"):
         cached(tmp_path, Bm25, no_bar)
@@ -161,8 +161,14 @@ def change(key: str, value: object) -> Callable[[dict], object]:
         (change("source.file", 5), "is damaged or unreadable"),
         (change("source.more", 5), "is damaged or unreadable"),
         (change("source.documents", 4), "offsets.npy does not belong to this index: build it again"),
-        (change("source.file", "/gone"), "the corpus /gone cannot be read"),
-        (change("source.file", "a\0b"), "cannot be read"),
+        (change("source.file", "/gone"), "the corpus /gone does not exist"),
+        (change("source.file", "a\0b"), "is damaged or unreadable"),
+        (change("source.file", "../../corpus.jsonl"), "is damaged or unreadable"),
+        (change("source.bytes", 10**30), "is damaged or unreadable"),
+        (change("source.bytes", True), "is damaged or unreadable"),
+        (change("engine", ["bm25"]), "is damaged or unreadable"),
+        (change("facts", [1]), "is damaged or unreadable"),
+        (lambda file: file.write_text("[" * 100_000), "is damaged or unreadable"),
     ],
 )
 def test_a_damaged_manifest(damage: Callable[[dict], object], says: str, corpus: Path, tmp_path: Path) -> None:

@@ -103,14 +103,24 @@ def test_checkpoints_are_whole_or_absent(run: RunFolder) -> None:
         run.checkpoint(7)
 
 
-def test_a_checkpoint_may_be_written_again(run: RunFolder) -> None:
+def test_a_whole_checkpoint_is_never_written_over(run: RunFolder) -> None:
     for text in ("first", "second"):
         with run.saving_checkpoint(5) as folder:
             (folder / text).write_text(text)
     latest = run.latest_checkpoint()
     assert latest is not None
-    assert sorted(path.name for path in latest.path.iterdir()) == ["complete", "second"]
+    assert sorted(path.name for path in latest.path.iterdir()) == ["first", "manifest.json"]
     assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == ["step-5"]
+
+
+def test_a_torn_checkpoint_is_set_aside_by_its_next_writing(run: RunFolder) -> None:
+    for text in ("first", "second", "third"):
+        with run.saving_checkpoint(5) as folder:
+            (folder / text).write_text(text)
+        (run.path / "checkpoints" / "step-5" / text).write_text("")
+    names = sorted(path.name for path in (run.path / "checkpoints").iterdir())
+    assert names == [".torn-step-5", ".torn-step-5-2", "step-5"] and run.checkpoints() == []
+    assert (run.path / "checkpoints" / ".torn-step-5-2" / "second").exists()
 
 
 def test_pruning_keeps_the_newest_and_sweeps_leftovers(run: RunFolder) -> None:

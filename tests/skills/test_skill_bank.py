@@ -11,7 +11,7 @@ import pytest
 from sdar_cli.errors import SkillError
 from sdar_cli.recipe.schema import Skills
 from sdar_cli.skills import SkillBank, bank_for
-from sdar_cli.skills import bank as bank_module
+from sdar_cli.skills import files as bank_files
 from sdar_cli.skills.skill import MAX_FILE_BYTES
 
 
@@ -95,7 +95,7 @@ def test_link_inside_and_a_bank_that_is_itself_a_link(folder: Path, tmp_path: Pa
 
 def test_dangling_link_is_refused(folder: Path) -> None:
     (folder / "gone.md").symlink_to("nothing.md")
-    with pytest.raises(SkillError, match=r"gone\.md is not a readable file"):
+    with pytest.raises(SkillError, match=r"gone\.md does not exist: put a readable file there"):
         SkillBank.load(folder)
 
 
@@ -104,7 +104,7 @@ def test_limits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SkillError, match=r"long\.md is larger than 64 KiB"):
         SkillBank.load(folder)
     (folder / "long.md").unlink()
-    monkeypatch.setattr(bank_module, "MAX_FILES", 1)
+    monkeypatch.setattr(bank_files, "MAX_FILES", 1)
     with pytest.raises(SkillError, match="more than 1 skills"):
         SkillBank.load(folder)
 

@@ -30,8 +30,8 @@ sbatch:
   - --exclude=node[1-3]
 """
 STUB = """#!/bin/bash
-trap 'echo "term" >> "$RECORD"; exit 130' TERM
-printf '%s\\n' "$PWD" "$FROM_SETUP" "$@" >> "$RECORD"
+trap 'echo "told" >> "$RECORD"; exit 138' USR1
+printf '%s\\n' "$PWD" "$FROM_SETUP" "$SDAR_GRACE" "$@" >> "$RECORD"
 if [ -n "$STAY" ]; then echo ready >> "$RECORD"; while true; do sleep 0.05; done; fi
 """
 
@@ -59,12 +59,14 @@ def test_the_whole_script(tmp_path: Path) -> None:
         "#SBATCH --mem=64G\n"
         "#SBATCH --time=1-12:00:00\n"
         "#SBATCH --array=0-7%4\n"
-        "#SBATCH --signal=B:TERM@300\n"
+        "#SBATCH --signal=B:USR1@300\n"
         "#SBATCH --open-mode=append\n"
+        "#SBATCH --requeue\n"
         "#SBATCH --exclude=node[1-3]\n"
         "set -eo pipefail\n"
         "cd /home/me\n"
         "export FROM_SETUP=yes\n"
+        "export SDAR_GRACE=290\n"
         "# exec: Slurm signals this shell, and the worker is to get it\n"
         "exec sdar sweep worker st --runs '/shared/my runs'\n"
     )
@@ -73,7 +75,7 @@ def test_the_whole_script(tmp_path: Path) -> None:
 def test_the_least_profile(tmp_path: Path) -> None:
     text = script(profile(tmp_path, "time: 60\ngpus: 0"), "st", root=Path("/r"), folder=Path("/f"))
     assert "--gpus" not in text and "#SBATCH --time=60\n" in text and "#SBATCH --array=0-3\n" in text
-    assert "#SBATCH --signal=B:TERM@120\n" in text
+    assert "#SBATCH --signal=B:USR1@120\n" in text
 
 
 def test_options_stand_before_the_first_command(tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_a_shell_runs_it(tmp_path: Path) -> None:
     with start(tmp_path, text) as process:
         assert process.wait(timeout=30) == 0
     record = (tmp_path / "record").read_text().splitlines()
-    assert record == [str(tmp_path), "yes", "sweep", "worker", "st", "--runs", str(root), "--storage", storage]
+    assert record == [str(tmp_path), "yes", "290", "sweep", "worker", "st", "--runs", str(root), "--storage", storage]
 
 
 def test_the_worker_gets_the_signal_that_slurm_sends_to_the_shell(tmp_path: Path) -> None:
@@ -115,9 +117,9 @@ def test_the_worker_gets_the_signal_that_slurm_sends_to_the_shell(tmp_path: Path
     with start(tmp_path, text, STAY="yes") as process:
         while "ready" not in (tmp_path / "record").read_text() if (tmp_path / "record").exists() else True:
             assert process.poll() is None
-        os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(timeout=30) == 130
-    assert (tmp_path / "record").read_text().endswith("term\n")
+        os.kill(process.pid, signal.SIGUSR1)
+        assert process.wait(timeout=30) == 138
+    assert (tmp_path / "record").read_text().endswith("told\n")
 
 
 def test_a_password_does_not_stand_in_the_script(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_ctrl_c_saves_and_the_study_goes_on_from_there(start: Start, tmp_path: P
     process.send_signal(signal.SIGINT)
     code, out, err = ended(process)
     assert code == 130
-    assert "stopping: running steps are finished and saved first; Ctrl-C again leaves at once\n" in err
+    assert "stopping: what runs is saved first; Ctrl-C again leaves at once\n" in err
     assert err.endswith(f"the study is interrupted: go on with `sdar sweep resume st --runs {tmp_path}`\n")
     assert f"go on with   sdar sweep resume st --runs {tmp_path}\n" in out
     assert store_of(tmp_path).view().counts == {"stopped": 2, "waiting": 2}
@@ -136,17 +136,17 @@ def test_a_pause_from_elsewhere(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_was_told_to_leave_and_the_next(start: Start, tmp_path: Path) -> None:
-    """What a Slurm array does: SIGTERM before the time is up, then another job."""
+    """What a Slurm array does: a signal before the time is up, then another job."""
     write_behaviour(tmp_path, step=0.3)
     process = start(*STUDY)
     wait_for(tmp_path, lambda store: store.view().counts.get("running") == 1)
     process.send_signal(signal.SIGTERM)
-    assert ended(process)[0] == 130
+    assert ended(process)[0] == 143
     worker = start("worker", "st")
     wait_for(tmp_path, lambda store: store.view().counts.get("running") == 1)
-    worker.send_signal(signal.SIGTERM)
+    worker.send_signal(signal.SIGUSR1)
     code, _, err = ended(worker)
-    assert code == 130 and "stopped, its worker was interrupted" in err
+    assert code == 138 and "stopped, its worker was interrupted" in err
     write_behaviour(tmp_path)
     code, out, err = ended(start("worker", "st"))
     assert code == 0 and out == ""

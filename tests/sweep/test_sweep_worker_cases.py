@@ -203,7 +203,7 @@ time.sleep({seconds})
     check_whole(store)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
 def test_an_interrupted_worker_saves_its_run_and_the_next_goes_on_with_it(nursery, store, number):
     write_behaviour(store.root, step=0.1)
     pid = nursery.start(store.folder, store.root)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdar_cli.errors import RunError, RunFailed
+from sdar_cli.runs.listing import _last_evaluation as last_success
 from sdar_cli.tracking.journal import Journal
 
 
@@ -91,6 +92,14 @@ def test_a_garbage_line_costs_itself_alone(tmp_path: Path, line: bytes) -> None:
         file.write(line + b"\n")
     journal.append(2, {"a": 1.0})
     assert journal.read() == [{"step": 1, "a": 0.5}, {"step": 2, "a": 1.0}]
+
+
+def test_a_list_of_runs_reads_past_garbage_too(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "metrics.jsonl")
+    journal.append(2, {"eval/no_skills/success": 0.5})
+    with journal.path.open("ab") as file:
+        file.write(b'{"eval/no_skills/success": ' + b"[" * 60_000 + b"\n")
+    assert last_success(tmp_path) == 0.5
 
 
 @pytest.mark.parametrize("value", ['"high"', "[1]", "true", "{}"])

@@ -41,7 +41,7 @@ def test_a_bare_database_file(tmp_path: Path) -> None:
         ),
         ("http://host/?access_token=abc&a=1", "http://host/?access_token=***&a=1"),
         ("sqlite:////runs/mlflow.db", "sqlite:////runs/mlflow.db"),
-        ("http://[", "(unreadable URI)"),
+        ("http://me:pw@[", "http://***@["),
     ],
 )
 def test_credentials_are_not_shown(uri: str, shown: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny_qwen3 import save_words
 
 from sdar_cli.tracking import registry
-from sdar_cli.tracking.registry import Version, fingerprint, model_files, model_name, stage
+from sdar_cli.tracking.registry import Registration, Version, fingerprint, model_files, model_name, stage
 from sdar_cli.tracking.tracker import Tracker
 
 pytestmark = [
@@ -106,33 +107,74 @@ def test_a_fingerprint_tells_files_of_one_size_apart(tmp_path: Path) -> None:
     assert len(seen) == 3
 
 
-def test_a_registry_that_fails_is_tried_again_and_then_said(
+CALLS = (
+    "create_logged_model",
+    "log_model_artifacts",
+    "log_outputs",
+    "log_batch",
+    "finalize_logged_model",
+    "create_registered_model",
+    "create_model_version",
+    "set_logged_model_tags",
+)
+
+
+def test_one_that_was_cut_short_is_completed_by_the_next_process(
     store: str, client, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Killed right after each of its calls in turn: one model, one version, each metric once."""
+    tracker = Tracker.start(store, "cut", "cut", "", {})
+    experiment = client.get_run(tracker.run_id).info.experiment_id
+
+    def register() -> None:
+        Registration(client, tracker.run_id, experiment, version(checkpoint, "cut-short"), at=1_700_000_000_000)()
+
+    class Killed(BaseException):
+        pass
+
+    def killed_after(call: str) -> Callable:
+        done = getattr(client, call)
+
+        def then_killed(*words, **named):
+            done(*words, **named)
+            raise Killed
+
+        return then_killed
+
+    for call in CALLS:
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(client, call, killed_after(call))
+            register()
+    for _ in range(2):
+        register()
+    (made,) = client.search_model_versions("name='cut-short'")
+    (model,) = client.search_logged_models([experiment])
+    assert made.source == model.artifact_location and model.status == "READY"
+    assert json.loads(model.tags[registry.VERSIONS]) == [{"name": "cut-short", "version": 1}]
+    assert len(client.get_metric_history(tracker.run_id, "eval/no_skills/success")) == 1
+
+
+def test_a_registry_that_fails_keeps_no_run_open(
+    store: str, client, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
-    tracker = Tracker.start(store, "toy", "toy-run", "", {}, say=said.append)
-    real = tracker._client.create_model_version
-    models = len(client.search_logged_models([tracker._experiment_id]))
+    home = {"spool": tmp_path / "tracking", "remedy": "`sdar runs send toy-run` sends them"}
+    tracker = Tracker.start(store, "toy", "toy-run", "", {}, say=said.append, **home)
 
     def refuse(*args, **kwargs):
         raise OSError("no room")
 
-    monkeypatch.setattr(tracker._client, "create_model_version", refuse)
-    tracker.register(version(checkpoint, "unlucky"))
-    tracker.metrics(9, {"a": 1.0})
-    assert said == [] and client.get_run(tracker.run_id).data.metrics["a"] == 1.0, "nothing waits for it"
-    monkeypatch.setattr(tracker._client, "create_model_version", real)
-    tracker.finish()
-    assert said == [] and len(client.search_model_versions("name='unlucky'")) == 1
-    assert len(client.search_logged_models([tracker._experiment_id])) == models + 1, "its files are written once"
-
-    lost = Tracker.start(store, "toy", "toy-run", "", {}, say=said.append)
-    monkeypatch.setattr(lost._client, "create_model_version", refuse)
-    lost.register(version(checkpoint, "lost"))
-    lost.finish()
-    assert client.get_run(lost.run_id).info.status == "FINISHED"
-    (sentence,) = said
-    assert sentence.startswith("the checkpoint was not registered in MLflow (no room)")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client), "create_model_version", refuse)
+        tracker.register(version(checkpoint, "lost"))
+        tracker.metrics(9, {"a": 1.0})
+        assert tracker.finish() == 1
+    run = client.get_run(tracker.run_id)
+    assert run.info.status == "FINISHED" and run.data.metrics["a"] == 1.0
+    assert said == [
+        f"the MLflow store {store} lacks 1 writes (no room), which wait in {tmp_path / 'tracking'}: "
+        "`sdar runs send toy-run` sends them"
+    ]
 
 
 @pytest.mark.parametrize(

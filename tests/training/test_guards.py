@@ -14,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation
 from sdar_cli.recipe import schema
 from sdar_cli.recipe.load import load_recipe
@@ -32,6 +33,7 @@ WELL = {
     "teacher/task_skill_fraction": 1.0,
     "teacher/active": 1.0,
     "rollout/zero_variance_groups": 0.3,
+    "rollout/stop/environment_error": 0.0,
 }
 BAD = {
     "kl": {"policy/kl": 12.5},
@@ -40,6 +42,7 @@ BAD = {
     "gate_saturated": {"gate/saturated": 0.995},
     "task_skills": {"teacher/task_skill_fraction": 0.5},
     "zero_variance": {"rollout/zero_variance_groups": 0.97},
+    "lost_episodes": {"rollout/stop/environment_error": 0.75},
 }
 SAID = {
     "kl": ("12.5 nats", "guards.kl=10", "policy.kl_coef"),
@@ -48,6 +51,7 @@ SAID = {
     "gate_saturated": ("99.5%", "guards.saturated_gate=0.99", "gate.beta"),
     "task_skills": ("50.0%", "guards.task_skills=0.9", "skills.retrieval"),
     "zero_variance": ("97.0%", "guards.zero_variance=0.95", "rollout.group"),
+    "lost_episodes": ("75.0%", "guards.lost_episodes=0.5", "rollout/lost/*"),
 }
 
 
@@ -84,7 +88,7 @@ def test_two_steps_of_three_are_no_streak(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", BAD)
 def test_the_limit_itself(kind: str) -> None:
-    """At the limit a KL, an entropy and a share of skills are well; saturation and equal groups are not."""
+    """At the limit a KL, an entropy and a share of skills are well; saturation, equal groups and losses are not."""
     limits = {
         "kl": {"policy/kl": 10.0},
         "entropy_low": {"policy/entropy": 1e-4},
@@ -92,9 +96,11 @@ def test_the_limit_itself(kind: str) -> None:
         "gate_saturated": {"gate/saturated": 0.99},
         "task_skills": {"teacher/task_skill_fraction": 0.9},
         "zero_variance": {"rollout/zero_variance_groups": 0.95},
+        "lost_episodes": {"rollout/stop/environment_error": 0.5},
     }
     found = fed(Guards(section(patience=1)), [limits[kind]])
-    assert [finding.kind for finding in found] == ([kind] if kind in ("gate_saturated", "zero_variance") else [])
+    out_of_range = kind in ("gate_saturated", "zero_variance", "lost_episodes")
+    assert [finding.kind for finding in found] == ([kind] if out_of_range else [])
 
 
 @pytest.mark.parametrize(("kind", "key"), [(kind, words[1].partition("=")[0]) for kind, words in SAID.items()])
@@ -126,7 +132,8 @@ def test_streaks_by_a_slow_definition(bad: list[bool], patience: int) -> None:
 def test_what_has_no_meaning_says_nothing() -> None:
     everything = {name: value for changes in BAD.values() for name, value in changes.items()}
     silent = section(patience=1, kl=None, entropy=None)
-    assert fed(Guards(silent), [everything | {"optim/rows": 0.0}] * 3) == [], "no rows, nothing to judge"
+    (found,) = fed(Guards(silent), [everything | {"optim/rows": 0.0}] * 3)
+    assert found.kind == "lost_episodes", "no rows, nothing else to judge"
     assert fed(Guards(silent, grouped=False), [BAD["zero_variance"]]) == []
     assert fed(Guards(silent, gated=False), [{"gate/saturated": 1.0}]) == []
     assert fed(Guards(silent), [BAD["task_skills"] | {"teacher/active": 0.0}]) == []
@@ -158,6 +165,48 @@ def test_the_page_states_kinds_keys_and_defaults(repository: Path) -> None:
         own = getattr(schema.Guards(), key.strip("`").removeprefix("guards."))
         assert own == yaml.safe_load(default.replace("1e-4", "0.0001")), kind
         assert (collapse == "yes") is (kind in COLLAPSES), kind
+
+
+# -- lost episodes -------------------------------------------------------------------------------------
+
+ALL_LOST = {
+    "optim/rows": 0.0,
+    "rollout/episodes": 6.0,
+    "rollout/stop/environment_error": 1.0,
+    "rollout/lost/timed_out": 5.0,
+    "rollout/lost/crashed": 1.0,
+}
+
+
+def test_an_environment_that_loses_everything_ends_the_run() -> None:
+    guards = Guards(section(patience=3))
+    for step, row in enumerate([ALL_LOST, ALL_LOST, {}, ALL_LOST, ALL_LOST], 1):
+        guards.metrics(step, WELL | row)
+        guards.check_environment(WELL | row)
+    guards.metrics(6, WELL | ALL_LOST)
+    with pytest.raises(RunFailed) as caught:
+        guards.check_environment(WELL | ALL_LOST)
+    assert str(caught.value) == (
+        "every episode of 3 steps in a row was lost by the environment, the last ones being 6 of 6 episodes (crashed "
+        "1, timed out 5): mend what it needs and go on with `sdar resume`, or let guards.lost_episodes=null play on"
+    )
+    resumed = Guards(section(patience=3))
+    resumed.replay([{"step": step} | WELL | ALL_LOST for step in (4, 5)])
+    resumed.check_environment(ALL_LOST)
+    resumed.metrics(6, WELL | ALL_LOST)
+    with pytest.raises(RunFailed, match="3 steps in a row"):
+        resumed.check_environment(ALL_LOST)
+
+
+def test_one_step_may_be_all_the_patience_there_is_and_null_is_for_ever(run: RunFolder) -> None:
+    made, tags, _ = watch(run, patience=1)
+    with pytest.raises(RunFailed, match=r"^every episode of a step was lost by the environment"):
+        made.metrics(1, WELL | ALL_LOST)
+    assert f"{TAG}lost_episodes" in tags.now
+    made, _, lines = watch(run, patience=1, lost_episodes=None)
+    for step in range(10):
+        made.metrics(step, WELL | ALL_LOST)
+    assert lines.lines == []
 
 
 # -- success without skills ---------------------------------------------------------------------------
@@ -204,6 +253,7 @@ steps = st.fixed_dictionaries(
         "gate/saturated": st.sampled_from([0.1, 0.9999]),
         "teacher/task_skill_fraction": st.sampled_from([0.123456789, 1.0]),
         "rollout/zero_variance_groups": st.sampled_from([0.0, 1.0]),
+        "rollout/stop/environment_error": st.sampled_from([0.0, 0.5, 1.0]),
         SUCCESS: st.sampled_from([0.0, 0.25]),
     },
 )

@@ -86,19 +86,21 @@ def errors(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("error: ")]
 
 
-@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+@pytest.mark.parametrize(
+    ("launcher", "number", "code"), [("torchrun", signal.SIGTERM, 143), ("accelerate", signal.SIGUSR1, 138)]
+)
 def test_a_signal_to_the_launcher_stops_both_ranks_at_one_step(
-    household_base: Path, tmp_path: Path, launcher: str
+    household_base: Path, tmp_path: Path, launcher: str, number: signal.Signals, code: int
 ) -> None:
     with start(tmp_path, household_base, "stopped", "--nproc", "2", "--launcher", launcher) as process:
         wait_for_steps(tmp_path / "stopped", process, 2)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         out, err = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 130, err
+    assert process.returncode == code, err
     run = RunFolder.open(tmp_path / "stopped")
     [saved] = run.checkpoints()
     assert run.state.status == "interrupted" and saved.step == run.state.step >= 2
-    assert {path.name for path in saved.path.glob("rng_state*")} == {"rng_state_0.pth", "rng_state_1.pth"}
+    assert {path.name for path in saved.path.glob("training/random*")} == {"random-0.json", "random-1.json"}
     first = err.splitlines()[0]
     assert first.startswith(f"launching: {launcher} ") and "-m sdar_cli.cli.main train " in first
     assert not errors(err) and "Traceback" not in err and err.count("stopping: ") == 1

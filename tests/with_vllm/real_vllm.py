@@ -42,6 +42,9 @@ class Ran:
         return [line for line in self.err.splitlines() if line.startswith("error: ")][-1]
 
 
+KEY = "the-key-of-the-servers-of-these-tests"
+
+
 class Place:
     """A folder of runs."""
 
@@ -54,6 +57,7 @@ class Place:
             "SDAR_CACHE": str(root / "cache"),
             "VLLM_CPU_KVCACHE_SPACE": "1",
             "VLLM_NO_USAGE_STATS": "1",
+            "VLLM_API_KEY": KEY,
             "PYTHONWARNINGS": "ignore",
         }
 
@@ -108,7 +112,8 @@ class RealServer:
     """On the base, and on a free port that it keeps.
 
     Args:
-        development: started as docs/vllm.md says, so that it takes weights; else as anybody would.
+        development: started as docs/vllm.md says, so that it takes weights from who has the key; else as anybody
+            would.
     """
 
     def __init__(self, place: Place, *, development: bool = True) -> None:
@@ -132,7 +137,7 @@ class RealServer:
         modes = {}
         if self.development:
             words += ["--worker-extension-cls", "sdar_cli.engines.fingerprint.Fingerprint"]
-            words += ["--enable-lora", "--max-lora-rank", "16"]
+            words += ["--enable-lora", "--max-lora-rank", "16", "--middleware", "sdar_cli.servers.guard.VllmGuard"]
             modes = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
         with (self.place.root / f"server-{self.port}.log").open("a") as log:
             self.process = subprocess.Popen(

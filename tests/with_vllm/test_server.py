@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
+import httpx
 import pytest
-from real_vllm import PATIENCE, SMALL, RealServer
+from real_vllm import KEY, PATIENCE, SMALL, RealServer
 
 MEAN = "sampling/logp_difference/mean"
 STALE = "does not hold the policy's weights after they were sent"
@@ -15,6 +16,16 @@ STEPS = 10
 
 def on(server) -> list[str]:
     return ["engine.mode=server", f"engine.server_url={server.url}"]
+
+
+def test_nobody_without_the_key_loads_weights_or_asks_what_is_held(place, server) -> None:
+    load = {"method": "reload_weights", "kwargs": {"weights_path": str(place.base)}}
+    for headers in ({}, {"Authorization": "Bearer another-key-of-some-length"}):
+        for path, body in {"/collective_rpc": load, "/v1/load_lora_adapter": {}, "/server_info": None}.items():
+            method = "GET" if body is None else "POST"
+            answer = httpx.request(method, server.url + path, json=body, headers=headers, timeout=30)
+            assert answer.status_code == 401, (path, answer.text)
+    assert httpx.get(f"{server.url}/health", timeout=30).status_code == 200
 
 
 def test_samples_are_of_the_present_weights(place, server) -> None:
@@ -64,9 +75,9 @@ def test_a_server_keeps_one_adapter_whatever_the_number_of_steps(place, server, 
 
     model = add_lora(load_model(str(place.base)), Lora(rank=4), 0).eval()
     adapter = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    asked, said = Server(server.url), []
+    asked, said = Server(server.url, key=KEY), []
     engine = ServerEngine(
-        [Server(server.url)],
+        [Server(server.url, key=KEY)],
         ModelSource(model),
         folder=tmp_path,
         sampling=Sampling(),

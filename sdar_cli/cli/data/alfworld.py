@@ -95,10 +95,14 @@ def _download(folder: Path) -> tuple[int, str]:
     environment = os.environ | {"ALFWORLD_DATA": str(folder)}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stderr is not None
-        while chunk := os.read(process.stderr.fileno(), 65536):
-            tail = (tail + chunk)[-65536:]
-            if b"Traceback" not in tail:
-                sys.stderr.write(chunk.decode(errors="replace"))
+        try:
+            while chunk := os.read(process.stderr.fileno(), 65536):
+                tail = (tail + chunk)[-65536:]
+                if b"Traceback" not in tail:
+                    sys.stderr.write(chunk.decode(errors="replace"))
+        except BaseException:
+            process.kill()
+            raise
     lines = tail.decode(errors="replace").split("\n")
     return process.returncode, next((line for line in reversed(lines) if line.strip()), "no message")[:160]
 

@@ -125,7 +125,7 @@ def _print(folder: Path, as_json: bool, *, deep: bool) -> None:
         counts, digest = store.manifest.counts, store.digest
     finally:
         store.close()
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    size = sum(entry.stat(follow_symlinks=False).st_size for entry in store.files())
     if as_json:
         own = {"folder": str(folder), "digest": digest, "bytes": size, "title_matcher": matcher_name()}
         print_json(own | counts)

@@ -13,6 +13,7 @@ from typing import Any
 from sdar_cli.compare.cells import text
 from sdar_cli.compare.render.numbers import one_line
 from sdar_cli.compare.report import MEASURES, Report, Row
+from sdar_cli.spreadsheet import cell
 
 FIXED = ("row", "weights", "measure", "part", "unit", "value", "low", "high", "level", "runs", "seeds", "forced")
 """Columns of ``measures``, before one for each setting in which the rows differ."""
@@ -90,13 +91,13 @@ def _lines(row: Row, report: Report, columns: Mapping[str, str]) -> Iterator[dic
 def _written(columns: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> str:
     file = io.StringIO()
     writer = csv.DictWriter(file, columns, lineterminator="\n", restval="")
-    writer.writeheader()
+    writer.writerow({name: _cell(name) for name in columns})
     writer.writerows([{name: _cell(value) for name, value in line.items()} for line in lines])
     return file.getvalue()
 
 
 def _cell(value: Any) -> Any:
-    """No cell holds a line's end, so that a line of the file is a line of the table; twelve digits."""
+    """No cell holds a line's end, so that a line of the file is a line of the table, or a formula; twelve digits."""
     if isinstance(value, float):
         return f"{value:.12g}"
-    return one_line(value) if isinstance(value, str) else "" if value is None else value
+    return cell(one_line(value)) if isinstance(value, str) else "" if value is None else value

@@ -1,0 +1,88 @@
+"""A guarded door to a server of this machine: what follows the rules is passed on, answers stream back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import MutableMapping
+from types import TracebackType
+from typing import Any
+
+import httpx
+import uvicorn
+
+from sdar_cli.servers.guard import Guard, Receive, Rules, Scope, Send
+from sdar_cli.servers.listen import listen, url
+
+BETWEEN_HOPS = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-authenticate"}
+"""Headers that belong to one connection."""
+OURS = {"authorization", "origin", "host", "content-length"}
+"""Headers that the server behind is not told, or that are made anew."""
+SECONDS = 120.0
+
+
+class Front:
+    """Serves ``behind`` on another address; a context manager."""
+
+    def __init__(self, host: str, port: int, behind: str, token: str) -> None:
+        """Raises RunError where the address cannot be opened."""
+        self._opened = listen(host, port)
+        self.url = url(self._opened, host)
+        self._behind = behind
+        self._client: httpx.AsyncClient
+        rules = Rules(token, hosts=None, max_bytes=64 << 20, seconds=60.0, at_once=256, rate=200.0, login=True)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                Guard(self._pass_on, rules),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                server_header=False,
+                limit_concurrency=1024,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    def __enter__(self) -> Front:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._opened.close()
+
+    async def _serve(self) -> None:
+        async with httpx.AsyncClient(base_url=self._behind, timeout=SECONDS, trust_env=False) as self._client:
+            await self._server.serve(sockets=[self._opened])
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The guard has the body whole, in one message."""
+        body = (await receive())["body"]
+        left_out = BETWEEN_HOPS | OURS
+        headers = [(name, value) for name, value in scope["headers"] if name.decode("latin-1").lower() not in left_out]
+        query = scope.get("query_string", b"")
+        path = scope.get("raw_path", scope["path"].encode()) + (b"?" + query if query else b"")
+        address = self._client.base_url.copy_with(raw_path=path)
+        request = self._client.build_request(scope["method"], address, headers=headers, content=body or None)
+        try:
+            answer = await self._client.send(request, stream=True)
+        except httpx.HTTPError:
+            await send(_start(502, [(b"content-length", b"0")]))
+            return await send({"type": "http.response.body", "body": b""})
+        try:
+            kept = [(name, value) for name, value in answer.headers.raw if name.decode().lower() not in BETWEEN_HOPS]
+            await send(_start(answer.status_code, kept))
+            async for chunk in answer.aiter_raw():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            await answer.aclose()
+
+
+def _start(status: int, headers: list[tuple[bytes, bytes]]) -> MutableMapping[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": headers}
