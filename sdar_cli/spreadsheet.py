@@ -13,12 +13,12 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def cell(value: Any) -> Any:
-    """A text on one line, its hidden characters made visible, with an apostrophe where it would be a formula.
+    """A text, its hidden characters made visible, with an apostrophe where it would be a formula.
 
     What is a number stays one, and what is no text stays as it is.
     """
     if not isinstance(value, str):
         return value
-    text = " ".join(visible(value).split("\n")).replace("\t", " ")
+    text = visible(value)
     begins = text.lstrip().startswith(_BEGINS) and not _NUMBER.fullmatch(text)
     return f"'{text}" if begins else text

@@ -27,8 +27,15 @@ class Disturbed:
         self.count = 0
         self.fine = True
         self._kinds: list[tuple[Callable[[], None], int]] = [
-            (self.killed, 8), (self.told, 8), (self.told_twice, 3), (self.store_down, 4), (self.store_odd, 4),
-            (self.worker_stopped, 2), (self.disk_full, 2), (self.torn, 2), (self.leftover, 2),
+            (self.killed, 8),
+            (self.told, 8),
+            (self.told_twice, 3),
+            (self.store_down, 4),
+            (self.store_odd, 4),
+            (self.worker_stopped, 2),
+            (self.disk_full, 2),
+            (self.torn, 2),
+            (self.leftover, 2),
         ]
         self.process = self._start()
 

@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+from sdar_cli.runs.store import RunFolder
 from soak.disturb import Disturbed
 from soak.outcome import difference, outcome
 from soak.process import Sdar
 from soak.server import Server
-
-from sdar_cli.runs.store import RunFolder
 
 SETTINGS = (
     "train.checkpoint_every=20",
@@ -48,8 +47,18 @@ def long(scratch: Path, minutes: float, seed: int) -> bool:
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         quiet = pool.submit(_quiet, scratch, settings)
         server = stack.enter_context(Server(scratch / "server"))
-        command = ("train", "--auto-resume", "--recipe", "quickstart", "--name", "soak", "--runs",
-                   str(scratch / "runs"), *settings, f"tracking.uri={server.url}")
+        command = (
+            "train",
+            "--auto-resume",
+            "--recipe",
+            "quickstart",
+            "--name",
+            "soak",
+            "--runs",
+            str(scratch / "runs"),
+            *settings,
+            f"tracking.uri={server.url}",
+        )
         disturbed = Disturbed(scratch, command, server, random.Random(f"{seed}/long"))
         fine = disturbed.until_it_ends(until)
         code = quiet.result()

@@ -1,4 +1,4 @@
-"""Instants at which a training is killed, found from outside by watching its folder: the product has no hooks for it."""
+"""Instants at which a training is killed, found from outside by watching its folder: there are no hooks for it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Quiet:
         parts = ("time/generation", "time/environment", "time/teacher", "time/scoring", "time/training")
         played = sum(row["time/generation"] + row["time/environment"] for row in rows)
         spent = sum(row[name] for row in rows for name in parts)
-        cells = [json.loads(path.read_text()).get("seconds", 0.2) for path in (run / "evaluations").glob("*-step-*.json")]
+        cells = [
+            json.loads(path.read_text()).get("seconds", 0.2) for path in (run / "evaluations").glob("*-step-*.json")
+        ]
         return cls(spent / len(rows), played / spent, sorted(cells)[len(cells) // 2] if cells else 0.2, total)
 
 

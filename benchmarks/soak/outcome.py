@@ -23,8 +23,9 @@ NAMES = {"run", "name", "folder", "checkpoint_folder"}
 def outcome(run: RunFolder, store: Path) -> dict[str, Any]:
     """Name of a part → its value; ``store`` is the SQLite file of the MLflow store."""
     found: dict[str, Any] = {"status": run.state.status.value, "step": run.state.step}
-    found["warnings"] = [finding.model_dump() if hasattr(finding, "model_dump") else str(finding)
-                         for finding in run.state.warnings]
+    found["warnings"] = [
+        finding.model_dump() if hasattr(finding, "model_dump") else str(finding) for finding in run.state.warnings
+    ]
     found["checkpoints"] = [checkpoint.step for checkpoint in run.checkpoints()]
     for path in sorted(run.checkpoints()[-1].path.rglob("*")):
         if path.is_file() and path.name not in ("manifest.json", "complete"):
@@ -97,9 +98,10 @@ def _mlflow(run: RunFolder, store: Path) -> Iterator[tuple[str, Any]]:
         ]
         yield "MLflow runs of the folder", len(ids)
         yield "MLflow run is the folder's", ids == [run.state.mlflow_run_id]
-        yield "MLflow status", [
-            row[0] for row in database.execute("select status from runs where run_uuid = ?", (ids[0],))
-        ]
+        yield (
+            "MLflow status",
+            [row[0] for row in database.execute("select status from runs where run_uuid = ?", (ids[0],))],
+        )
         points: dict[str, list[float]] = {}
         for key, step, value in database.execute(
             "select key, step, value from metrics where run_uuid = ? order by step, key, timestamp", (ids[0],)
@@ -110,9 +112,13 @@ def _mlflow(run: RunFolder, store: Path) -> Iterator[tuple[str, Any]]:
         yield "MLflow points there more than once", twice
         yield "MLflow points", points
         counted = database.execute(
-            "select key, step, count(*) from metrics where run_uuid = ? group by key, step having count(*) > 1", (ids[0],)
+            "select key, step, count(*) from metrics where run_uuid = ? group by key, step having count(*) > 1",
+            (ids[0],),
         ).fetchall()
-        yield "MLflow points of a clock there more than once", [row for row in counted if not row[0].startswith("system")]
+        yield (
+            "MLflow points of a clock there more than once",
+            [row for row in counted if not row[0].startswith("system")],
+        )
         yield "MLflow traces", sorted(_traces(database, ids[0]))
 
 

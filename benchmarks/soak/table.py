@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdar_cli.runs.state import RunStatus
+from sdar_cli.runs.store import RunFolder
 from soak.moments import AIMS, Quiet, hit
 from soak.outcome import difference, outcome
 from soak.process import Sdar
-
-from sdar_cli.runs.state import RunStatus
-from sdar_cli.runs.store import RunFolder
 
 SHORT = (
     "train.steps=10",
@@ -88,8 +87,19 @@ def one(home: Path, number: int, aim: str, seed: int, quiet: Quiet, expected: di
     finished = False
     while not finished and resumes < 6:
         resumes += 1
-        process = Sdar(log, "train", "--auto-resume", "--recipe", "quickstart", "--name", name, "--runs", str(root),
-                       *SHORT, cache=cache)
+        process = Sdar(
+            log,
+            "train",
+            "--auto-resume",
+            "--recipe",
+            "quickstart",
+            "--name",
+            name,
+            "--runs",
+            str(root),
+            *SHORT,
+            cache=cache,
+        )
         began = time.monotonic()
         if resumes == 0 or (resumes == 1 and number % AGAIN == 0):
             AIMS[aim if resumes == 0 else draw.choice(list(AIMS))](draw, root / name, process, quiet)
@@ -110,8 +120,18 @@ def _quiet(home: Path) -> tuple[dict[str, Any], Quiet]:
     totals = []
     for name in ("warm", "quiet"):
         began = time.monotonic()
-        process = Sdar(home / f"{name}.log", "train", "--recipe", "quickstart", "--name", name, "--runs",
-                       str(home / "runs"), *SHORT, cache=home / "cache")
+        process = Sdar(
+            home / f"{name}.log",
+            "train",
+            "--recipe",
+            "quickstart",
+            "--name",
+            name,
+            "--runs",
+            str(home / "runs"),
+            *SHORT,
+            cache=home / "cache",
+        )
         if process.wait() != 0:
             raise SystemExit(f"the undisturbed run failed: {process.said()}")
         totals.append(time.monotonic() - began)

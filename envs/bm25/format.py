@@ -28,6 +28,7 @@ FORMAT = 1
 """Raised whenever these files change, or the terms that the analyser makes of a text."""
 MANIFEST = "index.json"
 _LARGEST = 1 << 20
+_MOST_K1 = 1e6
 FILES = ("documents.npy", "divisors.npy", "starts.npy", "terms.bin", "term_starts.npy")
 
 
@@ -96,6 +97,8 @@ def _is_manifest(content: Any) -> bool:
         and all(map(_is_count, map(content.get, counts)))
         and content["documents_with_terms"] <= content["documents"]
         and all(type(content[key]) in (int, float) for key in ("k1", "b"))
+        and 0 < content["k1"] < _MOST_K1
+        and 0 <= content["b"] <= 1
         and isinstance(content["files"], dict)
         and content["files"].keys() == set(FILES)
         and all(_is_file(entry) for entry in content["files"].values())

@@ -5,7 +5,8 @@
 
 A request goes to the servers in turn. One that fails (status 5xx, connection error, time-out, an answer that is not of
 the right form) is rested for a while; a try that found no other server to go to waits before the next, longer every
-time. A status 4xx is final. Answers are kept, so that the episodes of a group do not ask twice.
+time. A status 4xx is final, but for those that ask for patience. Answers are kept, so that the episodes of a group do
+not ask twice. What is found is text that a tokenizer takes, of a bounded length.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 CACHE_ENTRIES = 16_384
 MOST_BYTES = 16 << 20
 """Of one answer."""
+MOST_CHARACTERS, MOST_OF_ONE = 160_000, 32_768
+"""Of the documents that a search finds together, and of a single one; the rest is cut off."""
+TRY_AGAIN = (408, 425, 429)
+"""Refusals that time may heal."""
 MOST_COMPLAINT = 160
 """Bytes of a refusal that are shown."""
 PROBE_SECONDS = 10.0
@@ -52,6 +57,10 @@ class _Failure(Exception):
 
 class _Refusal(Exception):
     """The server understood that the request is wrong; another try would fare no better."""
+
+
+class _NoUrl(_Refusal):
+    """Nothing can be asked there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,10 @@ class RetrievalClient:
         for url in self.settings.urls:
             try:
                 self._try(url, PROBE, 1, min(PROBE_SECONDS, self.settings.timeout))
+            except _NoUrl as error:
+                raise EnvironmentSetupError(
+                    f"no retrieval server can be at {shown(url)} ({error}): correct environment.options.urls"
+                ) from error
             except _Refusal as error:
                 other = "query" if self.settings.dialect == "queries" else "queries"
                 raise EnvironmentSetupError(
@@ -188,11 +201,13 @@ class RetrievalClient:
             raise _Failure(f"no answer within {seconds:g} s") from error
         except httpx.HTTPError as error:
             raise _Failure(_reason(error)) from error
+        except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a host that no name can be
+            raise _NoUrl(_reason(error)) from error
         return _contents(bytes(body), k)
 
 
 def _check_status(status: int, parts: Iterator[bytes]) -> None:
-    if status >= 500:
+    if status >= 500 or status in TRY_AGAIN:
         raise _Failure(f"status {status}")
     if not 200 <= status < 300:
         said = next(parts, b"")[:MOST_COMPLAINT].decode("utf-8", "replace")
@@ -214,8 +229,13 @@ def _contents(body: bytes, k: int) -> list[str]:
         contents = document.get("contents") if isinstance(document, dict) else None
         if not isinstance(contents, str):
             raise _Failure("an answer with a document without 'contents'")
-        found.append(contents)
+        found.append(_readable(contents[: min(MOST_OF_ONE, MOST_CHARACTERS // k)]))
     return found
+
+
+def _readable(contents: str) -> str:
+    """Halves of surrogate pairs, which JSON may hold and no tokenizer takes, replaced."""
+    return contents.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _reason(error: Exception) -> str:

@@ -86,6 +86,7 @@ class Display(Listener):
 
     def phase(self, name: str, total: int | None = None) -> None:
         self._finish_phase()
+        name = visible(name)
         self._phase, self._since = name, time.monotonic()
         if self._progress is not None:
             self._task = self._progress.add_task(name, total=total, note="")

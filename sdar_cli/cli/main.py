@@ -19,6 +19,8 @@ from sdar_cli.recipe import trust
 from sdar_cli.training.stop import STOP
 
 BROKEN_PIPE = 141
+NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors of a path that was typed, wherever it is first looked at."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +56,13 @@ def _main(arguments: list[str]) -> int:
             return BROKEN_PIPE
         print_error(f"standard output cannot be written ({error.strerror}): make room, or send it elsewhere")
         return 1
+    except OSError as error:
+        if error.errno not in NO_PATH:
+            return _bug(error, debug)
+        if debug:
+            _print_traceback()
+        print_error(f"{error.filename} cannot be a path here ({error.strerror}): give another")
+        return 2
     except MemoryError:
         if debug:
             _print_traceback()
@@ -65,12 +74,16 @@ def _main(arguments: list[str]) -> int:
         print_error("an input is nested too deeply to be read: flatten it, or repeat the command with --debug")
         return 1
     except Exception as error:
-        if debug:
-            _print_traceback()
-        what = " ".join(str(error).split())
-        what = f"{type(error).__name__}: {what}" if what else type(error).__name__
-        print_error(f"{what}; this is a bug in sdar: repeat the command with --debug and report what it prints")
-        return 1
+        return _bug(error, debug)
+
+
+def _bug(error: Exception, debug: bool) -> int:
+    if debug:
+        _print_traceback()
+    what = " ".join(str(error).split())
+    what = f"{type(error).__name__}: {what}" if what else type(error).__name__
+    print_error(f"{what}; this is a bug in sdar: repeat the command with --debug and report what it prints")
+    return 1
 
 
 def _run(words: list[str]) -> int:

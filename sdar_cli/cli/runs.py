@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdar_cli.cli.render import JsonOption, RunsOption, bytes_, duration, moment, note, print_json, print_table, say
+from sdar_cli.cli.runs_send import send
 from sdar_cli.errors import RunError, UserError
 
 if TYPE_CHECKING:
@@ -73,9 +74,10 @@ def show(
     """
     from sdar_cli.cli.run_rows import facts, last_metrics, results
     from sdar_cli.runs.listing import listed
+    from sdar_cli.tracking.leftover import waiting
     from sdar_cli.tracking.location import redact, runs_root
 
-    target = _run(run, runs_root(runs))
+    target = named(run, runs_root(runs))
     if as_json:
         print_json(facts(target))
         return
@@ -95,6 +97,7 @@ def show(
         ("warnings", "\n".join(map(str, state.warnings)) or "none"),
         ("MLflow run", state.mlflow_run_id or "none"),
         ("MLflow store", redact(state.tracking_uri) if state.tracking_uri else "none"),
+        *_lacking(waiting(target), target.name),
         ("versions", ", ".join(f"{name} {version}" for name, version in state.versions.items())),
         ("commit", state.git_commit or "unknown"),
     ]
@@ -127,7 +130,7 @@ def remove(
         removal = plan_study(study, root, weights_only=weights_only)
     else:
         removal = plan_runs(
-            [_run(name, root, whole=True).path for name in names or []], root, weights_only=weights_only
+            [named(name, root, whole=True).path for name in names or []], root, weights_only=weights_only
         )
     _confirm(f"Remove {_in_words(removal)}, {bytes_(removal.bytes)}?", yes, "removing")
     freed = carry_out(removal)
@@ -195,8 +198,11 @@ def prune(
         say(f"removed {count} checkpoints ({bytes_(freed)} freed) and {gone} traces")
 
 
-def _run(reference: str | None, root: Path, *, whole: bool = False) -> RunFolder:
-    """``whole``: the beginning of a name, or ``latest``, is not enough."""
+app.command("send")(send)
+
+
+def named(reference: str | None, root: Path, *, whole: bool = False) -> RunFolder:
+    """The run that is meant. ``whole``: the beginning of a name, or ``latest``, is not enough."""
     from sdar_cli.runs.resolve import ModelFolder, resolve_run
 
     target = resolve_run(reference, root)
@@ -225,6 +231,10 @@ def _belongs(about: Listed | None) -> list[tuple[str, str]]:
         return []
     study = about.study if about.cell is None else f"{about.study}, cell {about.cell}"
     return [(name, value) for name, value in (("group", about.group), ("study", study), ("note", about.note)) if value]
+
+
+def _lacking(count: int, name: str) -> list[tuple[str, str]]:
+    return [("MLflow lacks", f"{count} writes: sdar runs send {name}")] if count else []
 
 
 def _in_words(removal: Removal) -> str:

@@ -23,6 +23,8 @@ __all__ = ["CONNECTIONS", "EXTENSION", "Gone", "Server", "ServerInfo"]
 EXTENSION = "sdar_cli.engines.fingerprint.Fingerprint"
 """What ``--worker-extension-cls`` must name."""
 
+MOST_DIGITS = 20
+"""Of a sum modulo 2⁶⁴, and of a token that is shown."""
 MOST_LOGPROB = 1.0
 """Above 0 by more than any rounding: a sum over a vocabulary in another precision."""
 
@@ -174,7 +176,7 @@ class Server:
         reports = self._told("sdar_fingerprint", "weights", "adapter", "fused", adapter=str(adapter))
         if not all(isinstance(report[part], dict) for report in reports for part in ("weights", "adapter", "fused")):
             raise self._wire.unusable("/collective_rpc", "no sums of weights")
-        if not all(map(_is_sum, [*(report["weights"] | report["adapter"] for report in reports)])):
+        if not all(map(_are_sums, [*(report["weights"] | report["adapter"] for report in reports)])):
             raise self._wire.unusable("/collective_rpc", "sums of weights that are none")
         return reports
 
@@ -273,12 +275,18 @@ def _unsound(generation: Generation, max_tokens: int, vocabulary: int) -> str | 
         return f"a log-prob of {max(logprobs):g} came, which none can be"
     if len(ids) > max_tokens:
         return f"{len(ids)} tokens came where {max_tokens} were asked for"
-    if not all(0 <= token < vocabulary for token in ids):
-        return f"token {max(ids, key=abs)} came, and the model knows {vocabulary}"
+    strange = next((token for token in ids if not 0 <= token < vocabulary), None)
+    if strange is not None:
+        return f"token {str(strange)[:MOST_DIGITS]} came, and the model knows {vocabulary}"
     return None
 
 
-def _is_sum(report: Mapping[str, Any]) -> bool:
-    """Whether every tensor has a sum of its bits, a size and a dtype."""
-    kinds = [int, int, str]
-    return all(isinstance(told, list) and [*map(type, told)] == kinds for told in report.values())
+def _are_sums(report: Mapping[str, Any]) -> bool:
+    """Whether every tensor has a sum of its bits, which are too many for a number of JSON, a size and a dtype."""
+    return all(
+        isinstance(told, list)
+        and [*map(type, told)] == [str, int, str]
+        and told[0].isdecimal()
+        and len(told[0]) <= MOST_DIGITS
+        for told in report.values()
+    )

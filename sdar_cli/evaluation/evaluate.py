@@ -113,7 +113,7 @@ def evaluate_run(
         fresh += _play(evaluator, trained, modes, run, suffix, display, engine, alone=alone)
     cells |= {(evaluation.label, evaluation.mode): evaluation for evaluation, _ in fresh}
     report = _report(cells, trained.label, modes)
-    uri = _record(target, run, suffix, workshop, fresh, report, root)
+    uri = _record(target, run, suffix, workshop, fresh, report, root, display)
     return EvalResult(target.name, trained.checkpoint, report, uri)
 
 
@@ -239,6 +239,7 @@ def _record(
     fresh: Sequence[tuple[Evaluation, Sequence[Episode]]],
     report: InternalisationReport | SingleReport,
     root: Path,
+    display: Listener,
 ) -> str:
     """Write what was measured to the run's folder and to MLflow; a bare model gets an MLflow run of its own.
 
@@ -246,10 +247,12 @@ def _record(
     their names.
     """
     from sdar_cli.recipe.dump import dump
-    from sdar_cli.tracking.location import tracking_uri
+    from sdar_cli.tracking.leftover import clear, later
+    from sdar_cli.tracking.location import runs_option, tracking_uri
     from sdar_cli.tracking.tracker import Tracker
 
     recipe = workshop.recipe
+    spool = None if run is None else later(run)
     state = run.state if run is not None else None
     uri = (state and state.tracking_uri) or tracking_uri(recipe, root)
     tracker = Tracker.start(
@@ -261,6 +264,10 @@ def _record(
         tags={} if run is not None else {"sdar.kind": "evaluation", "sdar.model": target.name},
         run_id=state.mlflow_run_id if state is not None else None,
         system_metrics=False,
+        spool=spool,
+        salt="" if spool is None else spool.name,
+        remedy=f"`sdar runs send {target.name}{runs_option(root)}` sends them",
+        say=display.message,
     )
     try:
         for evaluation, episodes in fresh:
@@ -276,5 +283,7 @@ def _record(
         if run is not None:
             tracker.artifact_file(run.save_evaluation(f"report{suffix}", report.to_json()))
     finally:
-        tracker.finish(ENDINGS.get(state.status, "FINISHED") if state is not None else "FINISHED")
+        left = tracker.finish(ENDINGS.get(state.status, "FINISHED") if state is not None else "FINISHED")
+        if spool is not None and not left:
+            clear(spool)
     return uri

@@ -89,13 +89,13 @@ def _about(source: Source, written: Written, *, as_adapter: bool) -> str:
     recipe, state = source.recipe, source.run.state
     if source.step:
         text = (
-            f"An agent for {code(recipe.environment.name)}, trained with the method `{recipe.method}` for {source.step} of "
-            f"{state.steps} steps, seed {recipe.seed}. {_weights(source, as_adapter=as_adapter)}"
+            f"An agent for {code(recipe.environment.name)}, trained with the method `{recipe.method}` for "
+            f"{source.step} of {state.steps} steps, seed {recipe.seed}. {_weights(source, as_adapter=as_adapter)}"
         )
     else:
         text = (
-            f"What a training for {code(recipe.environment.name)} with the method `{recipe.method}`, seed {recipe.seed}, "
-            f"started from. {_weights(source, as_adapter=as_adapter)}"
+            f"What a training for {code(recipe.environment.name)} with the method `{recipe.method}`, seed "
+            f"{recipe.seed}, started from. {_weights(source, as_adapter=as_adapter)}"
         )
     what = "The adapter has" if as_adapter else "It has"
     return f"{text} {what} {_count(written.parameters)} parameters in {written.dtype}."
@@ -141,8 +141,8 @@ def _panel(source: Source, evidence: Evidence) -> str:
     panel, name = evidence.panel, source.recipe.evaluation.panel
     given = code(name) if name is not None else f"drawn with seed {panel.seed}"
     return (
-        f"The panel, {given}: {len(panel)} tasks of {code(panel.environment)}, split {code(panel.split)}, none of which is "
-        f"trained on, each visited once; SHA-256 `{panel.digest}`."
+        f"The panel, {given}: {len(panel)} tasks of {code(panel.environment)}, split {code(panel.split)}, none of "
+        f"which is trained on, each visited once; SHA-256 `{panel.digest}`."
     )
 
 

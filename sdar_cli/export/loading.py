@@ -64,7 +64,7 @@ def loading(source: Source, *, as_adapter: bool) -> str:
         parts.append("vLLM would make another policy of this adapter: export it merged for that.")
     if as_adapter and Path(str(source.under)).is_absolute():
         parts.append(
-            f"The adapter's base, {code(str(source.under))}, is a folder on the machine that trained it: it has to go along, "
-            "and `base_model_name_or_path` in adapter_config.json to say where it is."
+            f"The adapter's base, {code(str(source.under))}, is a folder on the machine that trained it: it has to go "
+            "along, and `base_model_name_or_path` in adapter_config.json to say where it is."
         )
     return "\n\n".join(parts)

@@ -21,11 +21,12 @@ def example(recipe: Recipe) -> str:
     if found is None:
         return ""
     task, messages = found
-    blocks = [f"**{message['role']}**\n\n{fenced(_cut(message['content']))}" for message in messages]
+    blocks = [f"**{message['role']}**\n\n{fenced(cut(message['content']))}" for message in messages]
     return "\n\n".join([f"The first prompt of the task {code(task)}, before the template, without skills:", *blocks])
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A text's beginning, where it is long."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…\n(cut: {len(text) - LONGEST:,} more letters)"
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sdar_cli.models.adapter_folder import ADAPTER, is_adapter
+from sdar_cli.models.adapter_folder import ADAPTER
 from sdar_cli.models.folder import CONFIG, INDEX, WHOLE, check_folder
 from sdar_cli.models.settings_files import config_of
-from sdar_cli.paths import is_file, user_path
+from sdar_cli.paths import is_file, is_folder, user_path
 from sdar_cli.recipe.schema import Lora, Model, TinyModel
 
 TINY_VOCABULARY = 512
@@ -114,8 +115,9 @@ def model_shape(model: Model) -> Shape | None:
         return None
     folder = user_path(model.path)
     config = folder / CONFIG
-    if is_file(config) or is_adapter(model.path):
-        check_folder(model.path, weights=any(is_file(folder / name) for name in (WHOLE, INDEX, ADAPTER)))
+    if is_folder(folder):
+        there = any(os.path.lexists(folder / name) for name in (WHOLE, INDEX, ADAPTER))
+        check_folder(model.path, weights=there)
     elif (cached := _cached_config(model.path)) is not None:
         config = cached
     if is_file(config):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import StudyError
 from sdar_cli.evaluation.files import write_json
+from sdar_cli.paths import user_path
 from sdar_cli.recipe.explain import nearest
 from sdar_cli.sweep.storage import has_secret, shown
 
@@ -76,7 +77,7 @@ def read_spec(content: Any, file: Path) -> StudySpec:
 
 def find_study(reference: str, root: Path) -> Path:
     """The folder that a study of this name or folder has, or would have."""
-    given = Path(reference).expanduser()
+    given = user_path(reference)
     if (given / FILE).is_file():
         return given.absolute()
     if reference in ("", ".", "..") or "\0" in reference:

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import RunError
-from sdar_cli.reading import Missing, Unreadable, open_regular, parse_json
+from sdar_cli.reading import Missing, Unreadable, open_regular
 from sdar_cli.runs.disk import disk, sync_file, sync_folder
 
-DEPTH = 2
-"""Levels of nesting that a line may have, which has one."""
+_LARGEST = 1 << 63
 
 
 class Journal:
@@ -73,8 +72,8 @@ class Journal:
             with open_regular(self.path) as file:
                 for line in file:
                     try:
-                        entry = parse_json(line, depth=DEPTH)
-                    except Unreadable:
+                        entry = json.loads(line)
+                    except (ValueError, RecursionError):
                         continue
                     if isinstance(entry, dict):
                         yield entry
@@ -101,16 +100,18 @@ class Journal:
 
 def _count(entry: Mapping[str, Any], key: str) -> int | None:
     value = entry.get(key)
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value < _LARGEST else None
 
 
 def _values(entry: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a line; what is neither a number nor null is left out."""
-    return {
-        name: math.nan if value is None else value
-        for name, value in entry.items()
-        if value is None or type(value) in (int, float)
-    }
+    return {name: math.nan if value is None else value for name, value in entry.items() if _is_number(value)}
+
+
+def _is_number(value: object) -> bool:
+    if type(value) is float:
+        return math.isfinite(value)
+    return value is None or (type(value) is int and -_LARGEST <= value < _LARGEST)
 
 
 def _same(first: float, second: float) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -108,9 +109,8 @@ def of_report(report: InternalisationReport) -> Table:
 
 def cell(value: Any) -> str:
     """A value as one cell of a Markdown table, shown as it is written."""
-    from sdar_cli.compare.render.markdown import escape
-
-    return escape(" ".join(visible(str("" if value is None else value)).split()))
+    text = " ".join(visible(str("" if value is None else value)).split())
+    return re.sub(r"([\\`*_<|~$&]|\](?=[(\[:]))", r"\\\1", text)
 
 
 def _word(label: str) -> str:

@@ -59,10 +59,11 @@ class Tracker:
         say: Callable[[str], None],
         outbox: Outbox | None = None,
         home: Path | None = None,
+        salt: str = "",
     ) -> None:
         self._outbox = outbox or AtOnce(Delivery(uri, run_id, client=client), say)
         self._home = home
-        self._salt = "" if outbox is not None else secrets.token_hex(8)
+        self._salt = salt if outbox is not None else secrets.token_hex(8)
         self._monitor: SystemMonitor | None = None
         self._version: dict[str, Any] | None = None
         self.run_id = run_id
@@ -85,6 +86,7 @@ class Tracker:
         spool: Path | None = None,
         limit: int = LIMIT,
         remedy: str = "",
+        salt: str = "",
         say: Callable[[str], None] = lambda sentence: None,
     ) -> Self:
         """Open a run, or go on with ``run_id``; ``parent`` shows it below another run.
@@ -94,6 +96,7 @@ class Tracker:
             spool: a folder within the run's, in which writes wait; without one they are written at once.
             limit: bytes that may wait there.
             remedy: what sends later what waits when the run ends.
+            salt: tells episodes from those of the same step that the run's training wrote.
             say: gets a sentence about each later problem.
 
         Raises:
@@ -122,7 +125,7 @@ class Tracker:
         else:
             home = spool.absolute().parent
             outbox = Spooled(spool, uri, run_id, say, home=home, limit=limit, remedy=remedy)
-            tracker = cls(None, uri, run_id, say, outbox, home)
+            tracker = cls(None, uri, run_id, say, outbox, home, salt)
             for kind, content in first:
                 tracker._put(kind, content, key=_KEYS.get(kind) or f"tag/{content['key']}")
             outbox.start()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from transformers import PrinterCallback, ProgressCallback
@@ -31,11 +29,11 @@ from sdar_cli.training.events import Listener
 from sdar_cli.training.failure import NotFinite, save_failure
 from sdar_cli.training.oom import as_sentence
 from sdar_cli.training.preempt import StepDropped
-from sdar_cli.training.resumable import written_by
+from sdar_cli.training.resumable import check_trainer_state, read_state, written_by
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.sharded import whole_weights
 from sdar_cli.training.stop import STOP
-from sdar_cli.training.trainer import CHECKPOINT_STATE, SDARTrainer
+from sdar_cli.training.trainer import SDARTrainer
 from sdar_cli.training.transcript_scores import TokenScorer, transcribe_evaluation
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ class Built:
             RunFailed: a step failed; what was before it is saved as well, where that is known to be sound.
         """
         if checkpoint is not None:
-            self._load_state(checkpoint.path)
+            self._load_state(checkpoint)
         preemption = self.trainer.preemption
         with preemption.training():
             if self.trainer.recipe.evaluation.every:
@@ -153,9 +151,11 @@ class Built:
             inputs=self.trainer.inputs if error.here else None,
         )
 
-    def _load_state(self, folder: Path) -> None:
-        state = json.loads((folder / CHECKPOINT_STATE).read_text(encoding="utf-8"))
-        self.workshop.retriever.load_state(state["retriever"])
+    def _load_state(self, checkpoint: Checkpoint) -> None:
+        folder = checkpoint.path
+        check_trainer_state(checkpoint)
+        state = read_state(folder)
+        self.workshop.retriever.load_state(state.get("retriever", {}))
         self.trainer.memory.load_state(state.get("memory", {}))
         if self.trainer.average is not None:
             self.trainer.average.load(folder)

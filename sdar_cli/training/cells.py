@@ -129,7 +129,10 @@ def kept_trained(run: RunFolder, evaluator: Evaluator, mode: Mode, step: int, we
     file = run.evaluations().get(f"trained-step-{step}-{mode}")
     if file is None or weights is None:
         return None
-    kept = Evaluation.load(file)
+    try:
+        kept = Evaluation.load(file)
+    except RunError:  # damaged since: it is measured again
+        return None
     # What was measured between two steps says nothing of a checkpoint.
     return None if kept.extra.get(WEIGHTS) != weights or _changed(kept, evaluator, weights) else kept
 

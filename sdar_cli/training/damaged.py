@@ -19,7 +19,7 @@ def damaged(file: Path, what: str) -> RunError:
     Args:
         what: goes on after the file's path, such as ``is cut short``.
     """
-    folder = next((one for one in file.parents if one.name.startswith("step-")), file.parent)
+    folder = next((one for one in (file, *file.parents) if one.name.startswith("step-")), file.parent)
     return RunError(f"{file} {what}: move {folder} away, and `sdar resume` goes on from the checkpoint before it")
 
 

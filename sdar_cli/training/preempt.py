@@ -40,7 +40,7 @@ REMEMBERED = 5
 AGAIN = 1.0
 """Seconds after which a long call is interrupted anew, should whoever was called have swallowed it."""
 HOME_STRETCH = 0.1
-"""Share of the grace time that is kept for a checkpoint whose writing has not been timed yet."""
+"""Share of the grace time that is kept for what follows the checkpoint, and as much for one that was not timed yet."""
 
 
 class StepDropped(RunFailed):
@@ -226,7 +226,7 @@ class Preemption(TrainerCallback):
             return math.inf
         if STOP.since < self._began:  # no step begins any more
             return -math.inf
-        save = self._save or HOME_STRETCH * STOP.grace
+        save = (self._save or HOME_STRETCH * STOP.grace) + HOME_STRETCH * STOP.grace
         ends = self._began + max(self._steps, default=math.inf)
         return -math.inf if ends + save > STOP.deadline else STOP.deadline - save
 

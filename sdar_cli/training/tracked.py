@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from sdar_cli.tracking.tracker import Tracker
     from sdar_cli.workshop import Workshop
 
-SPOOL = "tracking"
-"""Folder of a run in which writes wait for MLflow."""
-
 
 @contextmanager
 def tracking(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Iterator[Tracker | SilentTracker]:
@@ -57,6 +54,7 @@ def _end(tracker: Tracker | SilentTracker, status: Literal["KILLED", "FAILED"], 
 def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Tracker:
     from sdar_cli.recipe.dump import dump
     from sdar_cli.tracking import labels, notes
+    from sdar_cli.tracking.leftover import FOLDER
     from sdar_cli.tracking.location import kept, runs_option, tracking_uri
     from sdar_cli.tracking.tracker import Tracker
 
@@ -82,7 +80,7 @@ def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) ->
             run_id=state.mlflow_run_id,
             parent=recipe.tracking.parent,
             system_metrics=recipe.tracking.system_metrics,
-            spool=run.path / SPOOL,
+            spool=run.path / FOLDER,
             limit=int(recipe.tracking.spool * 2**30),
             remedy=f"`sdar runs send {run.name}{runs_option(root)}` sends them",
             say=display.message,

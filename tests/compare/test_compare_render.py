@@ -29,6 +29,7 @@ from sdar_cli.compare.render.write import write
 from sdar_cli.compare.report import Measure, Report
 from sdar_cli.errors import UserError
 from sdar_cli.evaluation.table_parts import plain
+from sdar_cli.spreadsheet import cell
 
 WILD = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(lambda text: text.strip())
 
@@ -91,7 +92,7 @@ def test_wild_labels_in_markdown(report: Report, labels: list[str]) -> None:
 def test_wild_labels_in_csv(report: Report, labels: list[str]) -> None:
     changed = relabelled(report, labels)
     lines = list(csv.DictReader(io.StringIO(measures(changed))))
-    assert {line["row"] for line in lines} == {one_line(label) for label in labels}
+    assert {line["row"] for line in lines} == {cell(one_line(label)) for label in labels}
     assert len(lines) == len(measures(report).splitlines()) - 1
     assert len(list(csv.DictReader(io.StringIO(pairs(changed))))) == len(report.pairs)
 

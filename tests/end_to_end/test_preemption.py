@@ -28,6 +28,8 @@ WORDS = (
     "teacher.kind=ema",
     "optimiser.tokens_per_microbatch=600",
     "evaluation.tasks=3",
+    "evaluation.transcripts=0",
+    "tracking.traces=0",
 )
 
 
@@ -79,15 +81,18 @@ def step(target: str, number: int) -> tuple[str, Callable[..., bool]]:
 
 
 PLAYING = "sdar_cli.training.playing:Playing.generate"
+UPDATE = "sdar_cli.training.update:Update.backward"
+SAVING = "sdar_cli.training.trainer:SDARTrainer._save"
+RARE = ("train.checkpoint_every=100", "--name", "dropped")
 PHASES: list[tuple[str, signal.Signals, tuple[str, Callable[..., bool]], int]] = [
     ("warm-up", signal.SIGUSR1, phase("warm-up"), 0),
     ("base evaluation", signal.SIGINT, phase("base with skills"), 0),
     ("rollout, first step", signal.SIGTERM, step(PLAYING, 0), 0),
     ("rollout", signal.SIGUSR1, step(PLAYING, 1), 2),
-    ("update", signal.SIGINT, step("sdar_cli.training.update:Update.backward", 2), 2),
-    ("checkpoint", signal.SIGTERM, step("sdar_cli.training.trainer:SDARTrainer._save", 3), 3),
+    ("update", signal.SIGINT, step(UPDATE, 2), 2),
+    ("checkpoint", signal.SIGTERM, step(SAVING, 3), 3),
     ("evaluation", signal.SIGUSR1, phase("trained without skills"), 4),
-    ("last step", signal.SIGINT, step("sdar_cli.training.update:Update.backward", STEPS - 1), STEPS),
+    ("last step", signal.SIGINT, step(UPDATE, STEPS - 1), STEPS),
     ("final evaluation", signal.SIGTERM, phase("trained with skills"), STEPS),
     ("publishing", signal.SIGUSR1, ("sdar_cli.tracking.tables:of_report", lambda *_: True), STEPS),
 ]
@@ -126,13 +131,14 @@ def mlflow_status(run: RunFolder) -> tuple[str, str | None]:
     return found.info.status, found.data.tags.get("sdar.status")
 
 
-def assert_left(done: Done, run: RunFolder, number: int) -> None:
+def assert_left(done: Done, run: RunFolder, number: int, *, in_time: bool = True) -> None:
+    """``in_time``: with some of the grace time left, in which MLflow can be told."""
     assert done.code == CODES[number], done
     assert "Traceback" not in done.err
     assert done.err.count(f"go on with `sdar resume {run.name} --runs") == 1, done.err
     assert not [line for line in done.err.splitlines() if line.startswith("error: ")], done.err
     assert run.state.status == "interrupted"
-    assert mlflow_status(run) == ("KILLED", "interrupted")
+    assert not in_time or mlflow_status(run) == ("KILLED", "interrupted")
 
 
 def test_every_phase_by_every_signal(sdar: Sdar, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,11 +161,10 @@ def test_every_phase_by_every_signal(sdar: Sdar, monkeypatch: pytest.MonkeyPatch
     assert_same_ending(run, whole(sdar))
 
 
-def test_a_rollout_longer_than_the_grace_is_dropped_and_saved_exactly(
-    sdar: Sdar, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In the middle of one call that would never end; its steps so far said that it would."""
-    reference = whole(sdar)
+def test_steps_that_cannot_be_finished(sdar: Sdar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run again: a rollout longer than the grace time, an engine that is gone, and a second Ctrl-C in the update
+    and in the checkpoint that the first one asked for."""
+    run = RunFolder(sdar.root / "dropped")
 
     def stuck() -> None:
         send(signal.SIGTERM)
@@ -168,63 +173,37 @@ def test_a_rollout_longer_than_the_grace_is_dropped_and_saved_exactly(
             time.sleep(0.02)
         pytest.fail("nothing ended the call")
 
-    with monkeypatch.context() as patch:
-        Sender(patch).at("sdar_cli.training.trainer:SDARTrainer._generate_single_turn", stuck, step(PLAYING, 2)[1])
-        done = sdar(
-            "train", "--recipe", "quickstart", *WORDS, "train.checkpoint_every=100", "--name", "long", "--grace", "1.5"
-        )
-    run = RunFolder.open(sdar.root / "long")
-    assert_left(done, run, signal.SIGTERM)
-    assert "interrupted after step 2" in done.err
-    assert [kept.step for kept in run.checkpoints()] == [2]
-    assert sdar("resume", "long").code == 0
-    assert_same_ending(run, reference)
-
-
-def test_what_was_before_a_step_that_failed_is_saved(sdar: Sdar, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine or the environment is gone in the middle of a rollout."""
-    reference = whole(sdar)
-
     def gone() -> None:
         raise RunFailed("the server is gone: start it")
 
-    with monkeypatch.context() as patch:
-        Sender(patch).at(*step(PLAYING, 5)[:1], gone, step(PLAYING, 5)[1])
-        done = sdar(
-            "train", "--recipe", "quickstart", *WORDS, "train.checkpoint_every=100", "--name", "gone", "--grace", "1.5"
-        )
-    run = RunFolder.open(sdar.root / "gone")
-    assert done.code == 1 and done.err.splitlines()[-1] == "error: the server is gone: start it"
-    assert run.state.status == "failed" and [kept.step for kept in run.checkpoints()] == [5]
-    assert sdar("resume", "gone").code == 0
-    assert_same_ending(run, reference)
+    def saved() -> list[int]:
+        return [kept.step for kept in run.checkpoints()]
 
-
-def test_a_second_ctrl_c_leaves_at_once(sdar: Sdar, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the middle of an update, and in the middle of the checkpoint that the first one asked for."""
-    reference = whole(sdar)
-    run = RunFolder(sdar.root / "twice")
-
-    def twice() -> None:
-        send(signal.SIGINT)
-        send(signal.SIGINT)
-
-    command: tuple[str, ...] = ("train", "--recipe", "quickstart", *WORDS, "--name", "twice")
-    for (target, when), first in (
-        (step("sdar_cli.training.update:Update.backward", 4), twice),
-        (step("sdar_cli.training.trainer:SDARTrainer._save", 5), twice),
-    ):
+    def at(*events: tuple[str, int, Callable[[], None]]) -> Done:
+        words = ("resume", "dropped") if run.path.exists() else ("train", "--recipe", "quickstart", *WORDS, *RARE)
         with monkeypatch.context() as patch:
-            Sender(patch).at(target, first, when)
-            if target.endswith("_save"):
-                Sender(patch).at(*step(PLAYING, 4)[:1], lambda: send(signal.SIGINT), step(PLAYING, 4)[1])
-            done = sdar(*command)
-        assert_left(done, run, signal.SIGINT)
-        assert "interrupted after" not in done.err
-        assert [kept.step for kept in run.checkpoints()] == [3]
-        command = ("resume", "twice")
-    assert sdar(*command).code == 0
-    assert_same_ending(run, reference)
+            for target, number, do in events:
+                Sender(patch).at(target, do, step(target, number)[1])
+            return sdar(*words, *(("--grace", "1.5") if stuck in events[0] else ()))
+
+    done = at(("sdar_cli.training.trainer:SDARTrainer._generate_single_turn", 2, stuck))
+    assert_left(done, run, signal.SIGTERM, in_time=False)
+    assert "interrupted after step 2" in done.err and saved() == [2], "in the middle of one call that has no end"
+
+    done = at((PLAYING, 4, gone))
+    assert done.code == 1 and done.err.splitlines()[-1] == "error: the server is gone: start it"
+    assert run.state.status == "failed" and saved() == [2, 4]
+
+    done = at((UPDATE, 5, lambda: (send(signal.SIGINT), send(signal.SIGINT))))
+    assert_left(done, run, signal.SIGINT)
+    assert "interrupted after" not in done.err and saved() == [2, 4]
+
+    done = at((PLAYING, 5, lambda: send(signal.SIGINT)), (SAVING, 6, lambda: send(signal.SIGINT)))
+    assert_left(done, run, signal.SIGINT)
+    assert "interrupted after" not in done.err and saved() == [2, 4]
+
+    assert sdar("resume", "dropped").code == 0
+    assert_same_ending(run, whole(sdar))
 
 
 def test_while_libraries_are_imported(sdar: Sdar) -> None:
@@ -244,3 +223,41 @@ def test_while_libraries_are_imported(sdar: Sdar) -> None:
     else:
         assert err.count("go on with `sdar resume early --runs") == 1
     assert "Traceback" not in err
+
+
+COMMANDS: list[tuple[tuple[str, ...], tuple[str, Callable[..., bool]]]] = [
+    (("eval", "undisturbed", "--tasks", "2"), phase("trained with skills")),
+    (("export", "undisturbed"), ("sdar_cli.export.export:make_card", lambda *_, **__: True)),
+    (("compare", "undisturbed", "undisturbed"), ("sdar_cli.compare.build:build", lambda *_, **__: True)),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "number"),
+    [(*one, number) for one, number in zip(COMMANDS, CODES, strict=True)],
+    ids=[words[0] for words, _ in COMMANDS],
+)
+def test_other_commands_leave_with_a_sentence_and_nothing_half_written(
+    sdar: Sdar,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    place: tuple[str, Callable[..., bool]],
+    number: signal.Signals,
+) -> None:
+    run = whole(sdar)
+
+    def files() -> dict[str, bytes]:
+        """All but transcripts, which are written for each cell as it ends, whole."""
+        found = [path for path in sorted(run.path.rglob("*")) if path.is_file()]
+        return {str(path): path.read_bytes() for path in found if path.parent.name != "transcripts"}
+
+    before, status = files(), mlflow_status(run)
+    with monkeypatch.context() as patch:
+        sender = Sender(patch)
+        sender.at(place[0], lambda: send(number), place[1])
+        done = sdar(*command)
+        assert sender.sent, done
+    said = "interrupted" if number == signal.SIGINT else f"interrupted by {number.name}"
+    assert (done.code, done.out) == (CODES[number], "") and "Traceback" not in done.err, done
+    assert [line for line in done.err.splitlines() if line.startswith("error: ")] == [f"error: {said}"]
+    assert files() == before and mlflow_status(run) == status

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -44,6 +45,9 @@ class FakeVllm:
         """Completions after which it dies."""
         self.restart_after: int | None = None
         """Completions after which it is another, of the base's weights, that nobody saw go."""
+        self.instead: Callable[[str], bytes | None] = lambda path: None
+        """Given a request's path, the bytes that it gets in the place of a response, behind which the connection is
+        closed."""
         self._boots = 0
         self._lock = threading.Lock()
         self._http: ThreadingHTTPServer | None = None
@@ -218,6 +222,12 @@ class FakeVllm:
             def _reply(self, verb: str) -> None:
                 size = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(size)) if size else None
+                raw = fake.instead(urlparse(self.path).path)
+                if raw is not None:
+                    self.close_connection = True
+                    with suppress(OSError):
+                        self.wfile.write(raw)
+                    return
                 status, value = fake.answer(verb, urlparse(self.path).path, body)
                 data = b"" if value is None else json.dumps(value).encode()
                 with suppress(OSError):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from sdar_cli.cli.data import alfworld as command
 from sdar_cli.cli.main import main
 from sdar_envs.alfworld.generated import Suite, generate
 
@@ -77,21 +75,3 @@ def test_errors_are_one_sentence(arguments: tuple[str, ...], sentence: str, caps
     assert (status, out) == (2, "")
     assert err.startswith(sentence)
     assert err.count("\n") == 1
-
-
-def test_a_failed_download_ends_in_one_sentence(
-    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    script = tmp_path / "alfworld-download"
-    script.write_text(
-        f"#!{sys.executable}\nimport sys\nprint('half', file=sys.stderr)\n"
-        "assert sys.argv[1] == '--data-dir'\n"
-        "raise ConnectionError('no route')\n"
-    )
-    script.chmod(0o755)
-    monkeypatch.setattr("shutil.which", lambda name, path=None: str(script))
-    status, last = command._download(tmp_path / "games")
-    assert (status, last) == (1, "ConnectionError: no route")
-    with pytest.raises(command.EnvironmentSetupError, match=r"status 1 \(ConnectionError: no route\): check the net"):
-        command._fetch(str(tmp_path / "games"))
-    assert capfd.readouterr().out == ""

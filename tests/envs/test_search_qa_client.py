@@ -17,8 +17,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from search_qa_server import good
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.rollout.answers import checked
+from sdar_envs.base import Observation
 from sdar_envs.search_qa import client as client_module
 from sdar_envs.search_qa.client import RetrievalClient, RetrievalError, ServerSettings
+from sdar_envs.search_qa.prompts import information
 from sdar_envs.search_qa.servers import Servers, shown
 
 ONE = "http://one:1/retrieve"
@@ -150,12 +153,41 @@ def test_trouble_costs_a_try_and_a_wait(step: object) -> None:
     assert clock.sleeps == [0.5, 1.0]
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 404, 422, 429])
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 422])
 def test_a_refusal_is_final(status: int) -> None:
     clock = Clock()
     with pytest.raises(RetrievalError, match=f"http://one:1/retrieve refused the request: status {status}"):
         make(planned(status), clock).search("a", 3)
     assert clock.sleeps == []
+
+
+@pytest.mark.parametrize("status", [408, 425, 429])
+def test_a_refusal_that_asks_for_patience_costs_a_try(status: int) -> None:
+    assert make(planned(status, good("found"))).search("a", 3) == ["found"]
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.InvalidURL("no host"), UnicodeError("label too long"), UnicodeEncodeError("idna", "a", 0, 1, "no")]
+)
+def test_a_url_that_no_host_can_have_is_a_sentence(error: Exception) -> None:
+    with pytest.raises(EnvironmentSetupError, match=r"^no retrieval server can be at http://one:1/retrieve .*urls$"):
+        make(planned(error)).check()
+    with pytest.raises(RetrievalError, match="refused the request"):
+        make(planned(error)).search("a", 3)
+
+
+def test_documents_are_text_that_a_tokenizer_takes() -> None:
+    body = good("x").replace(b'"x"', rb'"a \ud83d\ude00 b \ud800 c \udc00\ud83d"')
+    (found,) = make(planned(body)).search("a", 3)
+    assert found == "a 😀 b \ufffd c \ufffd\ufffd"
+
+
+@pytest.mark.parametrize(("k", "most"), [(1, 32_768), (3, 32_768), (100, 1_600)])
+def test_a_document_is_cut_so_that_all_fit_an_observation(k: int, most: int) -> None:
+    """Each character may become twelve in an observation's JSON."""
+    found = make(planned(good(*["é" * (most + 9)] * k))).search("a", k)
+    assert [len(text) for text in found] == [most] * k
+    assert isinstance(checked("reset", Observation(information(found))), Observation)
 
 
 def test_waits_grow_to_a_limit_and_the_last_reason_is_given() -> None:

@@ -13,7 +13,8 @@ from huggingface_hub import ModelCard
 from sdar_cli.cli.export import export
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.evaluation.table_parts import difference, percent
-from sdar_cli.export.prompt import LONGEST, example, fenced
+from sdar_cli.export.markdown import fenced
+from sdar_cli.export.prompt import LONGEST, cut, example
 from sdar_cli.export.recipe import public_recipe
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.recipe.schema import Tracking
@@ -126,7 +127,7 @@ def test_a_prompt_stays_within_its_block() -> None:
     hostile = "```\n# no heading\n````` <b>"
     lines = fenced(hostile).splitlines()
     assert lines[0] == "``````text" and lines[-1] == "``````" and "\n".join(lines[1:-1]) == hostile
-    long = fenced("a" * (LONGEST + 7))
+    long = fenced(cut("a" * (LONGEST + 7)))
     assert len(long) < LONGEST + 60 and "(cut: 7 more letters)" in long
 
 

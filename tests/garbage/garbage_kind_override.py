@@ -10,6 +10,7 @@ from typing import Any
 
 import garbage_yaml as y
 import mutations as m
+from garbage_spelling import scalar
 from harness import Call, Kind, Make, Outcome
 
 VALUES: dict[str, Any] = {
@@ -178,7 +179,7 @@ REFUSED: dict[str, Make] = {
 
 
 def _words(random: Random) -> list[str]:
-    return [f"{key}={y.scalar(value, random)}" for key, value in VALUES.items()]
+    return [f"{key}={scalar(value, random)}" for key, value in VALUES.items()]
 
 
 def _otherwise(folder: Path, random: Random) -> Call:

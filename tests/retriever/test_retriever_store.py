@@ -92,7 +92,7 @@ def test_a_folder_that_is_taken_is_left_alone(corpus: Path, tmp_path: Path) -> N
 def test_a_missing_corpus(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentSetupError, match=r"gone\.jsonl does not exist"):
         build(tmp_path / "gone.jsonl", tmp_path / "index", Bm25, NOTHING, no_bar)
-    with pytest.raises(EnvironmentSetupError, match=r"cannot be read \(Is a directory"):
+    with pytest.raises(EnvironmentSetupError, match=r"is a folder, not a file"):
         cached(tmp_path, Bm25, no_bar)
     assert list(tmp_path.iterdir()) == []
 
@@ -168,7 +168,6 @@ def change(key: str, value: object) -> Callable[[dict], object]:
         (change("source.bytes", True), "is damaged or unreadable"),
         (change("engine", ["bm25"]), "is damaged or unreadable"),
         (change("facts", [1]), "is damaged or unreadable"),
-        (lambda file: file.write_text("[" * 100_000), "is damaged or unreadable"),
     ],
 )
 def test_a_damaged_manifest(damage: Callable[[dict], object], says: str, corpus: Path, tmp_path: Path) -> None:

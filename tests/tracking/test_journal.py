@@ -70,8 +70,7 @@ GARBAGE = [
     b'{"step": true, "a": 9.0}',
     b'{"step": 2.0, "a": 9.0}',
     b'{"step": -2, "a": 9.0}',
-    b'{"step": 2, "a": NaN}',
-    b'{"step": 2, "a": 9.0, "a": 8.0}',
+    b'{"step": 2, "a": 9.0',
     b'{"step": 2, "a": 1' + b"0" * 5000 + b"}",
     b'{"step": 99999999999999999999, "a": 9.0}',
     b"\0" * 512,
@@ -102,7 +101,7 @@ def test_a_list_of_runs_reads_past_garbage_too(tmp_path: Path) -> None:
     assert last_success(tmp_path) == 0.5
 
 
-@pytest.mark.parametrize("value", ['"high"', "[1]", "true", "{}"])
+@pytest.mark.parametrize("value", ['"high"', "[1]", "true", "{}", "NaN", "1e999", "99999999999999999999"])
 def test_a_value_that_is_no_number_is_left_out(tmp_path: Path, value: str) -> None:
     journal = Journal(tmp_path / "metrics.jsonl")
     journal.path.write_text(f'{{"step": 1, "a": {value}, "b": 2}}\n')

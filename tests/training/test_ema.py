@@ -107,6 +107,13 @@ def test_a_checkpoint_without_the_average_is_refused(tmp_path):
         MovingAverage(model(), 0.9).load(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"weights", (9).to_bytes(8, "little") + b'{"a": []}'])
+def test_a_damaged_average_is_a_sentence(tmp_path, content):
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(RunError, match=rf"{FILE} cannot be used \(SafetensorError.*move {tmp_path} away"):
+        MovingAverage(model(), 0.9).load(tmp_path)
+
+
 @pytest.mark.parametrize("change", ["name", "shape"])
 def test_an_average_of_other_weights_is_refused(tmp_path, change):
     stored = {name: value.clone() for name, value in MovingAverage(model(), 0.9).average.items()}

@@ -112,6 +112,13 @@ def test_what_was_measured_between_steps_is_no_final_cell(run: RunFolder, evalua
     assert kept_trained(run, evaluator, "no_skills", 4, "w") is None
 
 
+def test_a_damaged_final_cell_is_measured_again(run: RunFolder, evaluator: Any) -> None:
+    cell = save(run, stamped(measured(evaluator, 4), "w"))
+    file = run.evaluations()[cell.name]
+    file.write_bytes(file.read_bytes()[:-40])
+    assert kept_trained(run, evaluator, "no_skills", 4, "w") is None
+
+
 CHANGES = {
     "wrong_rules": {"options": {"wrong_rules": 0.5}},
     "the panel": {"panel": "another"},
@@ -130,6 +137,16 @@ def test_a_cell_of_other_conditions(run: RunFolder, evaluator: Any, what: str) -
         kept_base(run, evaluator, "no_skills", "w")
     save(run, replace(stamped(measured(evaluator, 4), "w"), **CHANGES[what]))
     assert kept_trained(run, evaluator, "no_skills", 4, "w") is None
+
+
+def test_a_cell_of_another_store(run: RunFolder, evaluator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = evaluator.workshop.environment
+    monkeypatch.setattr(environment, "facts", lambda: {"store": "0123456789abcdef"})
+    cell = save(run, measured(evaluator, 0))
+    assert kept_base(run, evaluator, "no_skills", None) == cell
+    save(run, replace(cell, facts={"store": "fedcba9876543210"}))
+    with pytest.raises(RunError, match=r"other conditions \(store changed since\)"):
+        kept_base(run, evaluator, "no_skills", None)
 
 
 def test_a_cell_that_says_less_is_kept(run: RunFolder, evaluator: Any) -> None:

@@ -24,6 +24,72 @@ def of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return check
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        "null",
+        "{}",
+        '{"step": "3"}',
+        '{"step": true}',
+        '{"step": 3, "retriever": []}',
+        '{"step": 3, "processes": 2}',
+        '{"step": 3, "processes": "two", "dist": "ddp"}',
+        '{"step": 3, "processes": 0, "dist": "ddp"}',
+        '{"step": 3, "processes": 2, "dist": "rm -rf"}',
+        '{"step": 3, "memory": {"update": 0}}',
+        '{"step": 3, "memory": [1]}',
+        '{"step": 3, "step": 4}',
+        '{"step": NaN}',
+    ],
+)
+def test_a_damaged_state_is_a_sentence(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "step-3"
+    folder.mkdir()
+    (folder / resumable.STATE).write_text(content)
+    with pytest.raises(RunError, match=rf"move {folder} away, and `sdar resume` goes on from the checkpoint before it"):
+        resumable.check_processes(Checkpoint(3, folder))
+
+
+TRAINER = {
+    "global_step": 3,
+    "log_history": [{"loss": float("nan"), "step": 1}],
+    "stateful_callbacks": {"TrainerControl": {"args": {}, "attributes": {}}},
+    "epoch": 0.5,
+    "max_steps": 8,
+    "trial_name": None,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"global_step": 4},
+        {"global_step": "3"},
+        {"global_step": None},
+        {"log_history": None},
+        {"stateful_callbacks": None},
+        {"stateful_callbacks": {}},
+        {"epoch": "one"},
+        {"max_steps": [8]},
+        {"another": 1},
+    ],
+)
+def test_a_damaged_trainers_state_is_a_sentence(tmp_path: Path, changes: dict) -> None:
+    folder = tmp_path / "step-3"
+    folder.mkdir()
+    file = folder / resumable.TRAINER_STATE
+    file.write_text(json.dumps(TRAINER))
+    resumable.check_trainer_state(Checkpoint(3, folder))
+    for content in (json.dumps(TRAINER | changes), "", "[" * 100_000, "[]", json.dumps(TRAINER)[:-9]):
+        file.write_text(content)
+        with pytest.raises(RunError, match=rf"{file} cannot be used .*: move {folder} away"):
+            resumable.check_trainer_state(Checkpoint(3, folder))
+
+
 def test_the_same_processes_go_on_in_silence(of) -> None:
     assert of({"processes": 2, "dist": "ddp"}, 2) is None
     assert of({"processes": 4, "dist": "zero3"}, 4, "zero3") is None

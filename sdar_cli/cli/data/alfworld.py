@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ from sdar_cli.errors import EnvironmentSetupError, RecipeError
 def alfworld(
     check: Annotated[bool, typer.Option("--check", help="Count and vet the official games (the default).")] = False,
     fetch: Annotated[
-        bool, typer.Option("--fetch", help="Fetch the official games with the package's own downloader.")
+        bool, typer.Option("--fetch", help="Fetch the official games from where they are published.")
     ] = False,
     generate: Annotated[bool, typer.Option("--generate", help="Generate small games, and show what there is.")] = False,
     data: Annotated[
@@ -65,46 +64,12 @@ def _check(data: str | None, as_json: bool) -> None:
 
 
 def _fetch(data: str | None) -> None:
+    from sdar_envs.alfworld.download import fetch
     from sdar_envs.alfworld.official import data_folder
 
     folder = data_folder(data)
-    note(f"fetching the official games to {folder} with alfworld-download")
-    status, last = _download(folder)
-    if status:
-        raise EnvironmentSetupError(
-            f"alfworld-download ended with status {status} ({last}): check the network, or copy a folder "
-            "that holds json_2.1.1 here and name it with --data"
-        )
-
-
-def _download(folder: Path) -> tuple[int, str]:
-    """Run the package's script, its progress on our standard error; its exit status and last line."""
-    import os
-    import shutil
-    import subprocess
-    import sys
-
-    scripts = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    script = shutil.which("alfworld-download", path=scripts)
-    if script is None:
-        raise EnvironmentSetupError(
-            "alfworld-download is not installed: run `pip install 'sdar[alfworld]'`, which needs g++ and make"
-        )
-    command = [sys.executable, script, "--data-dir", str(folder)]
-    tail = b""
-    environment = os.environ | {"ALFWORLD_DATA": str(folder)}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
-        assert process.stderr is not None
-        try:
-            while chunk := os.read(process.stderr.fileno(), 65536):
-                tail = (tail + chunk)[-65536:]
-                if b"Traceback" not in tail:
-                    sys.stderr.write(chunk.decode(errors="replace"))
-        except BaseException:
-            process.kill()
-            raise
-    lines = tail.decode(errors="replace").split("\n")
-    return process.returncode, next((line for line in reversed(lines) if line.strip()), "no message")[:160]
+    note(f"fetching the official games to {folder}")
+    fetch(folder, progress_bar)
 
 
 def _options(recipe: str | None, changes: dict[str, int | None]) -> Any:
