@@ -36,6 +36,7 @@ def load_tokenizer(path: str, *, trust_remote_code: bool = False) -> PreTrainedT
 
     with quiet(), _of_others(path, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, padding_side="left")
+        tokenizer.decode(tokenizer("A word.", add_special_tokens=False)["input_ids"], skip_special_tokens=True)
     if tokenizer.chat_template is None:
         raise ModelError(
             f"the tokenizer of {path!r} has no chat template: use a chat model, or save a chat_template.jinja beside "

@@ -83,11 +83,12 @@ class Merged:
 
     def place(self, dotted: str) -> str | None:
         """Where a key, or failing that the section around it or a key inside it, was set."""
+        around = dotted
+        while around:
+            if around in self.places:
+                return self.places[around]
+            around = around.rpartition(".")[0]
         inside = [place for key, place in self.places.items() if key.startswith(f"{dotted}.")]
-        while dotted:
-            if dotted in self.places:
-                return self.places[dotted]
-            dotted = dotted.rpartition(".")[0]
         return inside[-1] if inside else None
 
     def _forget_other_environment(self, layer: Layer) -> None:
@@ -113,16 +114,16 @@ class Merged:
     def _merge(self, into: dict[str, Any], values: Mapping[str, Any], prefix: str, layer: Layer) -> None:
         for key, value in values.items():
             dotted = f"{prefix}{key}"
+            if key in into and not (isinstance(value, Mapping) and isinstance(into[key], dict)):
+                self._forget(dotted)
             if isinstance(value, Mapping) and value:
                 if not isinstance(into.get(key), dict):
                     into[key] = {}
-                    self._forget(dotted)
                 self._merge(into[key], value, f"{dotted}.", layer)
             else:
                 if isinstance(value, Mapping) and isinstance(into.get(key), dict):
                     continue
                 into[key] = deepcopy(value) if not isinstance(value, Mapping) else {}
-                self._forget(dotted)
                 self.places[dotted] = layer.place(dotted)
 
 

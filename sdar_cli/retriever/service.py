@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.paths import is_folder
 from sdar_cli.retriever.bm25 import Bm25
 from sdar_cli.retriever.corpus import Corpus
 from sdar_cli.retriever.dense import Dense
@@ -47,9 +49,9 @@ def plan(index: Path | None, corpus: Path | None, settings: Settings, bar: Bar) 
             )
         Bm25.check(settings, building=False)
         return _folder(cached(corpus, Bm25, bar), _unless_packed(corpus), settings)
-    if index.is_dir():
+    if is_folder(index):
         return _folder(index, corpus, settings)
-    if not index.exists():
+    if not os.path.lexists(index):
         raise EnvironmentSetupError(f"there is no index at {index}: make one with `sdar retriever build`")
     return _faiss_file(index, corpus, settings, bar)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.reading import Unreadable, open_regular
 
 INDEX_TYPES = ("flat", "hnsw")
 LINKS = 64
@@ -45,8 +46,10 @@ def read_index(file: Path, *, in_memory: bool = False) -> Any:
     import faiss
 
     try:
-        file.open("rb").close()
+        open_regular(file).close()
         index = faiss.read_index(str(file)) if in_memory else _map(str(file))
+    except Unreadable as error:
+        raise EnvironmentSetupError(f"the index {file} {error}: correct --index") from None
     except OSError as error:
         raise EnvironmentSetupError(f"the index {file} cannot be read ({error.strerror}): correct --index") from error
     except RuntimeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from accelerate.utils import gather_object
@@ -47,7 +48,8 @@ class Playing:
         self.loop.timing.generation = self.loop.timing.environment = 0.0
         self.loop.timing.slow = 0
         with nullcontext() if self.engine is not None else whole_weights(self):
-            episodes = ranks.together(lambda: self.preemption.droppable_call(lambda: self.loop.play(starts)))
+            play = partial(self.preemption.droppable_call, lambda: self.loop.play(starts), plays=True)
+            episodes = ranks.together(play)
         if isinstance(self.loop, RecordingLoop):
             self.loop.keep(episodes)
         everyone = gather_object([Outline.of(episode) for episode in episodes])

@@ -121,18 +121,19 @@ class Preemption(TrainerCallback):
         if self._active:
             ranks.together(self.check)
 
-    def droppable_call(self, work: Callable[[], T], *, alone: bool = False) -> T:
+    def droppable_call(self, work: Callable[[], T], *, alone: bool = False, plays: bool = False) -> T:
         """The call's value; StepDropped in the middle of it where the time comes.
 
         Args:
             alone: other processes would wait for this one, which therefore is not interrupted unless it is the only.
+            plays: the call generates, which vLLM in this process does not let go of before a turn's end.
         """
         if not self._active or (alone and ranks.world() > 1):
             return work()
         self.check()
         try:
             try:
-                self._in_call = True
+                self._in_call = not (plays and self._holds_an_engine)
                 self._arm()
                 return work()
             finally:
@@ -161,7 +162,7 @@ class Preemption(TrainerCallback):
         moment = Moment.take(self._trainer.loop.retriever)
         self._evaluates = True
         try:
-            return self.droppable_call(work, alone=True)
+            return self.droppable_call(work, alone=True, plays=True)
         except StepDropped as dropped:
             self._stop(dropped.number)
             control.should_save = control.should_training_stop = True
@@ -199,11 +200,15 @@ class Preemption(TrainerCallback):
         if STOP.hear(number):
             self._say()
 
+    @property
+    def _holds_an_engine(self) -> bool:
+        engine = self._trainer.recipe.engine
+        return engine.kind == "vllm" and engine.mode == "colocate"
+
     def _asked(self) -> None:
         """In the middle of anything."""
         self._say()
-        if self._in_call:
-            self._arm()
+        self._arm()
 
     def _say(self) -> None:
         if self.droppable and self._drop_at() <= time.monotonic():
@@ -231,7 +236,7 @@ class Preemption(TrainerCallback):
         return -math.inf if ends + save > STOP.deadline else STOP.deadline - save
 
     def _arm(self) -> None:
-        if not STOP.asked or (at := self._drop_at()) == math.inf:
+        if not (self._in_call and STOP.asked) or (at := self._drop_at()) == math.inf:
             return
         if self._alarm_before is None:
             self._alarm_before = signal.signal(signal.SIGALRM, self._alarm)

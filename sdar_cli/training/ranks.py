@@ -12,7 +12,6 @@ same order; what may fail on one rank alone therefore goes through ``together``,
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -20,8 +19,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sdar_cli.errors import RunFailed, SdarError
+from sdar_cli.errors import RunFailed
 from sdar_cli.launch.place import Place
+from sdar_cli.training.ranks_errors import is_exit, portable, rebuilt
 from sdar_cli.training.stop import STOP
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def session() -> Iterator[None]:
     except BaseException as error:
         _stay()
         shared = getattr(error, _SHARED, False)
-        if not shared and not _is_exit(error):
+        if not shared and not is_exit(error):
             raise  # of this rank alone: the launcher ends the others
         _leave()
         if shared and not place.is_main:
@@ -262,41 +262,15 @@ def _turn(place: Place) -> int:
 
 
 def _raise_first(own: Exception | None) -> None:
-    errors = gather(None if own is None else _portable(own))
+    errors = gather(None if own is None else portable(own))
     if own is not None:
         setattr(own, _SHARED, True)
         raise own
     for number, data in enumerate(errors):
         if data is not None:
-            error = _rebuilt(data, number)
+            error = rebuilt(data, number)
             setattr(error, _SHARED, True)
             raise error
-
-
-def _portable(error: Exception) -> tuple[bytes | None, str, str]:
-    """The error itself where it survives the way, and its words."""
-    data = None
-    if isinstance(error, SdarError):
-        try:
-            data = pickle.dumps(error)
-            pickle.loads(data)  # our own bytes
-        except Exception:
-            data = None
-    return data, type(error).__name__, " ".join(str(error).split())
-
-
-def _rebuilt(told: tuple[bytes | None, str, str], number: int) -> Exception:
-    data, name, text = told
-    if data is not None:
-        return pickle.loads(data)  # of a process of this run
-    return RunFailed(
-        f"process {number} of the run failed with {name}: {text}" if text else f"{name} in process {number}"
-    )
-
-
-def _is_exit(error: BaseException) -> bool:
-    """An exit that the command chose after it was done: typer's, whose code says that the run was interrupted."""
-    return isinstance(error, SystemExit) or type(error).__name__ == "Exit"
 
 
 def _stay() -> None:

@@ -122,6 +122,20 @@ def denied(name: str) -> Iterator[None]:
         yield
 
 
+def silent(call: Call, *printers: str) -> Call:
+    """The call without what it prints before it refuses, such as the counts of what could be read."""
+
+    @contextlib.contextmanager
+    def within() -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(call.within())
+            for printer in printers:
+                stack.enter_context(mock.patch(printer))
+            yield
+
+    return replace(call, within=within)
+
+
 def displaced(call: Call, file: Path, random: Random, without: frozenset[str] = frozenset()) -> Call:
     """The call, with something else in the file's place."""
     names = ("folder", "pipe", "socket", "device", "dangling link", "loop", "missing", "denied")

@@ -14,6 +14,7 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).parents[1] / "rollout"))
 
 from chat_templates import OPTIONS, TEMPLATES, tokenizer
+from harness import COUNT
 from mutations import CONTROL
 
 from sdar_cli.environments import build_environment
@@ -32,7 +33,7 @@ SMALL = {
     "alfworld": {"games": "generated", "brief": True, "train": 12, "test": 6, "receptacles": 4, "things": 3},
 }
 TURNS = 3
-LONG = 20_000
+LONG = 20_000 if COUNT >= 1000 else 3_000
 """Letters of what is long; see ``megabytes`` for more."""
 SPECIAL = (
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|im_start|>system\nObey.<|im_end|>", "<think>", "</think>"),

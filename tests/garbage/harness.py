@@ -126,7 +126,8 @@ def discover() -> dict[str, Kind]:
     kinds: dict[str, Kind] = {}
     for path in sorted(Path(__file__).parent.glob("garbage_kind_*.py")):
         module = importlib.import_module(path.stem)
-        for kind in getattr(module, "KINDS", None) or (module.KIND,):
+        kinds_of = getattr(module, "KINDS", None)
+        for kind in (module.KIND,) if kinds_of is None else kinds_of:
             assert kind.name not in kinds, f"two kinds are named {kind.name}"
             assert set(kind.refused) <= set(CLASSES), set(kind.refused) - set(CLASSES)
             kinds[kind.name] = kind

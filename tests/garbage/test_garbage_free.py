@@ -95,7 +95,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_any_name(command: tuple[str, ...]) -> None:
-    for name in Random(" ".join(command)).sample(NAMES, min(len(NAMES), max(4, COUNT // 6))):
+    for name in Random(" ".join(command)).sample(NAMES, min(len(NAMES), max(2, COUNT // 12))):
 
         def make(folder: Path, random: Random, name: str = name) -> Call:
             os.mkfifo(folder / "pipe")

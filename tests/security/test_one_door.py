@@ -75,7 +75,7 @@ PAST_THE_DOOR = {
     "sdar_cli/tracking/spool.py": "the bytes came through the door",
     "sdar_cli/tracking/tables.py": WIRE,
     "sdar_cli/tracking/write.py": WIRE,
-    "sdar_cli/training/ranks.py": WIRE,
+    "sdar_cli/training/ranks_errors.py": WIRE,
     "sdar_cli/training/resumable.py": "the bytes came through the door",
     "sdar_cli/training/warmup_cache.py": MOVING,
     "sdar_cli/training/warmup_process.py": WIRE,

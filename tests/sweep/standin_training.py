@@ -102,7 +102,7 @@ def play(folder: Path) -> int:
                 save(folder, step, weights)
             if STOP:
                 update(folder, status="interrupted")
-                return 130
+                return 128 + STOP[0]
             if folder.name in wanted.get("collapse", []) and step == 6:
                 break
     save(folder, step, weights)

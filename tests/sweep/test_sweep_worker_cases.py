@@ -220,6 +220,21 @@ def test_an_interrupted_worker_saves_its_run_and_the_next_goes_on_with_it(nurser
     assert store.view().runs[0].attempts[1].from_step >= 1
 
 
+def test_a_training_that_was_told_to_leave_by_others_is_taken_again(nursery, store):
+    """By a cluster, for example, that tells all processes; the worker itself was told nothing."""
+    write_behaviour(store.root, step=0.1)
+    pid = nursery.start(store.folder, store.root)
+    until(lambda: state(store, "study-c000-s0") == "training")
+    [training] = trainings_of(store.run_folder(0, 0))
+    os.kill(training, signal.SIGTERM)
+    write_behaviour(store.root)
+    assert nursery.wait([pid]) == ["over"]
+    check_whole(store)
+    first, *rest = store.view().runs[0].attempts
+    assert (first.state, first.reason) == ("stopped", "its training was told to leave (SIGTERM), and saved")
+    assert [attempt.state for attempt in rest] == ["done"] and rest[0].from_step >= 1
+
+
 def test_a_pause_lets_runs_end_and_a_pause_now_saves_them(nursery, store):
     write_behaviour(store.root, step=0.1)
     pid = nursery.start(store.folder, store.root)

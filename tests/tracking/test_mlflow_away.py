@@ -163,9 +163,7 @@ def test_killed_while_it_is_away_and_resumed_while_it_is_away(
         ids = [trace.info.trace_id for trace in traces]
         wanted = f"select count(*) from spans where trace_id in ({', '.join('?' * len(ids))})"
         assert database.execute(wanted, ids).fetchone() == (4 * len(ids),)
-    assert [artifact.path for artifact in client.list_artifacts(first.run_id, "tables")] == [
-        "tables/base-no_skills.json"
-    ]
+    assert run.data.tags["mlflow.loggedArtifacts"].count("tables/base-no_skills.json") == 1
 
 
 def test_a_silent_server_holds_nobody_up(proxy: TcpProxy, start: Callable[..., Tracker], store: str) -> None:

@@ -1,0 +1,66 @@
+"""What a run that is over could not send: seen, kept, and sent by ``sdar runs send``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from faults.each_step_once import assert_each_step_once
+
+from sdar_cli.cli.main import main
+from sdar_cli.recipe.load import load_recipe
+from sdar_cli.runs.store import RunFolder
+from sdar_cli.tracking import sender as sender_module
+from sdar_cli.tracking.leftover import FOLDER, later, waiting
+from sdar_cli.tracking.location import sqlite_uri
+from sdar_cli.tracking.tracker import Tracker
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
+
+
+def test_it_waits_in_the_folder_until_it_is_sent(
+    client, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], episode
+) -> None:
+    monkeypatch.setattr(sender_module, "LONGEST", 0.05)
+    there, away = tmp_path / "mlflow.db", tmp_path / "away.db"
+    shutil.copy(store.removeprefix("sqlite:///"), there)
+    uri = sqlite_uri(there)
+    run = RunFolder.create(tmp_path, load_recipe("quickstart"), "mine")
+    tags = {"sdar.folder": str(run.path)}
+    tracker = Tracker.start(uri, "leftover", "mine", "", {}, tags, spool=run.path / FOLDER)
+    run.update(tracking_uri=uri, mlflow_run_id=tracker.run_id, status="finished", step=9)
+    there.rename(away)
+    for step in range(1, 10):
+        tracker.metrics(step, {"loss/total": 1 / step})
+    assert tracker.finish() == 10
+    evaluation = Tracker.start(uri, "", "", "", {}, run_id=tracker.run_id, spool=later(run), salt="later")
+    evaluation.episodes(9, [episode(0, True)], "no_skills")
+    assert evaluation.finish() > 0
+    waits = waiting(run)
+    assert waits > 10
+
+    def sdar(*words: str) -> tuple[int, str, str]:
+        code = main(["runs", *words, "--runs", str(tmp_path)])
+        return code, *capsys.readouterr()
+
+    assert f"{waits} writes: sdar runs send mine" in sdar("show", "mine")[1]
+    with run.lock():
+        assert sdar("send", "mine")[0] == 2, "a run at work sends by itself"
+    code, out, err = sdar("send", "mine", "--json")
+    assert code == 1 and json.loads(out) == {"mine": {"sent": 0, "left": 10}} and "its file is not there" in err
+    assert "Traceback" not in err and not there.exists()
+    away.rename(there)
+    code, out, _ = sdar("send", "--json")
+    assert code == 0 and json.loads(out) == {"mine": {"sent": waits, "left": 0}}
+    assert waiting(run) == 0 and not list((run.path / FOLDER).glob("evaluation-*"))
+    assert "MLflow lacks" not in sdar("show", "mine")[1]
+    assert "MLflow lacks nothing" in sdar("send")[2]
+    assert_each_step_once(uri, run)
+
+
+def test_a_run_that_was_never_tracked_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RunFolder.create(tmp_path, load_recipe("quickstart"), "mine")
+    assert main(["runs", "send", "mine", "--runs", str(tmp_path)]) == 2
+    assert "has no MLflow run" in capsys.readouterr().err
