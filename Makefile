@@ -4,6 +4,8 @@
 # make verify       claims and benchmarks: hours, never part of the suite
 # make benchmarks   speed, side by side with GRPO, TRL and the usual way: half an hour
 # make verify-vllm  real vLLM on a CPU, DeepSpeed, bitsandbytes, two ranks as one, installed beside: minutes
+# make soak         an hour of kills, faults and resumptions, compared with undisturbed trainings
+# make garbage      1,000 malformed and 1,000 valid inputs of each kind: a quarter of an hour
 # make clean        remove build products and caches (not .venv, not .venv-vllm, not runs)
 #
 # PYTHON=python3.12 names another interpreter; ARGS="train.steps=3" goes to train or pytest.
@@ -22,7 +24,7 @@ VLLM ?= .venv-vllm
 VLLM_PIP := $(VLLM)/bin/python -m pip --disable-pip-version-check --quiet
 PROOF := OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks
 
-.PHONY: quickstart test lint verify benchmarks verify-vllm clean
+.PHONY: quickstart test lint verify benchmarks verify-vllm soak garbage clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.stamp-run
@@ -62,6 +64,13 @@ benchmarks: $(VENV)/.stamp-dev
 verify-vllm: $(VLLM)/.stamp
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_vllm \
 		tests/invariants tests/models/test_quantised.py tests/export -n $(JOBS) --dist loadfile $(ARGS)
+
+soak: $(VENV)/.stamp-dev
+	$(PROOF)/soak.py --jobs $(JOBS) --output benchmarks/results/soak.txt $(ARGS)
+
+garbage: $(VENV)/.stamp-dev
+	OMP_NUM_THREADS=1 SDAR_GARBAGE=1000 $(VENV)/bin/python tests/garbage/garbage_table.py --jobs $(JOBS) \
+		--output benchmarks/results/garbage.txt $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

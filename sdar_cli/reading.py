@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 DEPTH = 64
 """Levels of nesting that JSON may have."""
 _LARGEST = 1 << 63
-_SUSPECT = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{19}|\\u[dD][89a-fA-F]")
+_SUSPECT = re.compile(r"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{19}|\\u[dD][89a-fA-F]")
 """Numbers that may be too large and halves of surrogate pairs: rare, and only then is every value looked at."""
 _KINDS = (
     (stat.S_ISDIR, "folder"),

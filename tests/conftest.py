@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import mlflow_template
 import pytest
 from hypothesis import settings
 
@@ -54,6 +55,7 @@ for _name in (
     "FORCE_COLOR",
 ):
     os.environ.pop(_name, None)
+mlflow_template.install(_SESSION / "mlflow-template.db")
 
 
 def pytest_sessionfinish() -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import TextIO
 
 from soak.long import long
 from soak.table import table
@@ -18,7 +22,13 @@ def main(description: str | None) -> int:
     parser.add_argument("--kills", type=int, default=50, help="lines of the table; 0: the long training alone")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="also write what is printed there")
     options = parser.parse_args()
+    with _printed_twice(options.output):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     scratch = Path(tempfile.mkdtemp(prefix="sdar-soak-"))
     began, equal = time.monotonic(), True
     if options.kills:
@@ -35,3 +45,27 @@ def main(description: str | None) -> int:
     else:
         print(f"\nwhat differs lies in {scratch}")
     return int(not equal)
+
+
+@contextmanager
+def _printed_twice(file: Path | None) -> Iterator[None]:
+    """On the terminal, and into a file line by line."""
+    if file is None:
+        yield
+        return
+    with file.open("w", encoding="utf-8") as copy, redirect_stdout(_Both(sys.stdout, copy)):
+        yield
+
+
+class _Both:
+    def __init__(self, *places: TextIO) -> None:
+        self._places = places
+
+    def write(self, text: str) -> int:
+        for place in self._places:
+            place.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        for place in self._places:
+            place.flush()

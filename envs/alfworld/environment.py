@@ -37,9 +37,9 @@ class AlfworldOptions(Options):
     ``~/.cache/alfworld``."""
     brief: bool = False
     """Prompts in very few words, for a tiny model whose tokens are words."""
-    train: Annotated[int, Field(ge=1)] = 512
+    train: Annotated[int, Field(ge=1, le=100_000)] = 512
     """Generated games: how many to train on."""
-    test: Annotated[int, Field(ge=1)] = 128
+    test: Annotated[int, Field(ge=1, le=100_000)] = 128
     """Generated games: how many are held out."""
     seed: int = 0
     """Generated games: their seed."""

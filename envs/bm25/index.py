@@ -54,7 +54,7 @@ class Index:
             if (self._starts[-1], self._term_starts[-1]) != (counts.postings, len(self._terms)):
                 raise ValueError("its files do not go together")
         except (OSError, ValueError, Unreadable) as error:
-            raise EnvironmentSetupError(f"the index in {folder} is damaged ({error}): build it again") from None
+            raise EnvironmentSetupError(f"the index in {folder} is damaged ({error}): build the index again") from None
         self._place = lru_cache(maxsize=1 << 16)(self._find)
 
     @staticmethod
@@ -101,7 +101,7 @@ class Index:
             return self._search(query, k)
         except (IndexError, ValueError, OverflowError) as error:
             raise EnvironmentSetupError(
-                f"the index in {self.folder} is damaged (a search fails: {error}): build it again"
+                f"the index in {self.folder} is damaged (a search fails: {error}): build the index again"
             ) from None
 
     def _search(self, query: str, k: int) -> list[Hit]:

@@ -46,7 +46,7 @@ class WebshopOptions(Options):
     trained on."""
     brief: bool = False
     """Pages, prompts and skills in very few words, for a tiny model whose tokens are words."""
-    size: Annotated[int, Field(ge=1)] = 1000
+    size: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
     """Generated products: how many."""
     seed: int = 0
     """Generated products: their seed."""

@@ -238,7 +238,6 @@ def test_a_server_that_takes_weights_from_anybody_is_a_problem(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("url", "key", "found", "remedy"),
     [
-        ("http://127.0.0.1:9/\x01", "", "is no URL", "give one such as http://127.0.0.1:8000"),
         ("http://a..b:8000", "", "is no URL", "give one such as http://127.0.0.1:8000"),
         (f"http://{'a' * 64}.example:8000", "", "is no URL", "give one such as http://127.0.0.1:8000"),
         ("http://127.0.0.1:9", "schlüssel", "VLLM_API_KEY holds letters", "set it to the server's key"),

@@ -9,7 +9,7 @@ import torch
 from short_sdar import SHORT, Sdar, Trained, interrupt_after, steps_of
 
 from sdar_cli.runs.store import RunFolder
-from sdar_cli.training import trainer as trainer_module
+from sdar_cli.training.update import Update
 
 WORDS = (
     *("train", "--recipe", "quickstart", *SHORT, "--init-from", "first", "--name", "tight"),
@@ -19,18 +19,16 @@ NOTE = "note: memory ran out in an update, which is made anew: from here on at m
 
 
 def test_the_budget_survives_a_resume(sdar: Sdar, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    score, sizes, room = trainer_module.score, [], [0]
+    own, limits = Update._backward, []
 
-    def limited(model, tight, **about):
-        """The device holds a little less than the second update's first micro-batch takes."""
-        sizes.append(tight.slots)
-        if len(sizes) == 2:
-            room[0] = tight.slots - 1
-        if room[0] and tight.slots > room[0]:
+    def limited(self: Update, model, rows, batches, scores):
+        """The second update is too large, once."""
+        limits.append(self.trainer.memory.limit("update"))
+        if len(limits) == 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return score(model, tight, **about)
+        return own(self, model, rows, batches, scores)
 
-    monkeypatch.setattr(trainer_module, "score", limited)
+    monkeypatch.setattr(Update, "_backward", limited)
     with pytest.MonkeyPatch.context() as once:
         interrupt_after(once, step=3)
         begun = sdar(*WORDS)
@@ -38,8 +36,7 @@ def test_the_budget_survives_a_resume(sdar: Sdar, trained: Trained, monkeypatch:
     run = RunFolder.open(sdar.root / "tight")
     kept = json.loads((run.checkpoint(2).path / "sdar.json").read_text(encoding="utf-8"))
     limit = kept["memory"]["update"]
-    assert f"{NOTE}{limit} tokens in a micro-batch" in begun.err and limit <= room[0]
-    before = len(sizes)
+    assert f"{NOTE}{limit} tokens in a micro-batch" in begun.err and limits == [16384, 16384, limit, limit]
     done = sdar("resume", "tight")
     assert done.code == 0 and NOTE not in done.err, done.err
-    assert len(steps_of(run)) == 4 and max(sizes[before:]) <= limit
+    assert len(steps_of(run)) == 4 and set(limits[2:]) == {limit} and len(limits) > 4

@@ -67,6 +67,8 @@ def test_generate_shows_the_games(capsys: pytest.CaptureFixture[str]) -> None:
             "error: --recipe, --train, --test and --seed are for generated games: add --generate",
         ),
         (("--generate", "--train", "0"), "error: --train must be at least 1, not 0: ask for more games"),
+        (("--generate", "--train", "1" + "0" * 30), "error: --train cannot be 1000000000000000000000000000000 ("),
+        (("--generate", "--test", "9" * 400), "error: --test cannot be 999999999999999999999999999999999999999… ("),
         (("--generate", "--recipe", "quickstart"), "error: the recipe quickstart does not play generated"),
     ],
 )

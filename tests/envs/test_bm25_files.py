@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sdar_cli.errors import EnvironmentSetupError
@@ -74,6 +76,11 @@ def manifest_changed(**changes: object) -> Callable[[Path], None]:
     return change
 
 
+def moved_out(file: Path) -> None:
+    target = file.rename(file.parents[1] / "elsewhere")
+    file.symlink_to(target)
+
+
 OPENING_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (lambda folder: folder.rename(folder.with_name("away")), "there is no whole index in"),
     "no manifest": (lambda folder: (folder / MANIFEST).unlink(), "there is no whole index in"),
@@ -84,6 +91,15 @@ OPENING_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "manifest in bytes": (lambda folder: (folder / MANIFEST).write_bytes(b"\xff"), "is damaged"),
     "another format": (manifest_changed(format=99), "another format"),
     "unknown key": (manifest_changed(extra=1), "is damaged"),
+    "deep manifest": (lambda folder: (folder / MANIFEST).write_text("[" * 100_000), "is damaged"),
+    "a pipe": (lambda folder: ((folder / MANIFEST).unlink(), os.mkfifo(folder / MANIFEST)), "is damaged"),
+    "terms without end": (manifest_changed(terms=10**30), "is damaged"),
+    "too many terms": (manifest_changed(terms=10**12), "is damaged"),
+    "documents below none": (manifest_changed(documents=-1), "is damaged"),
+    "a truth for a count": (manifest_changed(postings=True), "is damaged"),
+    "no files": (manifest_changed(files={}), "is damaged"),
+    "k1 of text": (manifest_changed(k1="x"), "is damaged"),
+    "a link out": (lambda folder: moved_out(folder / "terms.bin"), "there is no whole index in"),
 }
 
 
@@ -108,3 +124,18 @@ def test_a_changed_bit_is_found_by_check(name: str, tmp_path: Path) -> None:
     (tmp_path / "index" / name).write_bytes(data)
     with pytest.raises(EnvironmentSetupError, match=f"{name} has changed since it was written|do not go together"):
         Index.open(tmp_path / "index").check()
+
+
+def test_numbers_that_contradict_each_other_end_a_search_in_a_sentence(tmp_path: Path) -> None:
+    """Postings of documents that are not there, and places of postings that are none; hashes are for ``check``."""
+    for name, values in (("documents.npy", [10**6]), ("starts.npy", [10**6]), ("starts.npy", [-5])):
+        folder = tmp_path / f"{name}{values[0]}"
+        Index.build(folder, TEXTS)
+        array = np.load(folder / name)
+        array[:-1] = values[0]
+        np.save(folder / name, array)
+        index = Index.open(folder)
+        try:
+            index.search(" ".join(TEXTS), 5)
+        except EnvironmentSetupError as error:
+            assert "is damaged (a search fails: " in str(error) and "\n" not in str(error)

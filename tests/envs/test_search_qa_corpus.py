@@ -216,6 +216,32 @@ def test_a_retriever_is_opened_once_and_shared(cache: Path) -> None:
     retrievers.close_all()
 
 
+def test_a_corpus_that_is_no_file(cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "corpus.jsonl"
+    os.mkfifo(file)
+    with pytest.raises(EnvironmentSetupError, match="is a pipe, not a file: give a corpus in JSON lines"):
+        open_corpus(file)
+
+
+def test_documents_that_changed_under_their_index(cache: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "corpus.jsonl", *GOOD)
+    corpus = open_corpus(file)
+    file.write_bytes(file.read_bytes().replace(b"{", b"["))
+    with pytest.raises(EnvironmentSetupError, match=r"document 0 is not valid JSON"):
+        corpus.search("ben", 3)
+    corpus.close()
+
+
+def test_offsets_that_lead_nowhere(cache: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "corpus.jsonl", *GOOD)
+    np.save(indexed(file) / "offsets.npy", np.array([0, 10**15, file.stat().st_size]))
+    corpus = open_corpus(file)
+    for words in ("ben", "town"):
+        with pytest.raises(EnvironmentSetupError, match="has damaged offsets: remove that folder"):
+            corpus.search(words, 3)
+    corpus.close()
+
+
 # --- exported ---
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from search_qa_files import seven, spoil, write
+from search_qa_files import seven, spoil, table, write
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.search_qa import official
@@ -156,3 +158,70 @@ def test_a_damaged_file_is_refused(tmp_path: Path, damage: str, monkeypatch: pyt
 def test_a_folder_in_the_files_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "test.parquet").mkdir()
     refused(tmp_path, " is a folder, not a file: ", monkeypatch)
+
+
+def sentence(folder: Path) -> str:
+    with pytest.raises(EnvironmentSetupError) as caught:
+        read_tasks(str(folder), "test")
+    message = str(caught.value)
+    assert message.startswith(str(folder / "test.parquet")) and ": restore the file" in message
+    return message
+
+
+def test_text_that_is_not_utf8(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    for bad in (b"caf\xe9", b"\xed\xa0\x80", b"\xc0\x80"):
+        offsets = pa.py_buffer(np.array([0, 2, 2 + len(bad)], np.int32).tobytes())
+        texts = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"ok" + bad)])
+        names = ["question", "ground_truth", "data_source"]
+        for place in range(3):
+            columns = [texts if place == number else pa.array(["a", "b"]) for number in range(3)]
+            write(tmp_path / "test.parquet", pa.table({"env_kwargs": pa.StructArray.from_arrays(columns, names)}))
+            assert "text that is not UTF-8 after row 0 of 2" in sentence(tmp_path)
+
+
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    table_ = table(seven())
+    write(tmp_path / "test.parquet", table_.append_column("env_kwargs", table_.column("env_kwargs")))
+    assert "has two columns env_kwargs" in sentence(tmp_path)
+
+
+def test_sizes_that_a_few_bytes_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "test.parquet", seven())
+    with monkeypatch.context() as patch:
+        patch.setattr(official, "MOST_ROWS", 13)
+        assert "has more than 13 rows" in sentence(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(official, "MOST_BYTES", 100)
+        assert "unpacks to more than 0 MiB of questions" in sentence(tmp_path)
+    assert len(read_tasks(str(tmp_path), "test")) == 14
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "test.parquet"
+    elsewhere = write(tmp_path.parent / f"{tmp_path.name}-elsewhere.parquet", seven())
+    for make, complaint in (
+        (lambda: os.mkfifo(file), "is a pipe, not a file"),
+        (lambda: file.symlink_to("/dev/zero"), "is a link that leaves its folder: name the folder that it points to"),
+        (lambda: file.symlink_to(elsewhere), "is a link that leaves its folder: name the folder that it points to"),
+        (lambda: file.symlink_to(file.name), "cannot be followed"),
+    ):
+        make()
+        with pytest.raises(EnvironmentSetupError, match=complaint):
+            read_tasks(str(tmp_path), "test")
+        file.unlink()
+
+
+def test_what_stands_in_ids_and_tables_can_be_printed(tmp_path: Path) -> None:
+    rows = seven(1)
+    for row in rows:
+        row["extra_info"] = {"index": "x\x1b[2J"}
+    rows[0]["extra_info"]["index"] = "q-17"
+    write(tmp_path / "test.parquet", rows)
+    ids = [task.id for task in read_tasks(str(tmp_path), "test")]
+    assert ids[0].startswith("test/nq-q-17-") and ids[1].startswith("test/triviaqa-row-1-")
+    assert all(map(str.isprintable, ids))
+    rows[3]["env_kwargs"]["data_source"] = "n\x1b[2Jq"
+    write(tmp_path / "test.parquet", rows)
+    assert "row 3 has a data source that is no name ('n\\x1b[2jq')" in sentence(tmp_path)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sdar_cli.cli.data.options import checked
 from sdar_cli.cli.progress import progress_bar
 from sdar_cli.cli.render import JsonOption, note, print_json, print_table
 from sdar_cli.errors import EnvironmentSetupError, RecipeError
@@ -89,7 +90,7 @@ def _options(recipe: str | None, changes: dict[str, int | None]) -> Any:
     for key in ("train", "test"):
         if values.get(key, 1) < 1:
             raise RecipeError(f"--{key} must be at least 1, not {values[key]}: ask for more games")
-    return AlfworldOptions.model_validate(values)
+    return checked(AlfworldOptions, values)
 
 
 def _generate(options: Any, workers: int, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sdar_cli.cli.data.options import checked
 from sdar_cli.cli.progress import progress_bar
 from sdar_cli.cli.render import JsonOption, note, print_json, print_table
 from sdar_cli.errors import EnvironmentSetupError, RecipeError
@@ -73,8 +74,6 @@ def _check(data: str | None, as_json: bool) -> None:
 
 
 def _options(recipe: str | None, changes: dict[str, int | None]) -> Any:
-    from pydantic import ValidationError
-
     from sdar_envs.search_qa.environment import SearchQaOptions
 
     values: dict[str, Any] = {"questions": "generated"}
@@ -88,12 +87,7 @@ def _options(recipe: str | None, changes: dict[str, int | None]) -> Any:
             )
         values = dict(section.options)
     values |= {key: value for key, value in changes.items() if value is not None}
-    try:
-        return SearchQaOptions.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key, reason = first["loc"][0], first["msg"].lower()
-        raise RecipeError(f"--{key} cannot be {first['input']} ({reason}): give another number") from None
+    return checked(SearchQaOptions, values)
 
 
 def _generate(options: Any, export: str | None, as_json: bool) -> None:

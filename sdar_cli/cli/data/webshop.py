@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sdar_cli.cli.data.options import checked
 from sdar_cli.cli.progress import progress_bar
 from sdar_cli.cli.render import JsonOption, bytes_, note, print_json, print_table
 from sdar_cli.errors import RecipeError
@@ -102,7 +103,7 @@ def _catalogue(recipe: str | None, changes: dict[str, int | None]) -> Any:
                 f"the recipe {recipe} does not use generated WebShop products: leave out --recipe, or name webshop-tiny"
             )
         values = dict(section.options)
-    options = WebshopOptions.model_validate(values | given)
+    options = checked(WebshopOptions, values | given)
     return Catalogue(options.size, options.seed)
 
 
