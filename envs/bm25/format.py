@@ -94,6 +94,7 @@ def _is_manifest(content: Any) -> bool:
     return (
         isinstance(content, dict)
         and content.keys() == {"format", "k1", "b", "files", *counts}
+        and type(content["format"]) is int
         and all(map(_is_count, map(content.get, counts)))
         and content["documents_with_terms"] <= content["documents"]
         and all(type(content[key]) in (int, float) for key in ("k1", "b"))

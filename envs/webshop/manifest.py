@@ -110,6 +110,7 @@ def _is_manifest(content: Any) -> bool:
     return (
         isinstance(content, dict)
         and content.keys() - {"catalogue"} == {"format", "digest", "counts", "database_bytes", "sources"}
+        and type(content["format"]) is int
         and isinstance(content["digest"], str)
         and _DIGEST.fullmatch(content["digest"]) is not None
         and isinstance(content["counts"], dict)

@@ -14,7 +14,7 @@ from sdar_cli.checkup.model import model
 from sdar_cli.checkup.packages import packages, python
 from sdar_cli.checkup.server import server
 from sdar_cli.checkup.services import mlflow_store
-from sdar_cli.errors import SdarError
+from sdar_cli.errors import ModelError, SdarError
 from sdar_cli.launch.dist import DEFAULT, Dist, check_recipe, check_zero3
 from sdar_cli.recipe.estimate import Processes
 from sdar_cli.recipe.fit import fit
@@ -23,6 +23,7 @@ from sdar_cli.recipe.hours import hours
 from sdar_cli.recipe.memory import memory
 from sdar_cli.recipe.memory_case import recipe_shape
 from sdar_cli.recipe.schema import Recipe
+from sdar_cli.recipe.shapes import Shape
 
 SMALL = 100_000_000
 """Parameters up to which a model is trained without a GPU."""
@@ -118,7 +119,7 @@ def size(recipe: Recipe, gpus: list[Gpu], nproc: int | None = None, dist: Dist =
     if 0 < len(gpus) < processes.count:
         found = f"--nproc {processes.count} is more than the {len(gpus)} visible GPUs"
         yield Finding("processes", "problem", found, "lower it, or train on a machine with more")
-    shape = recipe_shape(recipe)
+    shape = _shape(recipe)
     if shape is None:
         remedy = "give a folder with its config.json: --model FOLDER"
         yield Finding(subject, "absent", "not known, as the model's shape is not", remedy)
@@ -179,9 +180,17 @@ def present_gpus() -> list[Gpu]:
 
 def kept_bytes(recipe: Recipe) -> int:
     """Of a run's checkpoints, the one included that is being written: weights, and two moments of what trains."""
-    shape = recipe_shape(recipe)
+    shape = _shape(recipe)
     if shape is None:
         return 0
     lora = recipe.model.lora
     trained = shape.lora_parameters(lora) if lora else shape.parameters
     return (recipe.train.keep_checkpoints + recipe.train.keep_best + 1) * 3 * 4 * trained
+
+
+def _shape(recipe: Recipe) -> Shape | None:
+    """The model's; None too where its folder is damaged, which is a finding of its own."""
+    try:
+        return recipe_shape(recipe)
+    except ModelError:
+        return None

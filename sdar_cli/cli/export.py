@@ -9,7 +9,7 @@ import typer
 
 from sdar_cli.cli.checkpoint_option import CheckpointOption, check_checkpoint
 from sdar_cli.cli.render import JsonOption, RunsOption, count, print_json, say
-from sdar_cli.cli.trust_option import TrustOption
+from sdar_cli.cli.trust_option import TrustOption, announce
 
 if TYPE_CHECKING:
     from sdar_cli.export.export import Exported
@@ -57,6 +57,7 @@ def export(
             force=force,
             display=display,
         )
+    announce(exported.source.recipe)
     if as_json:
         print_json({"folder": str(exported.folder), **exported.to_json(), "load": exported.load})
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sdar_cli.cli.render import JsonOption, note, print_json, print_table, say
+from sdar_cli.cli.render import JsonOption, note, one_line, print_json, print_table, say
 from sdar_cli.errors import PanelError, UserError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def show(
         say(f"\nchecked: all {len(found)} tasks are there, none is among the {training} training tasks")
     listed = found.task_ids if ids else found.task_ids[:SHOWN]
     say()
-    say("\n".join(listed))
+    say("\n".join(map(one_line, listed)))
     if len(listed) < len(found):
         note(f"{len(found) - len(listed)} more: --ids lists all")
 
@@ -213,11 +213,11 @@ def _facts(panel: Panel) -> dict[str, Any]:
 
 
 def _print_header(panel: Panel) -> None:
-    say(f"environment  {panel.environment}, split {panel.split}, seed {panel.seed}")
+    say(f"environment  {one_line(panel.environment)}, split {one_line(panel.split)}, seed {panel.seed}")
     say(f"options      {_settings(panel)}")
     say(f"digest       {panel.digest}\n")
     types = panel.by_type or {"(types not kept)": len(panel)}
-    rows = [(name, str(count)) for name, count in types.items()]
+    rows = [(one_line(name), str(count)) for name, count in types.items()]
     print_table(("task type", "tasks"), [*rows, ("all", str(len(panel)))], ("tasks",))
 
 
@@ -244,7 +244,7 @@ def _unread(panel: Panel) -> set[str]:
 def _value(value: Any) -> str:
     import json
 
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _print_diff(found: PanelDiff) -> None:
@@ -258,6 +258,6 @@ def _print_diff(found: PanelDiff) -> None:
     order = "in the same order" if found.same_order else "in another order"
     say(f"\nshared    {len(found.shared)} tasks{', ' + order if found.shared else ''}")
     for name, only in (("only in A", found.only_first), ("only in B", found.only_second)):
-        first = f", for example {only[0]}" if only else ""
+        first = f", for example {one_line(only[0])}" if only else ""
         say(f"{name} {len(only)} tasks{first}")
     say("\nequal" if found.equal else "\nnot equal: results on one cannot be compared with results on the other")

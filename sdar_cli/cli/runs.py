@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sdar_cli.cli.render import JsonOption, RunsOption, bytes_, duration, moment, note, print_json, print_table, say
+from sdar_cli.cli.render import (
+    JsonOption,
+    RunsOption,
+    bytes_,
+    duration,
+    moment,
+    note,
+    one_line,
+    print_json,
+    print_table,
+    say,
+)
 from sdar_cli.cli.runs_send import send
 from sdar_cli.errors import RunError, UserError
 
@@ -46,7 +57,12 @@ def list_(
     _check_status(status)
     given = {"group": group, "study": study, "status": status, "method": method}
     wanted = {name: value for name, value in given.items() if value is not None}
-    there = list_all(root)
+    left_out: list[Path] = []
+    there = list_all(root, left_out)
+    if left_out:
+        names = ", ".join(sorted(one_line(folder.name) for folder in left_out)[:3])
+        more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+        note(f"left out, as run.json is damaged: {names}{more}")
     found = [run for run in there if all(getattr(run, name) == value for name, value in wanted.items())]
     if as_json:
         print_json([run.to_json() for run in found])
@@ -132,7 +148,8 @@ def remove(
         removal = plan_runs(
             [named(name, root, whole=True).path for name in names or []], root, weights_only=weights_only
         )
-    _confirm(f"Remove {_in_words(removal)}, {bytes_(removal.bytes)}?", yes, "removing")
+    elsewhere = "" if keep_tracking else _elsewhere(removal, root)
+    _confirm(f"Remove {_in_words(removal)}, {bytes_(removal.bytes)}{elsewhere}?", yes, "removing")
     freed = carry_out(removal)
     problems = [] if keep_tracking else forget(removal.tracked)
     for problem in problems:
@@ -244,6 +261,15 @@ def _in_words(removal: Removal) -> str:
     if removal.study is not None:
         return f"the study {removal.study} with {runs}"
     return f"the weights of {runs}" if removal.weights_only else runs
+
+
+def _elsewhere(removal: Removal, root: Path) -> str:
+    """The MLflow stores beside that of this folder in which something is deleted too: a run's own file names them."""
+    from sdar_cli.tracking.location import redact, tracking_uri
+
+    own = tracking_uri(None, root)
+    stores = sorted({redact(uri) for uri, _ in removal.tracked if uri != own})
+    return f", and what the MLflow store{'s' * (len(stores) > 1)} {', '.join(stores)} shows of it" if stores else ""
 
 
 def _confirm(question: str, yes: bool, doing: str) -> None:

@@ -114,6 +114,7 @@ def train(
     resolved = load_recipe(recipe, overlays or [], overrides, options)
     announce(resolved.recipe)
     command = _command(recipe, overlays or [], overrides, options, runs, name, auto_resume)
+    command += [] if grace is None else ["--grace", f"{grace:g}"]
     if dry_run or slurm is not None:
         from sdar_cli.launch.dist import check_recipe
 
@@ -124,7 +125,9 @@ def train(
         from sdar_cli.recipe.estimate import Processes
         from sdar_cli.recipe.gpus import find_gpu
         from sdar_cli.recipe.plan import Plan
+        from sdar_cli.rollout.recorded import check_recording
 
+        check_recording(resolved.recipe)
         if slurm is not None:
             from sdar_cli.launch.slurm import read_profile
 

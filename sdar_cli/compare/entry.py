@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sdar_cli.errors import RunError
 from sdar_cli.evaluation.result import Evaluation, Mode
+from sdar_cli.reading import Unreadable, open_regular
 from sdar_cli.runs.state import RunState, RunStatus
 from sdar_cli.runs.store import RunFolder
 
@@ -44,11 +47,18 @@ class Entry:
 
     @property
     def seed(self) -> int:
-        return int(self.settings["seed"])
+        return self._known("seed", int)
 
     @property
     def method(self) -> str:
-        return str(self.settings["method"])
+        return self._known("method", str)
+
+    def _known(self, key: str, kind: type) -> Any:
+        """Raises RunError where the run's settings lack it."""
+        value = self.settings.get(key)
+        if type(value) is not kind:
+            raise RunError(f"the settings of the run {self.name} have no {key}: restore its run.json, or leave it out")
+        return value
 
     @property
     def why_not(self) -> str | None:
@@ -176,8 +186,9 @@ def _solved(evaluation: Evaluation) -> tuple[int, int]:
 
 def _seconds(file: Path) -> float:
     """``seconds`` of an evaluation without reading its records, which stand before it."""
-    with file.open("rb") as stream:
+    with suppress(Unreadable, OSError, ValueError), open_regular(file) as stream:
         stream.seek(0, 2)
         stream.seek(max(0, stream.tell() - _TAIL))
-        found = _SECONDS.findall(stream.read())
-    return float(found[-1]) if found else Evaluation.load(file).seconds
+        if (found := _SECONDS.findall(stream.read(_TAIL))) and math.isfinite(seconds := float(found[-1])):
+            return seconds
+    return Evaluation.load(file).seconds

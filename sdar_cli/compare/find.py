@@ -88,14 +88,20 @@ def _read(file: Path) -> tuple[Study, int]:
     spec = read_study(file)["spec"]
     try:
         axes = tuple(_axis(axis) for axis in spec["axes"])
-        return Study(str(spec["name"]), axes), int(spec["cells"]) * len(spec["seeds"])
-    except (LookupError, TypeError, ValueError, AttributeError):
+        name, cells, seeds = spec["name"], spec["cells"], spec["seeds"]
+        if not isinstance(name, str) or type(cells) is not int or not isinstance(seeds, list):
+            raise TypeError
+        return Study(name, axes), cells * len(seeds)
+    except (LookupError, TypeError, AttributeError):
         raise StudyError(f"{file} is damaged or unreadable: restore it, or compare the runs by their names") from None
 
 
 def _axis(axis: dict[str, Any]) -> Axis:
+    """Raises TypeError where it is none."""
     choices = axis.get("choices")
-    return Axis(str(axis["key"]), tuple(choices or ()), None if choices else bool(axis.get("log")))
+    if not isinstance(axis["key"], str) or not isinstance(choices, list | None):
+        raise TypeError
+    return Axis(axis["key"], tuple(choices or ()), None if choices else bool(axis.get("log")))
 
 
 class _Store:
@@ -141,7 +147,8 @@ def _plain(reference: str) -> bool:
 
 def _group(state: RunState) -> str | None:
     tracking = state.settings.get("tracking")
-    return tracking.get("group") if isinstance(tracking, dict) else None
+    group = tracking.get("group") if isinstance(tracking, dict) else None
+    return group if isinstance(group, str) else None
 
 
 def _glob(name: str) -> str:

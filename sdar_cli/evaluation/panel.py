@@ -86,6 +86,7 @@ class Panel:
             for task_type in types:
                 if queues[task_type] and len(chosen) < size:
                     chosen.append(queues[task_type].pop())
+        _check_texts(chosen, types)
         return cls(
             environment.name,
             options_digest(environment.options),
@@ -186,6 +187,18 @@ def _tasks_by_id(environment: Environment, split: str) -> dict[str, Task]:
             "give every task its own id"
         )
     return by_id
+
+
+def _check_texts(*names: Sequence[str]) -> None:
+    """Raises PanelError for an id or a type that is no text of Unicode."""
+    for name in (name for several in names for name in several):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise PanelError(
+                f"the environment names a task or a type {name!r}, with half of a surrogate pair, which no file can "
+                "hold: give it another name"
+            ) from None
 
 
 def _splits(environment: Environment) -> Sequence[str]:

@@ -6,18 +6,20 @@ environment's options in full. ``checksum`` is the SHA-256 over everything else 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sdar_cli.errors import PanelError
 from sdar_cli.evaluation.files import digest, write_json
+from sdar_cli.reading import Unreadable, read_json
 
 FORMAT = 2
 HASHED: dict[str, type] = {"environment": str, "options": str, "split": str, "seed": int, "task_ids": list}
 """What ``digest`` is the hash of."""
 FURTHER: dict[str, type] = {"task_types": list, "settings": dict, "checksum": str}
+LARGEST = 32 << 20
+"""Bytes of a panel; a hundred thousand tasks with their types take a tenth of it."""
 
 
 def write(path: Path, hashed: Mapping[str, Any], task_types: list[str], settings: Mapping[str, Any]) -> None:
@@ -59,14 +61,11 @@ def read(path: Path) -> dict[str, Any]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        return read_json(path, LARGEST)
+    except Unreadable as error:
         raise PanelError(
-            f"the panel {path} cannot be read ({error.strerror or error}): "
-            "give a file that sdar wrote, or a name from `sdar panel ls`"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise PanelError(f"the panel {path} is not JSON: give a file that sdar wrote") from error
+            f"the panel {path} {error}: give a file that sdar wrote, or a name from `sdar panel ls`"
+        ) from None
 
 
 def _check_keys(content: Any, path: Path) -> None:
@@ -79,7 +78,11 @@ def _check_keys(content: Any, path: Path) -> None:
                 f"the panel {path} has no {key!r} of type {kind.__name__}: "
                 "give a file that sdar wrote, or draw a new panel"
             )
-    if content.get("format") not in (1, FORMAT) or set(content) - set(kinds) - {"format"}:
+    if (
+        type(content.get("format")) is not int
+        or content["format"] not in (1, FORMAT)
+        or set(content) - set(kinds) - {"format"}
+    ):
         raise PanelError(f"the panel {path} is not of format 1 or {FORMAT}: draw a new panel with this version of sdar")
 
 

@@ -6,7 +6,6 @@ counts as not solved: leaving it out would let two evaluations of one panel diff
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -19,10 +18,14 @@ from sdar_cli.evaluation.conditions import facts_of, options_of
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.evaluation.horizon import SLICES, slice_of
 from sdar_cli.evaluation.means import Means, stated
+from sdar_cli.evaluation.stored import check_evaluation, check_record
+from sdar_cli.reading import Unreadable, read_json
 from sdar_cli.rollout.episode import Episode, StopReason
 from sdar_cli.statistics import LEVEL, Interval, wilson
 
 FORMAT = 1
+LARGEST = 256 << 20
+"""Bytes of an evaluation; a hundred thousand episodes take a fifth of it."""
 
 Mode = Literal["no_skills", "skills"]
 """Whether the policy's own prompt held skills."""
@@ -219,20 +222,22 @@ class Evaluation:
     def from_json(cls, content: Any, where: str = "the evaluation") -> Self:
         """Raises RunError, naming ``where``, when the content is not an evaluation."""
         remedy = "run sdar eval again to write a new one"
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if not isinstance(content, dict) or type(content.get("format")) is not int or content["format"] != FORMAT:
             raise RunError(f"{where} is not an evaluation of format {FORMAT}: {remedy}")
         known = {entry.name for entry in fields(cls)}
         try:
             values = {key: value for key, value in content.items() if key in known}
+            check_evaluation(values)
             values["records"] = tuple(
-                EpisodeRecord(**{**record, "skills": tuple(record["skills"])}) for record in values["records"]
+                EpisodeRecord(**{**check_record(record), "skills": tuple(record["skills"])})
+                for record in values["records"]
             )
             values["means"] = _means(values.get("means", {}))
             values["options"] = options_of(values.get("options", {}))
             values["facts"] = facts_of(values.get("facts", {}))
             evaluation = cls(**values)
             summary = evaluation.summary.to_json()
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise RunError(f"{where} is malformed ({_short(error)}): {remedy}") from error
         if evaluation.mode not in ("no_skills", "skills"):
             raise RunError(f"{where} has mode {evaluation.mode!r}, neither no_skills nor skills: {remedy}")
@@ -248,11 +253,9 @@ class Evaluation:
     def load(cls, path: Path) -> Self:
         """Raises RunError when the file is missing or malformed."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(
-                f"the evaluation {path} cannot be read ({_short(error)}): run sdar eval again to write it"
-            ) from error
+            content = read_json(path, LARGEST)
+        except Unreadable as error:
+            raise RunError(f"the evaluation {path} {error}: run sdar eval again to write it") from None
         return cls.from_json(content, f"the evaluation {path}")
 
 

@@ -7,21 +7,23 @@ written, is the user's, and is never removed: the `.git` of a hub repository, a 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sdar_cli.errors import RunError, UserError
+from sdar_cli.reading import Unreadable, open_regular, read_json
 from sdar_cli.training.stop import STOP
 
 FORMAT = 1
 RECORD = "sdar_export.json"
 """By which a folder is known as an export."""
+LARGEST = 16 << 20
+"""Bytes of a record."""
 HASHED = 1 << 26
 """Bytes up to which a file is marked by its contents too; larger ones, which are weights, by their size alone."""
 ELSEWHERE = "name another folder with --to"
@@ -42,7 +44,13 @@ def _mark(path: Path) -> str:
     if not path.is_file():
         return "other"
     size = path.stat().st_size
-    return f"{size} bytes" if size > HASHED else hashlib.sha256(path.read_bytes()).hexdigest()
+    if size > HASHED:
+        return f"{size} bytes"
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except Unreadable:
+        return "other"
 
 
 def check_place(folder: Path, force: bool) -> None:
@@ -70,10 +78,19 @@ def check_place(folder: Path, force: bool) -> None:
 def _made(folder: Path) -> Mapping[str, str] | None:
     """The marks of the export that is there; None where the folder is none."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return dict(record["files"]) if record["format"] == FORMAT else None
-    except (OSError, ValueError, KeyError, TypeError):
+        record = read_json(folder / RECORD, LARGEST)
+    except Unreadable:
         return None
+    files = record.get("files") if isinstance(record, dict) else None
+    if not isinstance(files, dict) or type(record.get("format")) is not int or record["format"] != FORMAT:
+        return None
+    return files if all(_is_inside(name) and isinstance(mark, str) for name, mark in files.items()) else None
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name is of the folder's own: what is replaced is removed by these names."""
+    path = PurePosixPath(name)
+    return name not in ("", ".") and not path.is_absolute() and ".." not in path.parts and path.as_posix() == name
 
 
 def _foreign(folder: Path, made: Mapping[str, str], inside: str = "") -> list[str]:

@@ -42,7 +42,7 @@ class Profile(BaseModel):
     constraint: Word | None = None
     gpus: Gpus = "1"
     """A node's, as ``--gpus-per-node``: a number, or ``a100:1``; 0: none."""
-    cpus: Annotated[int, Field(ge=1)] | None = None
+    cpus: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """A task's."""
     memory: Memory | None = None
     """A node's: ``32G``."""

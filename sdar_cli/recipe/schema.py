@@ -406,7 +406,7 @@ def _is_url(text: str) -> bool:
 
 NO_SECRETS = (
     "holds a user, password or token, which every copy of the recipe would show: leave it out, and put it into "
-    "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN (of a database: set "
+    "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN (of a database, set "
     "MLFLOW_TRACKING_URI to the whole URI instead)"
 )
 """End of the sentence about such a tracking URI."""

@@ -119,6 +119,7 @@ def _is_manifest(content: Any) -> bool:
     return (
         isinstance(content, dict)
         and content.keys() == {"format", "engine", "source", "facts"}
+        and type(content["format"]) is int
         and isinstance(content["engine"], str | None)
         and isinstance(content["facts"], dict)
         and isinstance(content["source"], dict)

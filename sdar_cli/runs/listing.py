@@ -1,25 +1,29 @@
 """Many runs at a glance: what ``run.json`` and the report say, read as plain data.
 
-A store of thousands is listed in about a second, so nothing is validated: what a field lacks is None.
+A store of thousands is listed in about a second, so the recipe is not validated: what a field lacks, or has of a kind
+that it cannot be, is None.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sdar_cli.errors import RunError
+from sdar_cli.reading import Unreadable, read_json, read_text
+from sdar_cli.runs.checkpoints import SUCCESS
 from sdar_cli.runs.lock import RunLock
+from sdar_cli.runs.state import LARGEST, LAST_MOMENT
+from sdar_cli.tracking.journal_tail import newest_rows
 
 OVER = ("finished", "collapsed", "interrupted", "failed")
 STUDY_RUN = re.compile(r"(?P<study>.+)-c(?P<cell>\d{3,})-s\d+")
 """How a study names its runs."""
-TAIL = 64 * 1024
-"""Bytes at the end of a journal in which the last evaluation is looked for."""
+LARGEST_REPORT = 16 << 20
+LARGEST_RECIPE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,53 +56,95 @@ class Listed:
         return {key: value for key, value in values.items() if key != "tracking_uri"}
 
 
-def list_all(root: Path) -> list[Listed]:
-    """The runs under a folder, the oldest first; damaged ones are left out."""
-    found = [listed(file.parent) for file in root.absolute().glob("*/run.json")]
-    return sorted((run for run in found if run is not None), key=lambda run: (run.started, run.name))
+def list_all(root: Path, left_out: list[Path] | None = None) -> list[Listed]:
+    """The runs under a folder, the oldest first.
+
+    Args:
+        left_out: is given the folders whose ``run.json`` is damaged.
+    """
+    found = []
+    for file in root.absolute().glob("*/run.json"):
+        run = listed(file.parent)
+        if run is not None:
+            found.append(run)
+        elif left_out is not None:
+            left_out.append(file.parent)
+    return sorted(found, key=lambda run: (run.started, run.name))
 
 
 def listed(folder: Path) -> Listed | None:
     """One run; None where ``run.json`` is damaged."""
     try:
-        state = json.loads((folder / "run.json").read_bytes())
-        settings = state.get("settings") or {}
-        tracking = settings.get("tracking") or {}
-        study, cell = _study(folder.name, tracking.get("tags") or {})
-        success, with_skills = _success(folder)
-        return Listed(
-            name=folder.name,
-            folder=folder,
-            status=_status(folder, str(state["status"])),
-            step=int(state.get("step", 0)),
-            steps=int(state["steps"]),
-            started=float(state["started"]),
-            ended=state.get("ended"),
-            recipe=str(state["recipe"]),
-            method=settings.get("method") or _from_yaml(folder, "method"),
-            environment=(settings.get("environment") or {}).get("name"),
-            seed=settings.get("seed"),
-            group=tracking.get("group"),
-            note=tracking.get("note") or "",
-            study=study,
-            cell=cell,
-            success=success,
-            success_skills=with_skills,
-            mlflow_run_id=state.get("mlflow_run_id"),
-            tracking_uri=state.get("tracking_uri"),
-            experiment=state.get("experiment"),
-        )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        state = read_json(folder / "run.json", LARGEST)
+    except Unreadable:
         return None
+    if not isinstance(state, dict):
+        return None
+    status, recipe = _text(state, "status"), _text(state, "recipe")
+    step, steps = _count(state, "step", 0), _count(state, "steps")
+    started = _moment(state.get("started"))
+    if status is None or recipe is None or step is None or steps is None or started is None:
+        return None
+    settings = _map(state, "settings")
+    tracking = _map(settings, "tracking")
+    study, cell = _study(folder.name, _text(_map(tracking, "tags"), "sdar.study"))
+    success, with_skills = _success(folder)
+    return Listed(
+        name=folder.name,
+        folder=folder,
+        status=_status(folder, status),
+        step=step,
+        steps=steps,
+        started=started,
+        ended=_moment(state.get("ended")),
+        recipe=recipe,
+        method=_text(settings, "method") or _from_yaml(folder, "method"),
+        environment=_text(_map(settings, "environment"), "name"),
+        seed=_count(settings, "seed"),
+        group=_text(tracking, "group"),
+        note=_text(tracking, "note") or "",
+        study=study,
+        cell=cell,
+        success=success,
+        success_skills=with_skills,
+        mlflow_run_id=_text(state, "mlflow_run_id"),
+        tracking_uri=_text(state, "tracking_uri"),
+        experiment=_text(state, "experiment"),
+    )
+
+
+def _map(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = values.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(values: Mapping[str, Any], key: str) -> str | None:
+    found = values.get(key)
+    return found if isinstance(found, str) else None
+
+
+def _count(values: Mapping[str, Any], key: str, missing: int | None = None) -> int | None:
+    found = values.get(key, missing)
+    return found if type(found) is int and found >= 0 else None
+
+
+def _moment(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LAST_MOMENT:
+        return float(value)
+    return None
 
 
 def _status(folder: Path, status: str) -> str:
-    return status if status in OVER or RunLock(folder).is_held() else "lost"
+    if status in OVER:
+        return status
+    try:
+        return status if RunLock(folder).is_held() else "lost"
+    except RunError:  # nobody can tell
+        return status
 
 
-def _study(name: str, tags: Mapping[str, str]) -> tuple[str | None, int | None]:
+def _study(name: str, study: str | None) -> tuple[str | None, int | None]:
     match = STUDY_RUN.fullmatch(name)
-    study = tags.get("sdar.study")
     if study is None or match is None or match["study"] != study:
         return study, None
     return study, int(match["cell"])
@@ -106,30 +152,25 @@ def _study(name: str, tags: Mapping[str, str]) -> tuple[str | None, int | None]:
 
 def _success(folder: Path) -> tuple[float | None, float | None]:
     try:
-        cell = json.loads((folder / "evaluations" / "report.json").read_bytes())["cells"][-1]
-        return float(cell["no_skills"]["success"]["estimate"]), float(cell["skills"]["success"]["estimate"])
-    except (OSError, ValueError, LookupError, TypeError):
+        cell = read_json(folder / "evaluations" / "report.json", LARGEST_REPORT)["cells"][-1]
+        return _share(cell["no_skills"]), _share(cell["skills"])
+    except (Unreadable, ValueError, LookupError, TypeError):
         return _last_evaluation(folder), None
+
+
+def _share(cell: Mapping[str, Any]) -> float:
+    """Raises an error where there is none."""
+    value = cell["success"]["estimate"]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return float(value)
 
 
 def _last_evaluation(folder: Path) -> float | None:
     """Of a run without a report: the latest evaluation in its journal, the base's left out."""
-    try:
-        with (folder / "metrics.jsonl").open("rb") as journal:
-            journal.seek(0, 2)
-            journal.seek(max(0, journal.tell() - TAIL))
-            lines = journal.read().splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        if b"eval/no_skills/success" not in line:
-            continue
-        try:
-            row = json.loads(line)
-            value = row["eval/no_skills/success"]
-        except (ValueError, LookupError, TypeError, RecursionError):
-            continue
-        if row.get("step") and isinstance(value, int | float) and math.isfinite(value):
+    for row in newest_rows(folder / "metrics.jsonl", SUCCESS.encode()):
+        value = row.get(SUCCESS)
+        if row.get("step") and value is not None and value == value:  # no NaN
             return float(value)
     return None
 
@@ -137,7 +178,8 @@ def _last_evaluation(folder: Path) -> float | None:
 def _from_yaml(folder: Path, key: str) -> str | None:
     """A top-level word of the recipe of a run that is older than ``settings``."""
     try:
-        found = re.search(rf"^{key}: *([\w-]+)", (folder / "recipe.yaml").read_text("utf-8"), re.MULTILINE)
-    except (OSError, ValueError):
+        text = read_text(folder / "recipe.yaml", LARGEST_RECIPE)
+    except Unreadable:
         return None
+    found = re.search(rf"^{key}: *([\w-]+)", text, re.MULTILINE)
     return found[1] if found else None

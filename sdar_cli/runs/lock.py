@@ -79,7 +79,7 @@ class RunLock:
     def _open(self, flags: int) -> int:
         try:
             with disk(self.folder, "run.lock"):
-                return os.open(self.folder / "run.lock", flags | os.O_CLOEXEC, 0o644)
+                return os.open(self.folder / "run.lock", flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
         except OSError as error:
             raise RunError(f"{self.folder} cannot be locked ({error.strerror}): make the folder writable") from None
 

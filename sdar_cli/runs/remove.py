@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sdar_cli.errors import RunError, StudyError
 from sdar_cli.runs.listing import Listed, list_all, listed
 from sdar_cli.runs.lock import RunLock
 from sdar_cli.runs.trash import empty, set_aside, size_of
 from sdar_cli.sweep.heartbeat import LEASE
-from sdar_cli.sweep.study_folder import STUDIES, find_study, not_found, read_study
+from sdar_cli.sweep.study_folder import FILE, STUDIES, find_study, not_found, read_study
 
 WEIGHTS = ("base", "checkpoints", "failure")
 """Folders of a run that hold weights."""
@@ -80,19 +81,24 @@ def plan_study(reference: str, root: Path, *, weights_only: bool = False) -> Rem
         raise StudyError(
             f"workers are at work on the study {folder.name}: end them with `sdar sweep pause --now` first"
         )
-    spec = read_study(folder / "study.json")["spec"]
-    name = spec.get("name", folder.name)
+    spec = read_study(folder / FILE)["spec"]
+    name = _text(spec, "name") or folder.name
     runs = tuple(run for run in list_all(root) if run.study == name)
     if weights_only:
         return plan_runs([run.folder for run in runs], root, weights_only=True)
-    parent = (spec.get("tracking_uri"), spec.get("mlflow_parent"))
+    uri, parent = _text(spec, "tracking_uri"), _text(spec, "mlflow_parent")
     folders = (*(run.folder for run in runs), folder)
-    return Removal(root.absolute(), runs, folders, name, parent if all(parent) else None)
+    return Removal(root.absolute(), runs, folders, name, (uri, parent) if uri and parent else None)
+
+
+def _text(spec: Mapping[str, Any], key: str) -> str | None:
+    value = spec.get(key)
+    return value if isinstance(value, str) else None
 
 
 def _at_work(folder: Path) -> bool:
     """Whether a worker gave a sign of life of late; one whose run is at work holds that run's lock besides."""
-    ages = [time.time() - beat.stat().st_mtime for beat in (folder / "beats").glob("*")]
+    ages = [time.time() - beat.lstat().st_mtime for beat in (folder / "beats").glob("*")]
     return min(ages, default=LEASE) < LEASE
 
 

@@ -9,9 +9,9 @@ import time
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sdar_cli.training.guards import Finding
 
@@ -29,6 +29,15 @@ PACKAGES = (
     "alfworld",
     "textworld",
 )
+
+
+LARGEST = 16 << 20
+"""Bytes of a ``run.json``."""
+LAST_MOMENT = 253_402_214_400.0
+"""The end of the year 9999, in seconds since the epoch: what calendars have."""
+
+Count = Annotated[int, Field(strict=True, ge=0)]
+Moment = Annotated[float, Field(strict=True, ge=0, le=LAST_MOMENT)]
 
 
 class RunStatus(StrEnum):
@@ -52,7 +61,7 @@ class RunState(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    format: int = 1
+    format: Annotated[int, Field(strict=True)] = 1
     name: str
     recipe: str
     """The recipe's name."""
@@ -62,11 +71,11 @@ class RunState(BaseModel):
     origins: dict[str, str] = {}
     """Where each value of the recipe came from."""
     status: RunStatus = RunStatus.CREATED
-    step: int = 0
-    steps: int
+    step: Count = 0
+    steps: Count
     """Rollouts that the recipe asks for."""
-    started: float
-    ended: float | None = None
+    started: Moment
+    ended: Moment | None = None
     mlflow_run_id: str | None = None
     tracking_uri: str | None = None
     """The store, which ``sdar ui`` opens; may name a user but is shown redacted."""

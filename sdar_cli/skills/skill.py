@@ -28,14 +28,16 @@ from sdar_cli.skills.words import words
 MAX_FILE_BYTES = 64 * 1024
 MAX_FRONT_MATTER_CHARACTERS = 8 * 1024
 MAX_LINE = 500
+MAX_BRACKETS = 24
 
 _KEYS = ("name", "description", "task_types", "keywords")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<head>.*?)^---[ \t]*(?:\n|\Z)(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
 _CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e00ff]"
+    "|(?<![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[\U000e0100-\U000e0fff]"
 )
 """Controls, what changes the direction of text, and letters that a reader of the file does not see and a model does;
-joiners and marks that writing systems need are not among them."""
+joiners and marks that writing systems need are not among them, such as a variant's mark behind an ideograph."""
 _CHAT_MARKER = re.compile(r"<\|[^|<>\s]{1,40}\|>")
 
 
@@ -158,6 +160,8 @@ def _front_matter(head: str, where: str) -> dict[str, Any]:
         raise SkillError(
             f"{where} has front matter over {MAX_FRONT_MATTER_CHARACTERS} characters: move text to the body"
         )
+    if _brackets(head) > MAX_BRACKETS:  # the parser's time grows with their square
+        raise SkillError(f"{where} has front matter that is nested too deeply: write one 'key: value' a line")
     try:
         values = yaml.load(head, Loader=_Loader)  # a SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -175,6 +179,18 @@ def _front_matter(head: str, where: str) -> dict[str, Any]:
         if key not in _KEYS:
             raise SkillError(f"{where} has the unknown key {_show(key)}: {_suggest(key)}")
     return values
+
+
+def _brackets(text: str) -> int:
+    """How many brackets are open at once, at most; those of quoted text count as well."""
+    most = depth = 0
+    for letter in text:
+        if letter in "[{":
+            depth += 1
+            most = max(most, depth)
+        elif letter in "]}" and depth:
+            depth -= 1
+    return most
 
 
 def _suggest(key: object) -> str:

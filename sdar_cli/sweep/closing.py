@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sdar_cli.evaluation.files import write_bytes
+from sdar_cli.reading import Unreadable, read_text
 from sdar_cli.sweep.prune import intermediate
 from sdar_cli.sweep.results import Triple, one_line
 from sdar_cli.sweep.store import StudyStore
@@ -89,8 +90,8 @@ class Closing:
 def is_published(view: StudyView, folder: Path) -> bool:
     """Whether MLflow was shown how all cells ended; a worker that is killed may leave that to the next."""
     try:
-        return int((folder / MARKER).read_text("ascii")) >= len(view.cells)
-    except (OSError, ValueError):
+        return int(read_text(folder / MARKER, 64)) >= len(view.cells)
+    except (Unreadable, ValueError):
         return False
 
 

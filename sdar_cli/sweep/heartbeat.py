@@ -12,11 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from sdar_cli.reading import Unreadable, read_text
 from sdar_cli.sweep.claims import Entry, Ledger
 
 LEASE = 60.0
 """Seconds without a sign of life after which a worker counts as lost."""
 BEATS_PER_LEASE = 12
+LONGEST = 64
+"""Bytes of a counter."""
 
 
 class FileBeats:
@@ -33,8 +36,8 @@ class FileBeats:
 
     def read(self, entry: Entry) -> int:
         try:
-            return int((self._folder / str(entry.attempt.number)).read_text("ascii"))
-        except (OSError, ValueError):
+            return int(read_text(self._folder / str(entry.attempt.number), LONGEST))
+        except (Unreadable, ValueError):
             return 0
 
     def forget(self, entry: Entry) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +10,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from sdar_cli.sweep.results import run_json
 from sdar_cli.sweep.view import RunView, StudyView
+from sdar_cli.tracking.journal_tail import newest_rows
 
 WATCHED = ("rollout/success", "gap/mean", "gate/active", "policy/kl")
 """Metrics of a step that one watches."""
-TAIL = 1 << 16
-"""Bytes at the end of a journal that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +74,9 @@ def seconds_left(view: StudyView, running: list[Playing]) -> float | None:
 def _look(run: RunView, folder: Path) -> Playing:
     attempt = run.attempts[-1]
     seconds = max(0.0, time.time() - attempt.started)
-    try:
-        state = json.loads((folder / "run.json").read_text("utf-8"))
-        step, steps, phase = int(state["step"]), int(state["steps"]), str(state["status"])
-    except (OSError, ValueError, LookupError, TypeError):
+    state = run_json(folder) or {}
+    step, steps, phase = state.get("step"), state.get("steps"), state.get("status")
+    if type(step) is not int or type(steps) is not int or not isinstance(phase, str):
         return Playing(run, "starting", 0, None, {}, seconds, 0)
     played = max(0, step - attempt.from_step)
     return Playing(run, phase, step, steps, tail_metrics(folder / "metrics.jsonl"), seconds, played)
@@ -87,22 +84,11 @@ def _look(run: RunView, folder: Path) -> Playing:
 
 def tail_metrics(journal: Path) -> dict[str, float]:
     """The newest value of each of ``WATCHED`` in the end of a journal."""
-    try:
-        with journal.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-            lines = file.read().split(b"\n")
-    except OSError:
-        return {}
     found: dict[str, float] = {}
-    for line in reversed(lines):
+    for row in newest_rows(journal):
+        for name in WATCHED:
+            if math.isfinite(row.get(name, math.nan)):
+                found.setdefault(name, float(row[name]))
         if len(found) == len(WATCHED):
             break
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            for name in WATCHED:
-                if isinstance(row.get(name), int | float):
-                    found.setdefault(name, float(row[name]))
     return found

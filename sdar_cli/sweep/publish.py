@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import RunFailed, SdarError
 from sdar_cli.evaluation.files import write_bytes
+from sdar_cli.reading import Unreadable, read_json
 from sdar_cli.recipe.yaml_reader import parse
 from sdar_cli.sweep.publish_parts import child_params, child_tags, counts, note, summary, table
 from sdar_cli.sweep.study_folder import STUDIES
@@ -189,15 +191,19 @@ def _progress(view: StudyView) -> list[int]:
 
 def _shown(folder: Path) -> list[int]:
     try:
-        return [int(number) for number in json.loads((folder / SHOWN).read_text("ascii"))]
-    except (OSError, ValueError, TypeError):
+        shown = read_json(folder / SHOWN, 1024)
+    except Unreadable:
         return []
+    return shown if isinstance(shown, list) and all(type(number) is int for number in shown) else []
 
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
     """One process at a time; the system releases the lock with the process."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
+    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)

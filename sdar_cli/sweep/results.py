@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
 from pathlib import Path
 from typing import Any, Literal
 
+from sdar_cli.reading import Unreadable, open_regular, read_json
+from sdar_cli.runs.listing import LARGEST_REPORT
 from sdar_cli.runs.lock import RunLock
 from sdar_cli.runs.manifest import damage
+from sdar_cli.runs.state import LARGEST
 from sdar_cli.tracking.journal import Journal
 
 FolderState = Literal["absent", "unmade", "over", "open", "damaged"]
 """``unmade``: without run.json, as a kill leaves it that came while the folder was made."""
 OVER = ("finished", "collapsed")
+
+TAIL = 1 << 20
+"""Bytes at the end of a log in which the last error is looked for."""
 
 Triple = tuple[int, float, float | None]
 """Step, success without skills, score without skills × 100."""
@@ -33,8 +39,8 @@ def folder_state(folder: Path) -> FolderState:
 def run_json(folder: Path) -> dict[str, Any] | None:
     """``run.json`` as plain data; None where it is missing or damaged."""
     try:
-        content = json.loads((folder / "run.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        content = read_json(folder / "run.json", LARGEST)
+    except Unreadable:
         return None
     return content if isinstance(content, dict) else None
 
@@ -71,21 +77,21 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     """The result of a run that is over (see ``RunView.result``, less ``seconds``); None where it has none."""
     state = run_json(folder)
     try:
-        report = json.loads((folder / "evaluations" / "report.json").read_text("utf-8"))
+        report = read_json(folder / "evaluations" / "report.json", LARGEST_REPORT)
         trained = report["cells"][-1]
         without, with_skills = trained["no_skills"], trained["skills"]
         result = {
-            "success": float(without["success"]["estimate"]),
-            "success_skills": float(with_skills["success"]["estimate"]),
-            "score": float(without["score"]),
-            "score_skills": float(with_skills["score"]),
+            "success": _number(without["success"]["estimate"]),
+            "success_skills": _number(with_skills["success"]["estimate"]),
+            "score": _number(without["score"]),
+            "score_skills": _number(with_skills["score"]),
         }
-    except (OSError, ValueError, LookupError, TypeError):
+    except (Unreadable, LookupError, TypeError):
         return None
-    if state is None or state.get("status") not in OVER:
+    if state is None or state.get("status") not in OVER or type(state.get("step")) is not int:
         return None
     return result | {
-        "steps": int(state["step"]),
+        "steps": state["step"],
         "collapsed": state["status"] == "collapsed",
         "mlflow_run_id": state.get("mlflow_run_id"),
         "evaluations": [list(triple) for triple in evaluations(folder)],
@@ -110,13 +116,23 @@ def failure(folder: Path, log: Path) -> str:
     if state is not None and state.get("status") == "failed" and state.get("error"):
         return one_line(str(state["error"]))
     try:
-        lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-    except OSError:
+        with open_regular(log) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+            text = file.read(TAIL).decode("utf-8", "replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+    except (Unreadable, OSError):
         lines = []
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     if errors:
         return one_line(errors[-1])
     return one_line(lines[-1]) if lines else f"it left without a word (see {log})"
+
+
+def _number(value: Any) -> float:
+    """Raises TypeError where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return float(value)
 
 
 def one_line(text: str) -> str:

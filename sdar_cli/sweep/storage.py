@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import StudyError
+from sdar_cli.reading import Unreadable, open_regular
 from sdar_cli.sweep.journal_lock import JournalLock
 
 if TYPE_CHECKING:
@@ -55,6 +56,18 @@ def open_storage(folder: Path, url: str | None) -> BaseStorage:
     return _journal(folder / JOURNAL) if url is None else _database(url)
 
 
+def check_journal(folder: Path) -> None:
+    """See, before Optuna opens it, that a study's journal is a file.
+
+    Raises:
+        StudyError: it is missing, or something else.
+    """
+    try:
+        open_regular(folder / JOURNAL).close()
+    except Unreadable as error:
+        raise StudyError(f"{folder / JOURNAL} {error}: restore it from a copy, or remove the study") from None
+
+
 def _journal(file: Path) -> BaseStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -63,7 +76,7 @@ def _journal(file: Path) -> BaseStorage:
         return JournalStorage(JournalFileBackend(str(file), JournalLock(file)))
     except OSError as error:
         raise StudyError(f"{file} cannot be read ({error.strerror}): make it readable") from None
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+    except Exception as error:  # Optuna believes every word of it
         what = " ".join(str(error).split())[:80] or type(error).__name__
         raise StudyError(f"{file} is damaged ({what}): restore it from a copy, or remove the study") from None
 

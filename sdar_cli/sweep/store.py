@@ -13,7 +13,6 @@ Two Optuna studies hold what happens: NAME has a trial a cell, NAME.runs a trial
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -22,10 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sdar_cli.errors import StudyError
+from sdar_cli.reading import Unreadable, parse_json
+from sdar_cli.runs.state import LAST_MOMENT
 from sdar_cli.sweep.cell_trials import CellTrials
 from sdar_cli.sweep.claims import Entry, Ledger, by_run, standing
 from sdar_cli.sweep.heartbeat import LEASE, FileBeats, Observer, StoredBeats
-from sdar_cli.sweep.storage import open_storage, shown
+from sdar_cli.sweep.storage import JOURNAL, check_journal, open_storage, shown
+from sdar_cli.sweep.stored import damage
 from sdar_cli.sweep.study_folder import (
     FILE,
     STUDIES,
@@ -120,13 +122,18 @@ class StudyStore:
             _fetch(folder, storage)
         content = read_study(folder / FILE)
         url = storage or _url(content, folder.name)
-        opened = open_storage(folder, url)
         spec = read_spec(content["spec"], folder / FILE)
+        if url is None:
+            check_journal(folder)
+        opened = open_storage(folder, url)
+        where = shown(url) if url else folder / JOURNAL
         try:
-            return cls(folder, folder.parent.parent, spec, float(content["created"]), opened, lease)
+            store = cls(folder, folder.parent.parent, spec, float(content["created"]), opened, lease)
         except KeyError:
-            where = shown(url) if url else folder / "journal.log"
             raise StudyError(f"{where} does not hold the study {spec.name!r}: restore it, or remove {folder}") from None
+        if (what := damage(opened, store._cells_id, store._runs_id)) is not None:
+            raise StudyError(f"{where} is damaged ({what}): restore it from a copy, or remove the study")
+        return store
 
     @property
     def name(self) -> str:
@@ -253,13 +260,22 @@ def _fetch(folder: Path, url: str) -> None:
     opened = open_storage(folder, url)
     try:
         attributes = opened.get_study_user_attrs(opened.get_study_id_from_name(folder.name))
-        spec, created = json.loads(attributes["spec"]), attributes["created"]
+        spec, created = attributes["spec"], attributes["created"]
     except KeyError:
         raise StudyError(
             f"there is no study {folder.name!r} in {shown(url)}: make it with `sdar sweep --name {folder.name} "
             "--storage ...`, or correct the name"
         ) from None
-    write_study(folder, spec, created, url)
+    try:
+        if type(created) not in (int, float) or not 0 <= created <= LAST_MOMENT or not isinstance(spec, str):
+            raise ValueError
+        content = parse_json(spec)
+    except (Unreadable, ValueError):
+        raise StudyError(
+            f"the study {folder.name!r} in {shown(url)} is damaged: restore the database, or make it under another name"
+        ) from None
+    read_spec(content, folder / FILE)
+    write_study(folder, content, created, url)
 
 
 def _url(content: Mapping[str, Any], name: str) -> str | None:

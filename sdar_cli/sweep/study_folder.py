@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.errors import StudyError
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.paths import user_path
+from sdar_cli.reading import Unreadable, read_json
 from sdar_cli.recipe.explain import nearest
+from sdar_cli.runs.state import LAST_MOMENT
 from sdar_cli.sweep.storage import has_secret, shown
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ FORMAT = 1
 STUDIES = "studies"
 """Folder of all studies, within the runs folder."""
 FILE = "study.json"
+LARGEST = 64 << 20
+"""Bytes of it; ten thousand settings take a tenth."""
 FOLDERS = ("beats", "recipes", "logs", "figures")
 
 
@@ -48,13 +52,15 @@ def read_study(file: Path) -> dict[str, Any]:
         StudyError: it is missing or damaged.
     """
     try:
-        content = json.loads(file.read_text("utf-8"))
-        if content["format"] != FORMAT:
+        content = read_json(file, LARGEST)
+        if content["format"] != FORMAT or type(content["format"]) is not int:
             raise StudyError(f"{file} is of format {content['format']!r}, not {FORMAT}: use the sdar that made it")
-        _ = content["spec"], float(content["created"])
-        if not isinstance(content["storage"], str | None):
+        created, storage, spec = content["created"], content["storage"], content["spec"]
+        if type(created) not in (int, float) or not 0 <= created <= LAST_MOMENT:
             raise TypeError
-    except (OSError, ValueError, LookupError, TypeError):
+        if not isinstance(storage, str | None) or not isinstance(spec, dict):
+            raise TypeError
+    except (Unreadable, LookupError, TypeError):
         raise StudyError(f"{file} is damaged or unreadable: restore it, or remove its folder") from None
     return content
 
@@ -67,12 +73,16 @@ def read_spec(content: Any, file: Path) -> StudySpec:
     from pydantic import ValidationError
 
     from sdar_cli.sweep.spec import StudySpec
+    from sdar_cli.sweep.stored import contradiction
 
     try:
-        return StudySpec.model_validate(content)
+        spec = StudySpec.model_validate_json(json.dumps(content), strict=True)
+        key = contradiction(spec)
     except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"]))
-        raise StudyError(f"{file} is damaged at {key or 'spec'}: restore it, or remove its folder") from None
+        key = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))[:200] or "spec"
+    if key is not None:
+        raise StudyError(f"{file} is damaged at {key}: restore it, or remove its folder")
+    return spec
 
 
 def find_study(reference: str, root: Path) -> Path:

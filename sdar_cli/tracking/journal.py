@@ -64,7 +64,7 @@ class Journal:
             if (rewound := _count(entry, "rewind")) is not None:
                 rows = {step: row for step, row in rows.items() if step <= rewound}
             elif (step := _count(entry, "step")) is not None:
-                rows.setdefault(step, {}).update(_values(entry))
+                rows.setdefault(step, {}).update(numbers(entry))
         return [rows[step] for step in sorted(rows)]
 
     def _entries(self) -> Iterator[dict[str, Any]]:
@@ -103,7 +103,7 @@ def _count(entry: Mapping[str, Any], key: str) -> int | None:
     return value if type(value) is int and 0 <= value < _LARGEST else None
 
 
-def _values(entry: Mapping[str, Any]) -> dict[str, float]:
+def numbers(entry: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a line; what is neither a number nor null is left out."""
     return {name: math.nan if value is None else value for name, value in entry.items() if _is_number(value)}
 

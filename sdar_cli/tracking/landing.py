@@ -6,12 +6,13 @@ It is asked of the server itself, over its REST interface, so that the answer al
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from sdar_cli.tracking.views import PREFIX, RUNS, link, study_key
 
@@ -59,11 +60,19 @@ def _page(experiments: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> s
 
 def _ask(url: str, path: str, question: Mapping[str, Any]) -> Any:
     parts = urlsplit(url)
-    headers = {"Content-Type": "application/json"}
-    if parts.username is not None:
-        word = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = f"Basic {b64encode(word.encode()).decode()}"
+    headers = {"Content-Type": "application/json", **_credentials(parts)}
     address = f"{root_of(url)}/api/2.0/mlflow/{path}"
     request = urllib.request.Request(address, json.dumps(question).encode(), headers, method="POST")
     with urllib.request.urlopen(request, timeout=SECONDS) as answer:
         return json.load(answer)
+
+
+def _credentials(parts: SplitResult) -> dict[str, str]:
+    """Those of the URL, else those that MLflow's own client takes from the environment."""
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not user:
+        user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
+    if user:
+        return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}

@@ -68,7 +68,11 @@ class Sender:
 
     def attempt(self) -> float | None:
         """Send the first write; seconds until the next try, None where nothing waits."""
-        write = self._spool.first()
+        try:
+            write = self._spool.first()
+        except OSError as error:  # the disk, which may come back
+            self.reason = one_line(error)
+            return self._failed()
         if write is None:
             return None
         self._sending = write.kind
@@ -85,7 +89,7 @@ class Sender:
 
     def finish(self, seconds: float | None = None) -> int:
         """Wait while writes arrive, ``seconds`` at most; returns how many are left, in the spool."""
-        if self._thread is not None:
+        if self._thread is not None and not self._closed:
             self._wait(None if seconds is None else time.monotonic() + seconds)
         with self._news:
             self._closed = True

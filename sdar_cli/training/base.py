@@ -13,8 +13,7 @@ from sdar_cli.errors import RunError, RunFailed
 from sdar_cli.models.load import check_folder
 from sdar_cli.models.merge import merged_adapter
 from sdar_cli.models.quantised import Quantised, check_installed
-from sdar_cli.paths import user_path
-from sdar_cli.rollout.replay import read_rollouts
+from sdar_cli.rollout.recorded import check_recording
 from sdar_cli.runs.disk import disk
 from sdar_cli.runs.manifest import damage, entries, is_marked
 from sdar_cli.runs.resolve import ModelFolder, resolve_run
@@ -43,8 +42,7 @@ def check_start(recipe: Recipe, root: Path) -> None:
         ModelError: a local path is no model, or bitsandbytes is missing where it is needed.
         UserError: ``rollout.replay`` cannot be read.
     """
-    if recipe.rollout.replay is not None:
-        read_rollouts(user_path(recipe.rollout.replay))
+    check_recording(recipe)
     path = recipe.model.path if recipe.init_from is None else init_folder(recipe.init_from, root)
     if path is not None:
         check_folder(path)

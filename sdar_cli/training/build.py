@@ -16,7 +16,7 @@ from sdar_cli.errors import ModelError, SdarError, UserError
 from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.evaluation.transcripts import Witness
 from sdar_cli.launch.place import Place
-from sdar_cli.models.load import add_lora, load_model, load_tokenizer
+from sdar_cli.models.load import add_lora, check_vocabulary, load_model, load_tokenizer
 from sdar_cli.models.quantised import Quantised
 from sdar_cli.objectives.registry import OBJECTIVES
 from sdar_cli.paths import user_path
@@ -173,6 +173,7 @@ def build_trainer(workshop: Workshop, base: str, run: RunFolder, listener: Liste
     trust = recipe.model.trust_remote_code
     tokenizer = load_tokenizer(base, trust_remote_code=trust)
     model = load_model(base, trust_remote_code=trust, quantised=Quantised.asked(recipe.model))
+    check_vocabulary(model, tokenizer)
     longest = longest_sequence(recipe, workshop, tokenizer)
     check_positions(model, longest, base)
     check_engine(recipe, head_size(model.config))
@@ -213,7 +214,9 @@ def training_loop(
 
     if rollout.replay is not None:
         teacher = workshop.recipe.needs_teacher
-        return ReplayLoop(user_path(rollout.replay), workshop.retriever, step, teacher=teacher)
+        tokens = max(len(tokenizer), getattr(trainer.model.config, "vocab_size", 0))
+        path = user_path(rollout.replay)
+        return ReplayLoop(path, workshop.retriever, step, teacher=teacher, vocabulary=tokens)
     loop = workshop.loop(trainer.engine or trainer, tokenizer, set(trainer.eos_token_ids), workshop.context(tokenizer))
     loop.on_turn = lambda done, total: trainer.preemption.check()
     if rollout.record is None:

@@ -5,8 +5,8 @@
     memory.halve("update", largest, error)          # after OutOfMemoryError; a second time it raises RunFailed
     answers = in_batches(prompts, memory, generate)
 
-What was halved stays so for the run: it is in every checkpoint, as sums of other parts are rounded otherwise. All
-ranks halve together.
+What was halved stays so for the run: it is in every checkpoint, as sums of other parts are rounded otherwise. What
+one rank has halved, all have from the next step on; an update is made anew in a run of one process alone.
 """
 
 from __future__ import annotations
@@ -68,10 +68,6 @@ KINDS: Mapping[str, _Kind] = {
 }
 
 
-class Redo(Exception):
-    """A rank has run out of memory in this update, and all make it anew."""
-
-
 def ran_out(error: BaseException) -> bool:
     """Whether memory is what an error is about."""
     if isinstance(error, torch.OutOfMemoryError):
@@ -130,31 +126,6 @@ class Memory:
     def load_state(self, state: Mapping[str, int]) -> None:
         self._halved = {kind: int(limit) for kind, limit in state.items() if kind in KINDS}
 
-    @contextmanager
-    def forward(self) -> Iterator[None]:
-        """Around the forward pass of a micro-batch's loss, behind which ranks wait for each other.
-
-        Raises:
-            Redo: memory ran out on a rank, there or in the backward pass before.
-        """
-        if not in_agreement():
-            yield
-            return
-        failed = None
-        try:
-            yield
-        except RuntimeError as error:
-            if not ran_out(error):
-                raise
-            failed = error
-        self.tell(failed)
-
-    @staticmethod
-    def tell(failed: BaseException | None) -> None:
-        """This rank's word for one micro-batch; raises Redo where any rank's memory ran out."""
-        if not bool(ranks.all_true(torch.tensor(failed is None, device=_device()))):
-            raise Redo from failed
-
     def _lower(self, kind: str, limit: int) -> None:
         about, before = KINDS[kind], self._limits[kind]
         self._halved[kind] = limit
@@ -171,13 +142,13 @@ class Memory:
         )
 
 
-def in_agreement() -> bool:
-    """Whether several ranks, each with whole weights, make an update anew together."""
-    return ranks.world() > 1 and dist.in_use() == "ddp"
+def update_is_repeatable() -> bool:
+    """Not where several ranks wait for each other within an update: one that leaves it cannot tell the others."""
+    return ranks.world() == 1 and rows_are_whole()
 
 
-def repeatable() -> bool:
-    """Whether an update can be made anew: not where a layer's parts are on their way between ranks."""
+def rows_are_whole() -> bool:
+    """Whether a rank scores its rows by itself: not where the weights are divided."""
     return dist.in_use() == "ddp"
 
 
@@ -252,7 +223,3 @@ def _restore(state: tuple[torch.Tensor, torch.Tensor | None]) -> None:
     torch.set_rng_state(state[0])
     if state[1] is not None:
         torch.cuda.set_rng_state(state[1])
-
-
-def _device() -> str:
-    return "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"

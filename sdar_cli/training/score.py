@@ -19,7 +19,7 @@ from trl.trainer.utils import add_fused_lm_head
 from sdar_cli.errors import UserError
 from sdar_cli.training import ranks
 from sdar_cli.training.correction import importance_ratios
-from sdar_cli.training.oom import failing, ran_out, repeatable
+from sdar_cli.training.oom import failing, ran_out, rows_are_whole
 from sdar_cli.training.prefix_pass import Runner, Target, shares_prefixes
 from sdar_cli.training.rows import Row
 from sdar_cli.training.sharded import prepare_reference, whole_weights
@@ -157,7 +157,7 @@ class Scorer:
     def _log_probs(self, model: PreTrainedModel, targets: Sequence[Target], together: bool) -> list[Tensor]:
         """Where memory runs out, once in a run, all are scored anew in passes of half the tokens."""
         memory = self.trainer.memory
-        if together or not repeatable():
+        if together or not rows_are_whole():
             with failing(memory.cannot("scoring")):
                 return self._runner(model, together).log_probs(targets)
         while True:

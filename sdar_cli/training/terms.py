@@ -94,10 +94,6 @@ class Terms:
 
     def see(self, model, *args, **kwargs) -> tuple[Tensor, Tensor, Tensor | None]:
         """The forward pass of TRL's loss, also the moment at which the objective may reweigh the advantages."""
-        with self.trainer.memory.forward():
-            return self._forward(model, *args, **kwargs)
-
-    def _forward(self, model, *args, **kwargs) -> tuple[Tensor, Tensor, Tensor | None]:
         trainer = self.trainer
         capture = nullcontext([])
         if "teacher_prompt_ids" in self.inputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,21 +40,21 @@ class Update:
         """Gradients of one update, and its loss, a detached scalar.
 
         Where memory runs out, this update and those after it are cut into smaller micro-batches, and this one is made
-        anew, once in a run. Every rank learns from the same rows then as before, and only rounding differs.
+        anew, once in a run: from the same rows, so that only rounding differs.
 
         Raises:
             RunFailed: memory ran out again, or where the update cannot be made anew.
         """
         memory = self.trainer.memory
-        if not oom.repeatable():
+        if not oom.update_is_repeatable():
             with oom.failing(memory.cannot("update")):
                 return self._backward(model, rows, updates[number], scores)
         while True:
             before = _Before.of(self.trainer)
             try:
                 return self._backward(model, rows, updates[number], scores)
-            except (RuntimeError, oom.Redo) as error:
-                if not (isinstance(error, oom.Redo) or oom.ran_out(error)):
+            except RuntimeError as error:
+                if not oom.ran_out(error):
                     raise
                 failed = error
             before.restore(self.trainer)
@@ -65,7 +65,7 @@ class Update:
         """The updates from this one on anew, in micro-batches of half the tokens that the largest one has now."""
         trainer, tokens = self.trainer, self.trainer.row_tokens
         largest = max((padded(rows, batch, tokens) for update in updates[number:] for batch in update), default=0)
-        trainer.memory.halve("update", ranks.most(largest), failed)
+        trainer.memory.halve("update", largest, failed)
         limit, place = trainer.memory.limit("update"), sum(map(len, updates[:number]))
         for later in range(number, len(updates)):
             own = [index for batch in updates[later] for index in batch]
@@ -77,31 +77,16 @@ class Update:
         accelerator = self.trainer.accelerator
         local = sum(rows[i].response_tokens for batch in batches for i in batch)
         tokens = torch.tensor(float(sum(ranks.gather(local))), device=accelerator.device)
-        losses, failed = [], None
+        losses = []
         for number, indices in enumerate(batches):
-            if failed is not None:
-                oom.Memory.tell(failed)
-            self.trainer.preemption.check_alone()
             inputs = self.inputs(rows, indices, scores, tokens)
             last = number == len(batches) - 1
             with nullcontext() if last else not_last(self.trainer, model):
-                with self.trainer.compute_loss_context_manager(), self._alone_or_never():
+                with self.trainer.compute_loss_context_manager():
                     loss = self.trainer.compute_loss(model, inputs)
-                try:
-                    accelerator.backward(loss)
-                except RuntimeError as error:
-                    if not (oom.in_agreement() and oom.ran_out(error)):
-                        raise
-                    if last:  # in which ranks add up their gradients
-                        raise self.trainer.memory.cannot("update") from error
-                    failed = error
+                accelerator.backward(loss)
             losses.append(loss.detach())
         return sum(losses)
-
-    def _alone_or_never(self) -> AbstractContextManager[None]:
-        """Around a loss, in which ranks add up its metrics: what fails there, past the forward pass, cannot be made
-        anew together."""
-        return oom.failing(self.trainer.memory.cannot("update")) if oom.in_agreement() else nullcontext()
 
     def step(self, model) -> None:
         """For an update that Hugging Face's loop does not make."""

@@ -276,7 +276,7 @@ def test_room_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 # -- services -------------------------------------------------------------------------------------
 
 
-def test_mlflows_store_as_a_file(tmp_path: Path) -> None:
+def test_mlflows_store_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "mlflow.db"
     finding = services.mlflow_store(None, tmp_path)
     assert finding.verdict == "ok" and "made by the first run" in finding.found
@@ -291,6 +291,9 @@ def test_mlflows_store_as_a_file(tmp_path: Path) -> None:
     assert broken.verdict == "problem" and str(file) in broken.found
     assert services.mlflow_store("no uri", tmp_path).verdict == "problem"
     secret = services.mlflow_store("postgresql://me:secret@db/mlflow", tmp_path)
+    assert secret.verdict == "problem" and "secret" not in secret.found and "MLFLOW_TRACKING_URI" in secret.remedy
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@db/mlflow")
+    secret = services.mlflow_store(None, tmp_path)
     assert secret.verdict == "ok" and "secret" not in secret.found
 
 

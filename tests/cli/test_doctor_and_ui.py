@@ -32,9 +32,15 @@ def test_a_port_that_is_taken() -> None:
             check_port("127.0.0.1", taken.getsockname()[1])
 
 
-def test_a_tracking_server_is_only_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["ui", "--tracking-uri", "http://me:secret@host:5000", "--runs", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "http://***@host:5000\n"
+def test_a_tracking_server_is_only_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    assert main(["ui", "--runs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "http://***@127.0.0.1:9\n"
+    assert main(["ui", "--tracking-uri", "http://me:secret@127.0.0.1:9", "--runs", str(tmp_path)]) == 2
+    found = capsys.readouterr()
+    assert "MLFLOW_TRACKING_USERNAME" in found.err and "secret" not in found.err + found.out
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

@@ -192,6 +192,8 @@ def test_the_script_needs_a_name(tmp_path: Path, capsys) -> None:
     assert "--slurm needs the run's name" in capsys.readouterr().err
     assert main([*OWN, "--slurm", str(tmp_path / "profile.yaml"), "--name", "big"]) == 0
     assert capsys.readouterr().out.startswith("#!/bin/bash\n# The run big.")
+    words = [*OWN, "--slurm", str(tmp_path / "profile.yaml"), "--name", "big", "--grace", "30"]
+    assert main(words) == 0 and " --grace 30 " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["two words", "a\n#SBATCH --wrap=b", "latest"])

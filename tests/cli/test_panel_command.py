@@ -225,7 +225,7 @@ def test_check_finds_overlap_missing_tasks_and_other_types(panel: Sdar, here: Pa
         (".", "the panel . is a folder: give the file of a panel"),
         ("", "there is no panel '': choose one from"),
         ("a\0b", "there is no panel"),
-        ("toy.py", "is not JSON: give a file that sdar wrote"),
+        ("toy.py", "is not JSON (line 2: Expecting value): give a file that sdar wrote"),
     ],
 )
 def test_a_panel_that_is_not_there_is_one_sentence(panel: Sdar, toy: Path, reference: str, says: str) -> None:

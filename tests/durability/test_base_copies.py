@@ -67,7 +67,7 @@ def test_other_weights_do_not_take_its_place(run: RunFolder, cached: Path) -> No
     (run.base / "model.safetensors").write_bytes(WEIGHTS[:-1])
     (cached / "model.safetensors").write_bytes(b"cold" * 30)
     for _ in range(2):
-        with pytest.raises(RunFailed, match=r"has other weights than .*manifest\.json tells of: restore that folder as"):
+        with pytest.raises(RunFailed, match=r"has other weights than .*manifest\.json tells of: restore that folder"):
             prepared(run)
         assert not run.base.exists()
     (cached / "model.safetensors").write_bytes(WEIGHTS)

@@ -45,7 +45,7 @@ class Faulty(Household):
                 case "hang":
                     time.sleep(600)
                 case "slow":
-                    time.sleep(2.5)
+                    time.sleep(3.2)
                 case "garbage":
                     return Step(Observation("\\ud800"), "much", None)
                 case "leak":
@@ -63,7 +63,7 @@ class Faulty(Household):
 """
 AT_STEPS = ("crash", "hang", "slow", "garbage", "leak", "raise")
 """What the first of a step's two tasks does, at its second turn."""
-TIMEOUT = 4.0
+TIMEOUT = 6.0
 SETTINGS = (
     *SHORT,
     *("--init-from", "first", "evaluation.every=0", "evaluation.tasks=2", "tracking.traces=0"),

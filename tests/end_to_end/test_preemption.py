@@ -149,7 +149,7 @@ def test_every_phase_by_every_signal(sdar: Sdar, monkeypatch: pytest.MonkeyPatch
         with monkeypatch.context() as patch:
             sender = Sender(patch)
             sender.at(target, lambda number=number: send(number), when)
-            done = sdar(*command)
+            done = sdar(*command, "--grace", "600")  # however slow a step is here
             assert sender.sent, f"{name} was not reached: {done}"
         assert_left(done, run, number)
         checkpoint = run.latest_checkpoint()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +72,14 @@ def imported(folder: Path, *contents: Any) -> Store:
     """The store made of these contents."""
     import_store(write(folder / "source", *contents), folder / "store")
     return Store.open(folder / "store")
+
+
+PLACES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "a folder": (Path.mkdir, "is a folder, not a file"),
+    "a pipe": (os.mkfifo, "is a pipe, not a file"),
+    "a device": (lambda path: path.symlink_to("/dev/zero"), "is a link that leaves"),
+    "a link to itself": (lambda path: path.symlink_to(path.name), "cannot be followed"),
+    "a link to nothing": (lambda path: path.symlink_to("nothing"), "does not exist"),
+    "a link out": (lambda path: path.symlink_to(path.parents[1] / "elsewhere.json"), "is a link that leaves"),
+}
+"""What may lie in a file's place, and what is said of it; ``elsewhere.json`` lies beside the folder."""

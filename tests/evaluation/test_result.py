@@ -100,5 +100,5 @@ def test_a_flipped_outcome_is_noticed(make_evaluation, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"none\.json cannot be read"):
+    with pytest.raises(RunError, match=r"none\.json does not exist: run sdar eval"):
         Evaluation.load(tmp_path / "none.json")

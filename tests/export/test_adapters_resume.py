@@ -29,7 +29,7 @@ def test_resuming_is_bit_identical(
     start = ("--model", str(runs.base), "--name", f"stopped-{bits}")
     assert runs.sdar("train", "--recipe", "quickstart", *SHORT, *words, *start).code == 130
     stopped = RunFolder.open(runs.root / f"stopped-{bits}")
-    assert stopped.state.step == 2
+    assert 1 <= stopped.latest_checkpoint().step < through.state.step
     assert runs.sdar("resume", stopped.name).code == 0
     ends = [load_file(run.checkpoints()[-1].path / "adapter_model.safetensors") for run in (through, stopped)]
     assert all(torch.equal(tensor, ends[1][name]) for name, tensor in ends[0].items())

@@ -37,7 +37,7 @@ SAMPLE = j.JsonSample(
     FILE,
     64 << 10,
     texts=[*FILES, *TYPES],
-    strict=[*((key,) for key in TREE), *FILES, *TYPES, ("task_keywords", "wash"), ("task_keywords", "wash", 1)],
+    strict=[*((key,) for key in TREE), *FILES, *TYPES, ("task_keywords", "wash", 1)],
     required=[("skill_files",), ("task_to_skill",), *FILES[1:]],
     keyed=[(key,) for key in TREE],
     sections=[(), ("task_to_skill",), ("skill_files",), ("task_keywords",)],

@@ -4,67 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import hollow_model as hollow
 import mutations as m
+from garbage_model_variants import ACCEPTED, JSON_FILES, PICKLE, WEIGHTS, call, on_file, plain, read_back, trees
 from garbage_places import PLACES, denied, sparse
-from harness import Call, Kind, Outcome
+from harness import Call, Kind
 
 SIZED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size", "head_dim")
 FITTED = ("hidden_size", "num_hidden_layers", "vocab_size")
 """Numbers that the weights show too."""
-JSON_FILES = ("config.json", "generation_config.json", "tokenizer_config.json")
-WEIGHTS = "model.safetensors"
 NAMED = {"eos_token_id": ["x", "<|im_end|>", True, [True], -5, 10**9, [[1]], {"a": 1}, 2.5]}
-
-
-def call(name: str = "model", **more: Any) -> Call:
-    return Call(["train", "--recipe", "search-qa-qwen3-1.7b", "--model", name, "--dry-run", "--json"], **more)
-
-
-def plain(folder: Path, random: Random) -> Call:
-    hollow.write(folder / "model")
-    return call()
-
-
-def read_back(outcome: Outcome) -> Any:
-    return json.loads(outcome.out)["memory"]
 
 
 def _adapter(folder: Path, **changes: Any) -> Path:
     return hollow.write_adapter(folder / "model", hollow.write(folder / "base"), **changes)
 
 
-def _trees(folder: Path) -> dict[str, Any]:
-    """A whole folder's JSON files."""
-    return {name: json.loads((folder / name).read_text()) for name in JSON_FILES}
-
-
-def _on_file(damage: Callable[[Path, Random], None]) -> Callable[[Path, Random], Call]:
-    """A damage of a whole model's folder."""
-
-    def make(folder: Path, random: Random) -> Call:
-        damage(hollow.write(folder / "model"), random)
-        return call()
-
-    return make
-
-
 def _leaf(tree: Any, random: Random, kind: type | None = None) -> m.Keys:
     return random.choice([at for at, value in m.leaves(tree) if at and (kind is None or type(value) is kind)])
 
 
-@_on_file
+@on_file
 def cut(folder: Path, random: Random) -> None:
     name = random.choice((*JSON_FILES, WEIGHTS))
     (folder / name).write_bytes(m.cut((folder / name).read_bytes(), random))
 
 
-@_on_file
+@on_file
 def flip(folder: Path, random: Random) -> None:
     name = random.choice((*JSON_FILES, WEIGHTS))
     data = (folder / name).read_bytes()
@@ -72,45 +42,45 @@ def flip(folder: Path, random: Random) -> None:
     (folder / name).write_bytes(m.flip(header, random) + data[len(header) :])
 
 
-@_on_file
+@on_file
 def encoding(folder: Path, random: Random) -> None:
     name = random.choice(JSON_FILES)
     (folder / name).write_bytes(m.not_utf8((folder / name).read_bytes(), random))
 
 
-@_on_file
+@on_file
 def surrogate(folder: Path, random: Random) -> None:
     name = random.choice(("config.json", "tokenizer_config.json"))
-    tree = _trees(folder)[name]
+    tree = trees(folder)[name]
     (folder / name).write_text(m.spliced(tree, _leaf(tree, random, str), m.half_pair(random)))
 
 
-@_on_file
+@on_file
 def control(folder: Path, random: Random) -> None:
     """JSON allows these only as escapes; and no text has a NUL."""
     name = random.choice(("config.json", "tokenizer_config.json"))
-    tree = _trees(folder)[name]
+    tree = trees(folder)[name]
     letter = random.choice([chr(n) for n in range(32)])
     (folder / name).write_text(m.spliced(tree, _leaf(tree, random, str), f'"a{letter}b"'))
 
 
-@_on_file
+@on_file
 def depth(folder: Path, random: Random) -> None:
     if random.random() < 0.3:
         (folder / WEIGHTS).write_bytes(hollow.safetensors(m.nested(random), 8))
         return
     name = random.choice(JSON_FILES)
-    tree = _trees(folder)[name]
+    tree = trees(folder)[name]
     (folder / name).write_text(m.spliced(tree, _leaf(tree, random), m.nested(random)))
 
 
-@_on_file
+@on_file
 def size(folder: Path, random: Random) -> None:
     name = random.choice((*JSON_FILES, WEIGHTS))
     sparse(folder / name, random.choice(((16 << 20) + 1, 10 << 30)))
 
 
-@_on_file
+@on_file
 def bomb(folder: Path, random: Random) -> None:
     """Little text that would become much: of layers, of letters, of tensors."""
     key = random.choice(SIZED)
@@ -145,7 +115,7 @@ def retyped(folder: Path, random: Random) -> Call:
         key, values = random.choice(
             (
                 ("r", ["odd", True, 0, -1, 2.5, [2], None]),
-                ("base_model_name_or_path", [7, True, ["a"], {"a": 1}, None, "", "a\\u0000"]),
+                ("base_model_name_or_path", [7, True, ["a"], {"a": 1}, None, "", "a\0b"]),
                 ("peft_type", [7, "VERA", None, ["LORA"]]),
                 ("target_modules", [7, [7], ["a b"], {"a": 1}, "(\\w+)+x"]),
             )
@@ -154,7 +124,7 @@ def retyped(folder: Path, random: Random) -> Call:
     return call()
 
 
-@_on_file
+@on_file
 def number(folder: Path, random: Random) -> None:
     name, key = random.choice(
         (
@@ -164,7 +134,7 @@ def number(folder: Path, random: Random) -> None:
         )
     )
     raw = random.choice([one for one in m.NUMBERS if "Infinity" not in one])
-    (folder / name).write_text(m.spliced(_trees(folder)[name], (key,), raw))
+    (folder / name).write_text(m.spliced(trees(folder)[name], (key,), raw))
 
 
 def missing(folder: Path, random: Random) -> Call:
@@ -191,7 +161,7 @@ def duplicate(folder: Path, random: Random) -> Call:
         (model / WEIGHTS).write_bytes(hollow.safetensors(text, 616))
     else:
         name = random.choice(JSON_FILES)
-        tree = _trees(model)[name]
+        tree = trees(model)[name]
         (model / name).write_text(m.twice(tree, (random.choice(list(tree)),), random))
     return call()
 
@@ -221,7 +191,7 @@ def place(folder: Path, random: Random) -> Call:
     return call()
 
 
-@_on_file
+@on_file
 def escape(folder: Path, random: Random) -> None:
     """Weights that are said to lie elsewhere."""
     away = random.choice(
@@ -234,16 +204,12 @@ def escape(folder: Path, random: Random) -> None:
     hollow.write_json(folder / "model.safetensors.index.json", {"weight_map": {"model.norm.weight": away}})
 
 
-@_on_file
+@on_file
 def edited(folder: Path, random: Random) -> None:
     """Another number than that of the weights."""
     key = random.choice(FITTED)
     changed = random.choice([hollow.CONFIG[key] + n for n in (1, 2, 8, 1000)])
     hollow.write_json(folder / "config.json", hollow.CONFIG | {key: changed})
-
-
-PICKLE = b"\x80\x02cposix\nsystem\nX\x02\x00\x00\x00id\x85R."
-"""What would run a command where it was loaded."""
 
 
 def code(folder: Path, random: Random) -> Call:
@@ -273,84 +239,6 @@ def mixed(folder: Path, random: Random) -> Call:
     return made
 
 
-# -- valid --------------------------------------------------------------------------------------------
-
-
-@_on_file
-def spelling(folder: Path, random: Random) -> None:
-    for name, tree in _trees(folder).items():
-        (folder / name).write_text(m.json_spelling(tree, random), newline="")
-
-
-@_on_file
-def marked(folder: Path, random: Random) -> None:
-    """A byte-order mark, or Windows' line ends."""
-    for name in JSON_FILES:
-        data = (folder / name).read_bytes()
-        data = b"\xef\xbb\xbf" + data if random.random() < 0.5 else data.replace(b"\n", b"\r\n")
-        (folder / name).write_bytes(data)
-
-
-@_on_file
-def fewer(folder: Path, random: Random) -> None:
-    for name in random.sample(
-        ["generation_config.json", "tokenizer_config.json", "tokenizer.json"], random.randint(1, 3)
-    ):
-        (folder / name).unlink()
-
-
-@_on_file
-def more(folder: Path, random: Random) -> None:
-    """What lies beside weights in real folders."""
-    for name in random.sample(["README.md", "pytorch_model.bin", "vocab.json", ".gitattributes", "größe 🦊.txt"], 3):
-        (folder / name).write_bytes(PICKLE)
-    (folder / "original").mkdir()
-    (folder / "original" / "consolidated.00.pth").write_bytes(PICKLE)
-
-
-def unknown(folder: Path, random: Random) -> Call:
-    """Keys of other programs, and numbers that Python's JSON writes."""
-    tree = m.with_unknown(hollow.CONFIG, (), random) | {"time_step_limit": [0.0, "limit"], "_name_or_path": "日本"}
-    text = json.dumps(tree).replace('"limit"', random.choice(("Infinity", "-Infinity", "1.0")), 1)
-    hollow.write(folder / "model", config=text)
-    return call()
-
-
-def sharded(folder: Path, random: Random) -> Call:
-    hollow.write_sharded(folder / "model")
-    return call()
-
-
-def linked(folder: Path, random: Random) -> Call:
-    """As the hub's cache is: every file a link; or the folder itself."""
-    blobs = hollow.write(folder / "blobs")
-    if random.random() < 0.5:
-        (folder / "model").symlink_to("blobs")
-        return call()
-    (folder / "model").mkdir()
-    for path in blobs.iterdir():
-        (folder / "model" / path.name).symlink_to(f"../blobs/{path.name}")
-    return call(random.choice(("model", "./model", "model/", "blobs")))
-
-
-def other_header(folder: Path, random: Random) -> Call:
-    """Tensors in another order, of another type, with metadata and padding."""
-    names = random.sample(list(hollow.SHAPES), len(hollow.SHAPES))
-    header = hollow.header_of({name: hollow.SHAPES[name] for name in names})
-    if random.random() < 0.5:
-        header = dict(reversed(header.items()))
-    text = json.dumps({"__metadata__": {"format": "pt"}} | header) + " " * random.randrange(16)
-    model = hollow.write(folder / "model")
-    (model / WEIGHTS).write_bytes(hollow.safetensors(text, max(one["data_offsets"][1] for one in header.values())))
-    return call()
-
-
-def ends(folder: Path, random: Random) -> Call:
-    declared = random.choice((2, [2], [2, 0], [], None))
-    hollow.write(folder / "model", generation={"eos_token_id": declared, "num_beams": 2, "top_p": None})
-    return call()
-
-
 KIND = Kind(
     "model",
     plain,
@@ -373,17 +261,7 @@ KIND = Kind(
         "code": code,
         "mixed": mixed,
     },
-    {
-        "spelling": spelling,
-        "marks": marked,
-        "fewer files": fewer,
-        "more files": more,
-        "unknown keys": unknown,
-        "shards": sharded,
-        "links": linked,
-        "headers": other_header,
-        "ends": ends,
-    },
+    ACCEPTED,
     read_back,
     {"flip": flip},
 )

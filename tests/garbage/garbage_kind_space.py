@@ -12,7 +12,7 @@ from typing import Any
 import garbage_yaml as y
 from harness import Call, Kind, Make, Outcome
 
-SMALL = ("evaluation.tasks=4", "environment.options.things=8", "rollout.tasks=2")
+SMALL = ("evaluation.tasks=4", "environment.options.things=8", "environment.options.places=4", "rollout.tasks=2")
 TREE: dict[str, Any] = {
     "space": {"gate.beta": [1.0, 5.0], "policy.kl_coef": "0.5, 0.25", "train.steps": 9},
     "search": "grid",

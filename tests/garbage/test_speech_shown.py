@@ -17,7 +17,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "compare"))
 
 import pytest
-from garbage_speech import ANSI, CLASSES, CSV, FORMAT, HTML, LATEX, MARKDOWN, PROTOCOLS, utterances
+from garbage_payloads import ANSI, CSV, FORMAT, HTML, LATEX, MARKDOWN
+from garbage_speech import CLASSES, PROTOCOLS, utterances
 from harness import COUNT
 from html_samples import report
 from rich.console import Console

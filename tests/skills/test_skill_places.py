@@ -127,7 +127,7 @@ def test_a_link_that_is_put_in_the_way_is_not_followed(bank: Path, tmp_path: Pat
 
 
 HIDDEN = ("\x85", "\x9b", "\x1b", "\r", "\u202e", "\u2066", "\u2028", "\u2060", "\ufeff", "\U000e0041", "\U000e0100")
-SEEN = ("é", "e\u0301", "שלום", "می\u200cخواهم", "👩\u200d🔬", "❤\ufe0f", "\t", "日本語", "\u00a0")
+SEEN = ("é", "e\u0301", "שלום", "می\u200cخواهم", "👩\u200d🔬", "❤\ufe0f", "\t", "日本語", "葛\U000e0100", "\u00a0")
 
 
 @pytest.mark.parametrize("letter", HIDDEN, ids=ascii)
@@ -188,3 +188,13 @@ def test_a_name_never_reaches_a_prompt(bank: Path) -> None:
     skills = SkillBank.load(bank).skills
     shown = render_block(Retrieval(skills))
     assert "<|" not in shown
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "[{a: "])
+def test_brackets_are_counted_before_the_parser_does(opening: str) -> None:
+    """8,000 of them would take it ten seconds; the bound is the front matter's."""
+    head = f"description: d\ntask_types: {opening * 1900}\n"
+    with pytest.raises(SkillError, match=r"x\.md has front matter (that is nested too deeply|over 8192)"):
+        parse_skill(f"---\n{head}---\nx", where="x.md", stem="x")
+    fine = "description: '" + "[" * 23 + "'\ntask_types: []\n"
+    assert parse_skill(f"---\n{fine}---\nx", where="x.md", stem="x").description == "[" * 23

@@ -252,7 +252,9 @@ def test_a_bank_without_task_skills_retrieves_the_general_ones() -> None:
 
 names = st.text(st.characters(codec="utf-8", categories=("L", "N")), min_size=1, max_size=8)
 bodies = st.text(
-    st.characters(codec="utf-8", exclude_categories=("C",), exclude_characters="<["), min_size=1, max_size=80
+    st.characters(codec="utf-8", exclude_categories=("C", "Zl", "Zp"), exclude_characters="<[", max_codepoint=0xDFFFF),
+    min_size=1,
+    max_size=80,
 ).filter(str.strip)
 
 

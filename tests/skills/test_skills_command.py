@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from sdar_cli.cli.skills import app
 from sdar_cli.errors import RunError, SkillError, UserError
 from sdar_cli.recipe.load import load_recipe
+from sdar_cli.runs.manifest import write_manifest
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.skills import Outcome, SkillBank, make_retriever
 
@@ -199,7 +200,7 @@ def test_another_rule_than_the_runs_starts_afresh(runs: Path) -> None:
 
 def test_a_run_without_a_checkpoint_shows_the_start(runs: Path) -> None:
     RunFolder.open(runs / "mine").prune_checkpoints(1)
-    (runs / "mine" / "checkpoints" / "step-10" / "complete").unlink()
+    (runs / "mine" / "checkpoints" / "step-10" / "manifest.json").unlink()
     out = retrieve_of_run(runs, "--json")
     assert "no checkpoint yet" in out.stderr
     assert all(item["groups"] == 0 for item in json.loads(out.stdout)["ranking"])
@@ -207,7 +208,9 @@ def test_a_run_without_a_checkpoint_shows_the_start(runs: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"retriever": []}', '{"retriever": null}'])
 def test_a_damaged_checkpoint_is_named(runs: Path, content: str) -> None:
-    (runs / "mine" / "checkpoints" / "step-10" / "sdar.json").write_text(content)
+    folder = runs / "mine" / "checkpoints" / "step-10"
+    (folder / "sdar.json").write_text(content)
+    write_manifest(folder)
     error = retrieve_of_run(runs).exception
     assert isinstance(error, RunError)
     assert "sdar.json is damaged" in str(error)

@@ -240,7 +240,7 @@ def test_a_damaged_study_is_a_sentence(store: StudyStore, tmp_path: Path) -> Non
             StudyStore.open("study", tmp_path)
     file.write_text(json.dumps(content))
     (store.folder / "journal.log").unlink()
-    with pytest.raises(StudyError, match=r"journal\.log does not hold the study 'study': restore it, or remove"):
+    with pytest.raises(StudyError, match=r"journal\.log does not exist: restore it from a copy, or remove the study"):
         StudyStore.open("study", tmp_path)
 
 

@@ -76,3 +76,21 @@ def test_an_empty_server_and_one_that_is_away_are_opened_at_their_root(server: s
     assert landing(f"http://{server}") == f"http://{server}"
     Answers.answers = {}
     assert landing("http://me:hush@127.0.0.1:9/") == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"USERNAME": "me", "PASSWORD": "hush"}, "Basic bWU6aHVzaA=="),
+        ({"TOKEN": "abc"}, "Bearer abc"),
+        ({}, None),
+    ],
+)
+def test_who_asks_is_known_from_the_environment(
+    server: str, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], sent: str | None
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+    Answers.answers = {"experiments": {}}
+    landing(f"http://{server}")
+    assert Answers.seen[0][2] == sent

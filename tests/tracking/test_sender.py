@@ -151,6 +151,24 @@ def test_the_end_tries_at_once_and_leaves_a_dead_store(made, store: Store, said:
     began = time.monotonic()
     assert sender.finish() == 1
     assert store.tries >= tries + 2 and time.monotonic() - began < sender_module.PATIENCE
+    tries = store.tries
+    assert sender.finish() == 1 and store.tries == tries, "a second end waits for nothing"
+
+
+def test_a_disk_that_cannot_be_read_now_ends_no_thread(
+    made, store: Store, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, sender = made
+    spool.metrics(1, {"a": 1.0})
+
+    def broken() -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "first", broken)
+        assert [sender.attempt() for _ in range(3)] == [1, 2, 4]
+    assert "Input/output error" in said[0]
+    assert sender.attempt() == 0 and store.arrived == [1]
 
 
 def test_the_end_waits_while_writes_arrive(

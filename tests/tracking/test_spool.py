@@ -150,6 +150,18 @@ def test_sent_writes_leave_the_file_and_are_known_still(tmp_path: Path, monkeypa
     assert Spool(tmp_path, RUN).metrics(7, {"metric/3": 0.0}) == 0
 
 
+def test_what_the_store_has_is_not_sent_by_the_next_process(tmp_path: Path) -> None:
+    spool, store = Spool(tmp_path, RUN), Store()
+    for step in (1, 2, 3):
+        spool.metrics(step, {"a": 1.0})
+    sender = sender_of(spool, store)
+    assert [sender.attempt(), sender.attempt()] == [0, 0]
+    spool = Spool(tmp_path, RUN)  # after a kill
+    assert spool.waiting == 1
+    drained(spool, store)
+    assert store.arrived == [("metrics", 1), ("metrics", 2), ("metrics", 3)]
+
+
 def test_the_time_is_that_of_the_putting_down(tmp_path: Path) -> None:
     spool = Spool(tmp_path, RUN)
     spool.metrics(1, {"a": 0.1})

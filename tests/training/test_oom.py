@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from contextlib import nullcontext
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ from sdar_cli.launch import dist
 from sdar_cli.rollout.policies import HFPolicy
 from sdar_cli.training import oom, ranks
 from sdar_cli.training import trainer as trainer_module
-from sdar_cli.training.oom import Memory, Redo, in_batches, ran_out
+from sdar_cli.training.oom import Memory, in_batches, ran_out
 from sdar_cli.training.prefix_pass import Runner
 
 pytestmark = pytest.mark.train
@@ -297,63 +296,11 @@ def test_weights_in_parts_are_a_sentence_at_once(base, tmp_path, monkeypatch, sa
     assert said == []
 
 
-class Agreement:
-    """Stands for two ranks of which this is one: ``fails`` says at which micro-batch the other one runs out."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: int | None = None) -> None:
-        self.asked: list[bool] = []
-        self.fails = fails
-
-        def all_true(flags):
-            if flags.dim():  # a loss's terms, looked at by ``check_finite``
-                return flags
-            self.asked.append(bool(flags))
-            return flags & (len(self.asked) - 1 != self.fails)
-
-        monkeypatch.setattr(oom, "in_agreement", lambda: True)
-        monkeypatch.setattr(oom, "_device", lambda: "cpu")
-        monkeypatch.setattr(ranks, "all_true", all_true)
-
-
-@pytest.mark.parametrize("whose", ["the other's", "own forward", "own backward"])
-def test_ddp_agrees(base, tmp_path, monkeypatch, said, whose) -> None:
-    """Each micro-batch has one word of each rank, whoever fails; and then all make the update anew."""
-    exact_head(monkeypatch)
-    changes = CHANGES | {"optimiser": {"tokens_per_microbatch": 60}}
-    whole, (quiet,) = trained(base, tmp_path / "whole", changes)
-    parts = len(whole._tokens_seen)
-    made, record = trainer(base, tmp_path / "cut", recipe(**changes, train={"steps": 1}), double=True)
-    agreement = Agreement(monkeypatch, 2 if whose == "the other's" else None)
-    monkeypatch.setattr(made.accelerator, "no_sync", lambda model: nullcontext())
-    own, calls = made.accelerator.backward, []
-
-    def backward(loss):
-        calls.append(loss)
-        out_of_memory() if whose == "own backward" and len(calls) == 2 else own(loss)
-
-    monkeypatch.setattr(made.accelerator, "backward", backward)
-    if whose == "own forward":
-        score, seen = trainer_module.score, []
-
-        def limited(*about, **more):
-            seen.append(about)
-            return out_of_memory() if len(seen) == 3 else score(*about, **more)
-
-        monkeypatch.setattr(trainer_module, "score", limited)
-    made.train()
-    assert agreement.asked[:3] == [True, True, whose == "the other's"]
-    assert all(agreement.asked[3:]) and len(agreement.asked) == 3 + len(made._tokens_seen) > 3 + parts
-    assert len(said) == 1
-    same_metrics(quiet, record.steps[0])
-    for name, value in weights(whole.model).items():
-        torch.testing.assert_close(weights(made.model)[name], value, rtol=1e-6, atol=1e-9)
-
-
-def test_ddp_cannot_repeat_what_ranks_are_adding_up(base, tmp_path, monkeypatch, said) -> None:
+def test_several_processes_cannot_make_an_update_anew(base, tmp_path, monkeypatch, said) -> None:
+    """One that leaves an update, in which they wait for each other, cannot tell the others."""
     made, _ = trainer(base, tmp_path, recipe(**CHANGES, train={"steps": 1}))
-    Agreement(monkeypatch)
+    monkeypatch.setattr(oom, "update_is_repeatable", lambda: False)
     monkeypatch.setattr(made.accelerator, "backward", out_of_memory)
-    monkeypatch.setattr(made.accelerator, "no_sync", lambda model: nullcontext())
     with pytest.raises(RunFailed, match=r"^memory ran out in an update"):
         made.train()
     assert said == []
@@ -367,10 +314,3 @@ def test_ranks_take_over_what_one_has_halved(monkeypatch) -> None:
     memory.agree()
     memory.agree()
     assert memory.state() == {"scoring": 50} and len(lines) == 1
-
-
-def test_a_redo_holds_the_error_of_this_rank(monkeypatch) -> None:
-    Agreement(monkeypatch)
-    with pytest.raises(Redo) as caught, Memory({}).forward():
-        out_of_memory()
-    assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
