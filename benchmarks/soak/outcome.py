@@ -31,7 +31,7 @@ def outcome(run: RunFolder, store: Path) -> dict[str, Any]:
         if path.is_file() and path.name not in ("manifest.json", "complete"):
             found |= dict(_file(f"checkpoint/{path.name}", path))
     for folder in ("base", "evaluations", "transcripts"):
-        for path in sorted((run.path / folder).glob("*")):
+        for path in sorted((run.path / folder).glob("[!.]*")):  # a killed write's part is swept once it is old
             if path.name not in ("manifest.json", "complete"):
                 found |= dict(_file(f"{folder}/{path.name}", path))
     for number, row in enumerate(Journal(run.path / "metrics.jsonl").read()):

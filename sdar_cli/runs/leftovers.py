@@ -20,7 +20,7 @@ def sweep(run: Path) -> None:
         for path in folder.glob(".*"):
             if path.is_dir() and not path.is_symlink() and _FOLDER.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
-    for folder in (run, run / "evaluations"):
+    for folder in (run, *(run / name for name in ("evaluations", "transcripts", "plots"))):
         for path in folder.glob(".*"):
             if path.is_file() and _FILE.fullmatch(path.name) and (folder == run or _is_old(path)):
                 path.unlink(missing_ok=True)

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
-from accelerate.utils import gather_object
 
 from sdar_cli.training import oom, ranks
 from sdar_cli.training.batch import collate, stack
 from sdar_cli.training.forward import Padding
 from sdar_cli.training.rows import Row, split_microbatches
 from sdar_cli.training.sharded import not_last
-from sdar_cli.training.updates import even_out, padded, tokens_of
+from sdar_cli.training.updates import padded, tokens_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,8 +69,7 @@ class Update:
         for later in range(number, len(updates)):
             own = [index for batch in updates[later] for index in batch]
             updates[later] = split_microbatches(rows, own, limit, tokens=tokens)
-        even_out(updates[number:], gather_object)
-        trainer._tokens_seen[place:] = tokens_of(rows, updates[number:], gather_object)
+        trainer._tokens_seen[place:] = tokens_of(rows, updates[number:])
 
     def _backward(self, model, rows: Sequence[Row], batches: Batches, scores: Scores) -> Tensor:
         accelerator = self.trainer.accelerator
