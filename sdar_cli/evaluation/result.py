@@ -24,8 +24,8 @@ from sdar_cli.rollout.episode import Episode, StopReason
 from sdar_cli.statistics import LEVEL, Interval, wilson
 
 FORMAT = 1
-LARGEST = 256 << 20
-"""Bytes of an evaluation; a hundred thousand episodes take a fifth of it."""
+LARGEST = 64 << 20
+"""Bytes of an evaluation; a hundred thousand episodes take two thirds of it."""
 
 Mode = Literal["no_skills", "skills"]
 """Whether the policy's own prompt held skills."""

@@ -202,7 +202,7 @@ def load_transcript(path: Path) -> Transcript:
 
 
 def _line(text: bytes) -> Any:
-    return json.loads(text, parse_constant=lambda name: _raise(ValueError(name)))
+    return json.loads(text.decode(), parse_constant=lambda name: _raise(ValueError(name)))
 
 
 def _raise(error: Exception) -> Never:

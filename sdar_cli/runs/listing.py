@@ -6,10 +6,12 @@ that it cannot be, is None.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from sdar_cli.errors import RunError
@@ -22,6 +24,14 @@ from sdar_cli.tracking.journal_tail import newest_rows
 OVER = ("finished", "collapsed", "interrupted", "failed")
 STUDY_RUN = re.compile(r"(?P<study>.+)-c(?P<cell>\d{3,})-s\d+")
 """How a study names its runs."""
+NEEDED = ("name", "recipe", "recipe_digest")
+KINDS = {
+    **dict.fromkeys((*NEEDED, "status"), (str,)),
+    **dict.fromkeys(("settings", "origins", "versions"), (dict,)),
+    **dict.fromkeys(("mlflow_run_id", "tracking_uri", "experiment", "error", "git_commit"), (str, NoneType)),
+    "warnings": (list,),
+}
+"""Of the values of ``run.json``, as far as a list of runs looks."""
 LARGEST_REPORT = 16 << 20
 LARGEST_RECIPE = 1 << 20
 
@@ -63,13 +73,22 @@ def list_all(root: Path, left_out: list[Path] | None = None) -> list[Listed]:
         left_out: is given the folders whose ``run.json`` is damaged.
     """
     found = []
-    for file in root.absolute().glob("*/run.json"):
-        run = listed(file.parent)
+    for folder in _folders(root.absolute()):
+        run = listed(folder)
         if run is not None:
             found.append(run)
         elif left_out is not None:
-            left_out.append(file.parent)
+            left_out.append(folder)
     return sorted(found, key=lambda run: (run.started, run.name))
+
+
+def _folders(root: Path) -> list[Path]:
+    """Those with anything called ``run.json`` in them."""
+    try:
+        names = os.listdir(root)
+    except OSError:
+        return []
+    return [root / name for name in names if os.path.lexists(root / name / "run.json")]
 
 
 def listed(folder: Path) -> Listed | None:
@@ -78,12 +97,13 @@ def listed(folder: Path) -> Listed | None:
         state = read_json(folder / "run.json", LARGEST)
     except Unreadable:
         return None
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or not all(key in state for key in NEEDED):
         return None
-    status, recipe = _text(state, "status"), _text(state, "recipe")
+    if not all(type(state[key]) in kinds for key, kinds in KINDS.items() if key in state):
+        return None
     step, steps = _count(state, "step", 0), _count(state, "steps")
-    started = _moment(state.get("started"))
-    if status is None or recipe is None or step is None or steps is None or started is None:
+    started, ended = _moment(state.get("started")), _moment(state.get("ended"))
+    if step is None or steps is None or started is None or (ended is None and state.get("ended") is not None):
         return None
     settings = _map(state, "settings")
     tracking = _map(settings, "tracking")
@@ -92,12 +112,12 @@ def listed(folder: Path) -> Listed | None:
     return Listed(
         name=folder.name,
         folder=folder,
-        status=_status(folder, status),
+        status=_status(folder, str(state.get("status", "created"))),
         step=step,
         steps=steps,
         started=started,
-        ended=_moment(state.get("ended")),
-        recipe=recipe,
+        ended=ended,
+        recipe=state["recipe"],
         method=_text(settings, "method") or _from_yaml(folder, "method"),
         environment=_text(_map(settings, "environment"), "name"),
         seed=_count(settings, "seed"),

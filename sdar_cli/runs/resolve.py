@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ def resolve_run(reference: str | None, root: Path) -> RunFolder | ModelFolder:
             return RunFolder.open(path)
         if (path / "config.json").is_file() or (path / "adapter_config.json").is_file():
             return ModelFolder(reference, path.absolute())
+    if "/" not in reference and os.path.lexists(root / reference / "run.json"):
+        return RunFolder.open(root / reference)
     runs = list_runs(root)
     if (run := _by_name(reference, runs)) is not None:
         return run

@@ -10,6 +10,7 @@ runs/quickstart-20261121-035959-a1b2/
     transcripts/*.jsonl.gz  the first episodes of base and end, word for word
     export/step-50/      what `sdar export` wrote
     failure/step-51/     what reproduces a step whose loss or gradient was not finite
+    tracking/            what MLflow is still to be sent
     run.lock
 """
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import StudyError
-from sdar_cli.reading import Unreadable, open_regular
+from sdar_cli.reading import Unreadable, open_regular, size
 from sdar_cli.sweep.journal_lock import JournalLock
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 JOURNAL = "journal.log"
+LARGEST = 256 << 20
+"""Bytes of it; a hundred thousand attempts take half."""
 _NO_URL = (
     "the storage is no URL of a database: write for example postgresql://user@host/database, and %40, %3A and %2F "
     "for @, : and / in a password"
@@ -57,13 +60,15 @@ def open_storage(folder: Path, url: str | None) -> BaseStorage:
 
 
 def check_journal(folder: Path) -> None:
-    """See, before Optuna opens it, that a study's journal is a file.
+    """See, before Optuna reads all of it, that a study's journal is a file, and no larger than one can be.
 
     Raises:
         StudyError: it is missing, or something else.
     """
     try:
-        open_regular(folder / JOURNAL).close()
+        with open_regular(folder / JOURNAL) as file:
+            if os.fstat(file.fileno()).st_size > LARGEST:
+                raise Unreadable(f"is larger than {size(LARGEST)}")
     except Unreadable as error:
         raise StudyError(f"{folder / JOURNAL} {error}: restore it from a copy, or remove the study") from None
 

@@ -7,12 +7,16 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sdar_cli.errors import RunError
-from sdar_cli.reading import Missing, Unreadable, open_regular
+from sdar_cli.reading import Missing, Unreadable, open_regular, size
 from sdar_cli.runs.disk import disk, sync_file, sync_folder
 
+LARGEST = 1 << 30
+"""Bytes of a journal; a million steps take less."""
+LONGEST = 1 << 20
+"""Bytes of a line; what is longer is none of ours."""
 _LARGEST = 1 << 63
 
 
@@ -70,7 +74,9 @@ class Journal:
     def _entries(self) -> Iterator[dict[str, Any]]:
         try:
             with open_regular(self.path) as file:
-                for line in file:
+                if os.fstat(file.fileno()).st_size > LARGEST:
+                    raise Unreadable(f"is larger than {size(LARGEST)}")
+                for line in _lines(file):
                     try:
                         entry = json.loads(line)
                     except (ValueError, RecursionError):
@@ -96,6 +102,16 @@ class Journal:
     def _last_byte(file) -> bytes:
         file.seek(-1, os.SEEK_END)
         return file.read(1)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Each line but those that are too long."""
+    too_long = False
+    while line := file.readline(LONGEST):
+        ended = line.endswith(b"\n")
+        if not too_long and (ended or len(line) < LONGEST):
+            yield line
+        too_long = not ended
 
 
 def _count(entry: Mapping[str, Any], key: str) -> int | None:
