@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from sdar_cli.errors import RunError, UserError
 from sdar_cli.reading import Unreadable, open_regular, read_json
+from sdar_cli.runs.disk import sync_file
 from sdar_cli.training.stop import STOP
 
 FORMAT = 1
@@ -139,8 +140,7 @@ def whole(folder: Path) -> Iterator[Path]:
         for path in beside.rglob("*"):
             if path.is_file():
                 path.chmod(0o644)
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+                sync_file(path)
         with STOP.held():
             _replace(beside, folder)
     except (OSError, SafetensorError) as error:  # of a full disk too it is safetensors that speaks

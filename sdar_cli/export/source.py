@@ -10,9 +10,13 @@ from sdar_cli.errors import RunError, UserError
 from sdar_cli.models.load import adapter_base, is_adapter
 from sdar_cli.models.quantised import Quantised
 from sdar_cli.paths import is_folder
+from sdar_cli.reading import read_text
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.runs.resolve import ModelFolder
 from sdar_cli.runs.store import RunFolder
+
+LARGEST_CARD = 4 << 20
+"""Bytes of another model's card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def license_of(source: Source) -> str | None:
             return None
         card = Path(kept)
     try:
-        stated = ModelCard(card.read_text(encoding="utf-8")).data.license
+        stated = ModelCard(read_text(card, LARGEST_CARD)).data.license
     except Exception:  # somebody else's file: whatever is wrong with it, it states no license
         return None
     return stated if isinstance(stated, str) else None

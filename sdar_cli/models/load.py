@@ -13,6 +13,7 @@ from sdar_cli.models.adapter_folder import ADAPTER, adapter_base, check_base, is
 from sdar_cli.models.folder import check_folder
 from sdar_cli.models.quantised import Quantised, check_installed, settle
 from sdar_cli.models.template import check_template
+from sdar_cli.models.vocabulary import vocabulary
 from sdar_cli.paths import is_folder, user_path
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def load_model(
 
 def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raises ModelError for a tokenizer that writes tokens which the model does not have."""
-    rows = model.get_input_embeddings().num_embeddings
+    rows = vocabulary(model)
     if len(tokenizer) > rows:
         raise ModelError(
             f"the tokenizer of {tokenizer.name_or_path!r} has {len(tokenizer)} tokens and the model {rows}: give both "

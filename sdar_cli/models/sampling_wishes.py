@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import ModelError
+from sdar_cli.models.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,7 +28,7 @@ def forget(model: PreTrainedModel, path: str = "") -> None:
     from transformers import GenerationConfig
 
     wished = model.generation_config
-    tokens = model.get_input_embeddings().num_embeddings
+    tokens = vocabulary(model)
     ends = wished.eos_token_id if isinstance(wished.eos_token_id, list) else [wished.eos_token_id]
     if strange := [end for end in ends if end is not None and not _is_token(end, tokens)]:
         raise ModelError(

@@ -9,11 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from sdar_cli.reading import open_regular
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.runs.state import RunState, RunStatus
 from sdar_cli.runs.store import RunFolder, list_runs
 from sdar_cli.sweep.spec import StudySpec
-from sdar_cli.tracking.journal import Journal
+from sdar_cli.tracking.journal import Journal, lines
 
 TIMES = ("time/generation", "time/environment", "time/teacher", "time/scoring", "time/training")
 """Parts of a step's seconds in a run's journal."""
@@ -134,4 +135,5 @@ def _steps(spec: StudySpec, recipe: Recipe) -> float:
 
 def _resumed(journal: Path) -> bool:
     """Whether the run was interrupted, so that its start and end say nothing: a training rewinds once as it begins."""
-    return journal.read_bytes().count(b'"rewind"') > 1
+    with open_regular(journal) as file:
+        return sum(line.count(b'"rewind"') for line in lines(file)) > 1

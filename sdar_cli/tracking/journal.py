@@ -76,7 +76,7 @@ class Journal:
             with open_regular(self.path) as file:
                 if os.fstat(file.fileno()).st_size > LARGEST:
                     raise Unreadable(f"is larger than {size(LARGEST)}")
-                for line in _lines(file):
+                for line in lines(file):
                     try:
                         entry = json.loads(line)
                     except (ValueError, RecursionError):
@@ -104,7 +104,7 @@ class Journal:
         return file.read(1)
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
+def lines(file: BinaryIO) -> Iterator[bytes]:
     """Each line but those that are too long."""
     too_long = False
     while line := file.readline(LONGEST):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sdar_cli.reading import Unreadable, read_json
+from sdar_cli.runs.state import LARGEST
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,9 +20,9 @@ STARTED = "sdar.started"
 def mark(tags: Mapping[str, str]) -> dict[str, str]:
     """The tag by which a training's MLflow run is found again; none for what has no run folder."""
     try:
-        state = json.loads((Path(tags[FOLDER]) / "run.json").read_text("utf-8"))
+        state = read_json(Path(tags[FOLDER]) / "run.json", LARGEST)
         return {STARTED: repr(float(state["started"]))}
-    except (KeyError, TypeError, OSError, ValueError):
+    except (Unreadable, KeyError, TypeError, ValueError):
         return {}
 
 

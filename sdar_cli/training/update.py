@@ -77,6 +77,7 @@ class Update:
         tokens = torch.tensor(float(sum(ranks.gather(local))), device=accelerator.device)
         losses = []
         for number, indices in enumerate(batches):
+            self.trainer.preemption.check_alone()
             inputs = self.inputs(rows, indices, scores, tokens)
             last = number == len(batches) - 1
             with nullcontext() if last else not_last(self.trainer, model):

@@ -34,8 +34,8 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         (["eval", "--tasks", "0"], "invalid value for '--tasks'"),
         (["eval", "--checkpoint", "worst"], "--checkpoint is 'worst', but must be a step, 'base', 'best' or 'last'"),
         (["recipes", "shwo"], "no such command 'shwo'"),
-        (["ui", "--host", "0.0.0.0"], "would show all runs, without a password"),
-        (["ui", "--host", "example.org"], "would show all runs, without a password"),
+        (["ui", "--host", "0.0.0.0"], "which asks them for a token"),
+        (["ui", "--host", "example.org"], "which asks them for a token"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(

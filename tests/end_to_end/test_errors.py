@@ -98,16 +98,17 @@ def test_an_incomplete_model(sdar: Sdar, model: Path, lost: str) -> None:
 def test_weights_that_are_cut_short(sdar: Sdar, model: Path) -> None:
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    assert "give a complete Hugging Face folder" in sdar(*QUICKSTART, "--model", str(model)).sentence()
+    assert "is cut short: " in sdar(*QUICKSTART, "--model", str(model)).sentence()
 
 
 def test_lora_weights_without_their_base(sdar: Sdar, model: Path) -> None:
     (model / "config.json").unlink()
+    (model / "model.safetensors").rename(model / "adapter_model.safetensors")
     for base, says in (
         (None, "LoRA weights without their base"),
         ("/gone", "whose base '/gone' cannot be loaded"),
     ):
-        (model / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": base}))
+        (model / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": base}))
         for words in ([*QUICKSTART, "--model", str(model)], ["eval", str(model), "--recipe", "quickstart"]):
             assert says in sdar(*words).sentence()
 

@@ -37,4 +37,4 @@ def test_a_recording_that_does_not_fit_is_one_sentence(sdar: Sdar, trained: Trai
     done = sdar(*about, *start, "--method", "grpo", f"rollout.replay={path}")
     assert "holds the steps 0 to 0 and not 1: set train.steps=1" in done.sentence()
     done = sdar(*about, *start, f"rollout.replay={path}.gz")
-    assert "cannot be read (No such file or directory): correct rollout.replay" in done.sentence()
+    assert "does not exist: correct rollout.replay" in done.sentence()

@@ -12,9 +12,10 @@ from study_tools import spec_of
 
 from sdar_cli.cli.sweep_display import News
 from sdar_cli.sweep import shares
-from sdar_cli.sweep.playing import TAIL, playing, seconds_left, tail_metrics
+from sdar_cli.sweep.playing import playing, seconds_left, tail_metrics
 from sdar_cli.sweep.shares import gpu_of, threads_of, visible_gpus
 from sdar_cli.sweep.store import StudyStore
+from sdar_cli.tracking.journal_tail import TAIL
 
 
 def test_time_left(tmp_path: Path) -> None:
