@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflow import MlflowClient
+
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation
@@ -50,19 +52,19 @@ def make(root: Path) -> Made:
     )
     _, parent = open_parent(spec, root)
     spec = spec.model_copy(update={"mlflow_parent": parent})
-    cells, runs, experiment = [], {}, ""
+    cells, runs = [], {}
     for index, params in enumerate(SETTINGS):
         views = []
         for seed in spec.seeds:
             name, solved = spec.run_name(index, seed), 12 - 6 * index + seed
             tracker = _training(store, root, name, seed, solved, parent)
-            runs[name], experiment = tracker.run_id, tracker._experiment_id
+            runs[name] = tracker.run_id
             result = {"success": solved / TASKS, "success_skills": 0.9, "score": 5.0 * solved, "score_skills": 90.0}
             views.append(RunView(index, seed, name, "done", (), result | {"mlflow_run_id": tracker.run_id}))
         mean = sum(run.result["success"] for run in views) / 2
         cells.append(CellView(index, params, spec.label(params), "done", tuple(views), mean))
     publish(StudyView(spec, tuple(cells), paused=False, created=1.0, root=root), root / "studies" / STUDY)
-    return Made(experiment, parent, runs)
+    return Made(MlflowClient(store).get_run(parent).info.experiment_id, parent, runs)
 
 
 def _training(store: str, root: Path, name: str, seed: int, solved: int, parent: str) -> Tracker:
