@@ -26,11 +26,13 @@ LONGEST = 2000
 _LINE_END = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _WORD = re.compile(r"\S+")
 _SCHEME = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://(?!/)")
-_COLON = re.compile(r":(?!//)")
+_COLON = re.compile(r":(?!/)")
 _BEFORE_A_USER = "\t\n :@=,'\"[({"
-_PARAMETER = re.compile(r"[?&;]([^=&;?\s]*)=")
+_PARAMETER = re.compile(r"[?&;#]([^=&;?#\s]*)=")
 _VALUE = re.compile(r"[^&\s]*")
-_SECRETS = ("token", "passw", "pwd", "secret", "key", "signature", "credential")
+_SECRETS = ("token", "passw", "pwd", "secret", "key", "signature", "credential", "odbc_connect")
+_EXACTLY = frozenset({"sig", "pass", "auth"})
+_BEARER = re.compile(r"\bBearer +(\S+)", re.IGNORECASE)
 
 
 def without_credentials(text: str, *, alone: bool = False) -> str:
@@ -39,7 +41,7 @@ def without_credentials(text: str, *, alone: bool = False) -> str:
     Args:
         alone: the text is one value, not a sentence around some: a space is a letter of a password.
     """
-    secrets = [*_users(text, alone), *_parameters(text)]
+    secrets = [*_users(text, alone), *_parameters(text), *(found.span(1) for found in _BEARER.finditer(text))]
     shown, at = [], 0
     for start, end in sorted(secrets):
         if start > at or not shown:
@@ -55,7 +57,9 @@ def _users(text: str, alone: bool) -> Iterator[tuple[int, int]]:
         if at < 0:
             continue
         if found := _SCHEME.search(text, start, at):
-            yield found.end(), at
+            slash = text.find("/", found.end(), at)
+            if slash < 0 or ":" in text[found.end() : slash]:  # else the ``@`` is one of the path
+                yield found.end(), at
         elif found := _COLON.search(text, start, at):
             first = found.start()
             while first > start and text[first - 1] not in _BEFORE_A_USER:
@@ -69,7 +73,8 @@ def _parameters(text: str) -> Iterator[tuple[int, int]]:
     place = 0
     while found := _PARAMETER.search(text, place):
         place = found.end()
-        if any(word in found[1].lower() for word in _SECRETS):
+        name = found[1].lower()
+        if name in _EXACTLY or any(word in name for word in _SECRETS):
             value = _VALUE.match(text, place)
             secret = value[0].rstrip(":'\",;)]}.")
             if secret:

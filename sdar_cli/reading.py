@@ -19,6 +19,8 @@ from typing import Any, BinaryIO
 DEPTH = 64
 """Levels of nesting that JSON may have."""
 _LARGEST = 1 << 63
+_PIECE = 512
+"""Bytes that an unpacker first takes: what is behind a member's end is handed back, and must not be the whole rest."""
 _SUSPECT = re.compile(r"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{19}|\\u[dD][89a-fA-F]")
 """Numbers that may be too large and halves of surrogate pairs: rare, and only then is every value looked at."""
 _KINDS = (
@@ -182,24 +184,33 @@ def gunzip(data: bytes, most: int) -> bytes:
     """
     parts: list[bytes] = []
     held = 0
-    while data:
-        member = zlib.decompressobj(wbits=31)
-        try:
-            part = member.decompress(data, most - held + 1)
-        except zlib.error:
-            raise Unreadable("is damaged, or not packed by gzip") from None
-        held += len(part)
-        if held > most:
-            raise Unreadable(f"unpacks to more than {size(most)}")
-        if not member.eof:
-            raise Unreadable("is cut short")
-        parts.append(part)
-        data = member.unused_data
+    view, place = memoryview(data), 0
+    while place < len(view):
+        if view[place] == 0:  # what fills a block behind the last member
+            place += 1
+            continue
+        member, piece = zlib.decompressobj(wbits=31), _PIECE
+        while not member.eof:
+            if place >= len(view):
+                raise Unreadable("is cut short")
+            taken = view[place : place + piece]
+            try:
+                part = member.decompress(taken, most - held + 1)
+            except zlib.error:
+                raise Unreadable("is damaged, or not packed by gzip") from None
+            place, piece = place + len(taken), 2 * piece
+            held += len(part)
+            if held > most:
+                raise Unreadable(f"unpacks to more than {size(most)}")
+            parts.append(part)
+        place -= len(member.unused_data)
     return b"".join(parts)
 
 
 def inside(path: Path, root: Path) -> Path:
     """The path with its links followed, which must stay in ``root`` (itself a link or not).
+
+    A folder of Hugging Face's cache is one too: what lies in ``…/snapshots/REVISION`` are links into ``…/blobs``.
 
     Raises:
         Missing: a link leads nowhere.
@@ -212,7 +223,8 @@ def inside(path: Path, root: Path) -> Path:
         raise Missing("does not exist") from None
     except (OSError, ValueError) as error:
         raise Unreadable(f"cannot be followed ({getattr(error, 'strerror', None) or error})") from None
-    if not real.is_relative_to(home):
+    snapshots = [parent for parent in (home, *home.parents) if parent.name == "snapshots"]
+    if not any(real.is_relative_to(one) for one in (home, *(one.with_name("blobs") for one in snapshots))):
         raise Outside(f"leads out of the folder {root}")
     return real
 

@@ -126,6 +126,34 @@ def test_gzip_is_unpacked_within_a_bound() -> None:
     assert time.process_time() - began < 5
 
 
+def test_gzip_of_many_empty_members_takes_time_by_the_byte() -> None:
+    empty = gzip.compress(b"")
+
+    def seconds(count: int) -> float:
+        began = time.process_time()
+        assert gunzip(empty * count + b"\0" * 512, 10) == b""
+        return time.process_time() - began
+
+    seconds(1000)
+    assert seconds(40_000) < 4 * seconds(20_000) + 0.2
+
+
+def test_a_model_hub_s_cache_is_a_folder_too(tmp_path: Path) -> None:
+    """Its files are links into the folder of contents beside the snapshots."""
+    repository = tmp_path / "datasets--somebody--questions"
+    (repository / "blobs").mkdir(parents=True)
+    (repository / "blobs" / "0a1b").write_text("{}")
+    (repository / "secret").write_text("{}")
+    data = repository / "snapshots" / "f00" / "data"
+    data.mkdir(parents=True)
+    (data / "test.json").symlink_to("../../../blobs/0a1b")
+    (data / "other.json").symlink_to("../../../secret")
+    for root in (data, data.parent):
+        assert inside(data / "test.json", root).name == "0a1b"
+        with pytest.raises(Unreadable, match="leads out"):
+            inside(data / "other.json", root)
+
+
 def test_a_link_may_not_leave_its_folder(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "file").write_text("x")

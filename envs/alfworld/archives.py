@@ -72,6 +72,8 @@ def _place(member: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
         raise _refused(archive, f"holds {shown}, which would leave the folder")
     if not name.isprintable() or len(place.parts) > DEEPEST or any(len(part.encode()) > 255 for part in place.parts):
         raise _refused(archive, f"holds {shown}, which is no name for a file")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise _refused(archive, f"holds {shown}, packed in a way that no release is")
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         raise _refused(archive, f"holds {shown}, which is a link or a device")

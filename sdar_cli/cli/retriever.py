@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -90,7 +87,7 @@ def serve(
     rules = Rules(
         token_for(host, RETRIEVER), hosts=LOOPBACK if is_loopback(host) else None, at_once=max_requests, rate=rate
     )
-    with _terminate_as_interrupt(), listen(host, port) as opened:
+    with listen(host, port) as opened:
         address = url(opened, host)
         settings = Settings(model, device, in_memory=in_memory, ef_search=ef_search)
         load = plan(index and user_path(index), corpus and user_path(corpus), settings, progress_bar)
@@ -126,16 +123,5 @@ def build(
     from sdar_cli.retriever.store import build as build_index
 
     settings = Settings(model, device, index_type)
-    with _terminate_as_interrupt():
-        manifest = build_index(user_path(corpus), user_path(out), ENGINES[engine], settings, progress_bar)
+    manifest = build_index(user_path(corpus), user_path(out), ENGINES[engine], settings, progress_bar)
     print(f"{manifest.source.documents:,} passages, by {engine}, in {out}")
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """A request to terminate ends like Ctrl-C: what was begun is taken away."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

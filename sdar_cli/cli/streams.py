@@ -53,7 +53,13 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
     if type(sys.stdout) is io.TextIOWrapper and sys.stdout is sys.__stdout__:
         old = sys.stdout
-        sys.stdout = Output(old.buffer, old.encoding, old.errors, line_buffering=old.line_buffering)
+        sys.stdout = Output(
+            old.buffer,
+            old.encoding,
+            old.errors,
+            line_buffering=old.line_buffering,
+            write_through=old.write_through,
+        )
 
 
 def give_up() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.engines.make import head_size
 from sdar_cli.engines.patience import Patience
 from sdar_cli.errors import RunFailed, UserError
-from sdar_cli.models.adapter_folder import adapter_base, is_adapter
+from sdar_cli.models.adapter_folder import adapter_base, check_base, is_adapter
 from sdar_cli.models.folder import GENERATION, check_folder, declared_ends
 from sdar_cli.models.quantised import Quantised, is_quantised
 from sdar_cli.models.settings_files import ends_of
@@ -89,8 +89,10 @@ class Player:
 
         recipe = self.evaluator.workshop.recipe
         trust = recipe.model.trust_remote_code
-        check_installed("--engine vllm", "evaluate with --engine hf", head_size(_config(self.path, trust)))
-        ends = _declared_ends(self.path, self.tokenizer, trust)
+        check_installed(
+            "--engine vllm", "evaluate with --engine hf", head_size(_config(self.path, trust, recipe.model.path))
+        )
+        ends = _declared_ends(self.path, self.tokenizer, trust, recipe.model.path)
         with self._plain_weights() as path:
             return OfflineEngine(path, recipe, recipe.evaluation.sampling, ends, self._longest())
 
@@ -203,15 +205,17 @@ def _base_of(path: str) -> str:
     return adapter_base(path) if is_adapter(path) else path
 
 
-def _config(path: str, trust_remote_code: bool) -> PretrainedConfig:
+def _config(path: str, trust_remote_code: bool, own: str | None) -> PretrainedConfig:
     from transformers import AutoConfig
 
     base = _base_of(path)
+    if base != path:
+        check_base(path, base, own=own, trust_remote_code=trust_remote_code)
     check_folder(base, weights=False)
     return AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
 
 
-def _declared_ends(path: str, tokenizer: PreTrainedTokenizerBase, trust_remote_code: bool) -> set[int]:
+def _declared_ends(path: str, tokenizer: PreTrainedTokenizerBase, trust_remote_code: bool, own: str | None) -> set[int]:
     """``end_tokens`` of a model that is not loaded."""
     from transformers import GenerationConfig
 
@@ -221,6 +225,6 @@ def _declared_ends(path: str, tokenizer: PreTrainedTokenizerBase, trust_remote_c
         try:
             found = GenerationConfig.from_pretrained(base).eos_token_id
         except OSError:
-            found = _config(path, trust_remote_code).get_text_config().eos_token_id
+            found = _config(path, trust_remote_code, own).get_text_config().eos_token_id
         declared = ends_of({"eos_token_id": found}, Path(base) / GENERATION)
     return {*declared, tokenizer.eos_token_id}

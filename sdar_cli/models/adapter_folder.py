@@ -9,6 +9,8 @@ from sdar_cli.errors import ModelError
 from sdar_cli.models.settings_files import SIZES, object_of
 from sdar_cli.paths import is_folder, user_path
 
+PATTERNS = ("rank_pattern", "alpha_pattern")
+"""Keys of an adapter's configuration whose own keys are names of modules."""
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -42,8 +44,11 @@ def adapter_settings(path: str) -> dict[str, Any]:
     for name in ("megatron_config", "layer_replication"):
         if settings.get(name):
             raise ModelError(f"{file} asks for {name}, which sdar does not do: give an adapter without it")
-    for name in ("target_modules", "exclude_modules", "layers_pattern"):
-        if not _is_names(settings.get(name)):
+    for name in ("target_modules", "exclude_modules", "layers_pattern", "modules_to_save", *PATTERNS):
+        names = settings.get(name)
+        if name in PATTERNS and isinstance(names, dict):
+            names = [key.removeprefix("^") for key in names]
+        if not _is_names(names):
             raise ModelError(f"{file} has {name} that are no list of names: list the modules by name")
     return settings
 

@@ -7,6 +7,7 @@ output; only one that came to an end there is rendered here.
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,8 +38,9 @@ def ends(template: str) -> bool:
 
 def probes() -> list[list[dict[str, str]]]:
     """The conversations that are rendered: a first turn, and a second one."""
-    first = {"role": "user", "content": "sdarfirstword"}
-    return [[first], [first, {"role": "assistant", "content": "sdaranswer"}, first | {"content": "sdarsecondword"}]]
+    first, answer, second = (f"word{secrets.token_hex(4)}" for _ in range(3))  # which no template can know
+    asked = {"role": "user", "content": first}
+    return [[asked], [asked, {"role": "assistant", "content": answer}, {"role": "user", "content": second}]]
 
 
 def render_all(template: str, variables: Mapping[str, Any], conversations: Sequence[Any]) -> list[str]:

@@ -7,9 +7,9 @@ overlay, a run's own recipe and a study's are files: where one asks for it and n
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import RecipeError
 
@@ -20,6 +20,10 @@ KEY = "model.trust_remote_code"
 OPTION = "--trust-remote-code"
 VARIABLE = "SDAR_TRUST_REMOTE_CODE"
 """1 in the environment of what a command starts after its own was told to trust."""
+_SENTENCE = (
+    f"{KEY} runs code that comes with the model, which no file may ask for: remove it, or give {OPTION} if you trust "
+    "that model"
+)
 
 
 def ask() -> None:
@@ -43,6 +47,24 @@ def scope() -> Iterator[None]:
             os.environ[VARIABLE] = before
 
 
+def wants(settings: Iterable[tuple[str, Any]]) -> bool:
+    """Whether one of these dotted keys and values turns it on."""
+    from sdar_cli.recipe.layers import layer_of
+
+    layers = [layer_of(key, value, "") for key, value in settings]
+    return any(layer.sets(KEY) and layer.values["model"]["trust_remote_code"] is not False for layer in layers)
+
+
+def check_settings(settings: Iterable[tuple[str, Any]], place: str) -> None:
+    """``check`` for settings that lie in a file and look like typed ones: a study's overrides and axes.
+
+    Raises:
+        RecipeError: one of them asks for what only a person may.
+    """
+    if not asked() and wants(settings):
+        raise RecipeError(f"{place}: {_SENTENCE}")
+
+
 def check(layers: Sequence[Layer]) -> None:
     """
     Raises:
@@ -52,7 +74,4 @@ def check(layers: Sequence[Layer]) -> None:
         return
     for layer in layers:
         if layer.sets(KEY) and layer.values["model"]["trust_remote_code"] is True:
-            raise RecipeError(
-                f"{layer.place(KEY)}: {KEY} runs code that comes with the model, which no file may ask for: remove "
-                f"it, or give {OPTION} if you trust that model"
-            )
+            raise RecipeError(f"{layer.place(KEY)}: {_SENTENCE}")

@@ -44,6 +44,7 @@ def serve(
         lifespan="off",
         ws="none",
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=LAST_SECONDS,
         limit_concurrency=CONNECTIONS,

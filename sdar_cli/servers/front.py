@@ -28,8 +28,8 @@ class Front:
         """Raises RunError where the address cannot be opened."""
         self._opened = listen(host, port)
         self.url = url(self._opened, host)
-        self._behind = behind
-        self._client: httpx.AsyncClient
+        self._behind = httpx.URL(behind)
+        self._transport: httpx.AsyncHTTPTransport
         rules = Rules(token, hosts=None, max_bytes=64 << 20, seconds=60.0, at_once=256, rate=200.0, login=True)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -39,6 +39,7 @@ class Front:
                 lifespan="off",
                 ws="none",
                 server_header=False,
+                proxy_headers=False,
                 limit_concurrency=1024,
                 timeout_graceful_shutdown=2,
             )
@@ -57,7 +58,8 @@ class Front:
         self._opened.close()
 
     async def _serve(self) -> None:
-        async with httpx.AsyncClient(base_url=self._behind, timeout=SECONDS, trust_env=False) as self._client:
+        # Not a client, which would keep the cookies of one visitor for the next.
+        async with httpx.AsyncHTTPTransport() as self._transport:
             await self._server.serve(sockets=[self._opened])
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,21 +69,33 @@ class Front:
         headers = [(name, value) for name, value in scope["headers"] if name.decode("latin-1").lower() not in left_out]
         query = scope.get("query_string", b"")
         path = scope.get("raw_path", scope["path"].encode()) + (b"?" + query if query else b"")
-        address = self._client.base_url.copy_with(raw_path=path)
-        request = self._client.build_request(scope["method"], address, headers=headers, content=body or None)
         try:
-            answer = await self._client.send(request, stream=True)
+            request = httpx.Request(
+                scope["method"],
+                self._behind.copy_with(raw_path=path),
+                headers=headers,
+                content=body or None,
+                extensions={"timeout": httpx.Timeout(SECONDS).as_dict()},
+            )
+        except httpx.InvalidURL:
+            return await _empty(send, 400)
+        try:
+            answer = await self._transport.handle_async_request(request)
         except httpx.HTTPError:
-            await send(_start(502, [(b"content-length", b"0")]))
-            return await send({"type": "http.response.body", "body": b""})
+            return await _empty(send, 502)
         try:
             kept = [(name, value) for name, value in answer.headers.raw if name.decode().lower() not in BETWEEN_HOPS]
             await send(_start(answer.status_code, kept))
-            async for chunk in answer.aiter_raw():
+            async for chunk in answer.stream:  # type: ignore[union-attr]
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
             await answer.aclose()
+
+
+async def _empty(send: Send, status: int) -> None:
+    await send(_start(status, [(b"content-length", b"0")]))
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _start(status: int, headers: list[tuple[bytes, bytes]]) -> MutableMapping[str, Any]:

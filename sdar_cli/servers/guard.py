@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hmac
 import json
 import os
@@ -84,7 +83,7 @@ class Guard:
         if rules.hosts is not None and _name(host) not in rules.hosts:
             return 403, "this server is asked for under another name: use the address that it printed", {}
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _host_of(origin) != host.lower():
             return 403, "a page of another site asked: open this server's own address", {}
         if not self._in_time(str((scope.get("client") or ("",))[0])):
             return 429, f"more than {rules.rate:g} requests a second came from here: slow down", {"retry-after": "1"}
@@ -164,12 +163,19 @@ def _name(host: str) -> str:
     return "127.0.0.1" if name != "localhost" and not name.startswith("[") and is_loopback(name) else name
 
 
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
 def _holds(headers: dict[str, str], token: str) -> bool:
     kind, _, given = headers.get("authorization", "").partition(" ")
     if kind.lower() == "basic":
         try:
             given = base64.b64decode(given, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # letters that are none of base64's, or bytes that are none of UTF-8's
             return False
     elif kind.lower() != "bearer":
         return False

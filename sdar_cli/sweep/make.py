@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sdar_cli.errors import UserError
+from sdar_cli.recipe import trust
 from sdar_cli.recipe.dump import dump
 from sdar_cli.recipe.layers import Layer
 from sdar_cli.recipe.load import ResolvedRecipe, read_layers, resolve
@@ -110,6 +111,8 @@ def make_spec(wish: Wish, tick: Tick | None = None) -> Made:
 def _space(wish: Wish, file: SpaceFile | None) -> tuple[list[Axis], list[str]]:
     """The file's axes and overrides, replaced by those of the command line where both name a key."""
     axes, fixed = map(list, read_words(wish.words))
+    if trust.wants(map(parse_override, fixed)):
+        trust.ask()
     if file is None:
         return axes, fixed
     typed = [axis.key for axis in axes] + [parse_override(word)[0] for word in fixed]

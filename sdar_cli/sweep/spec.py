@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sdar_cli.recipe import trust
 from sdar_cli.recipe.layers import Layer, layer_of
 from sdar_cli.recipe.load import ResolvedRecipe, resolve
 from sdar_cli.recipe.overrides import parse_override, shown
@@ -110,6 +111,7 @@ class StudySpec(BaseModel):
 
     def run_layers(self, params: Mapping[str, Any]) -> tuple[list[Layer], list[Layer]]:
         """The recipe's layers, and those of the overrides and the setting."""
+        trust.check_settings([*map(parse_override, self.overrides), *params.items()], f"the study {self.name}")
         over = [layer_of(*parse_override(word), _origin(word)) for word in self.overrides]
         over += [layer_of(key, value, axis_origin(key, value)) for key, value in params.items()]
         return list(self.layers), over

@@ -72,6 +72,7 @@ class Spool:
         self._known = Known()
         self._places: deque[_Place] = deque()
         self._next = 1
+        self._synced = 0
         self._end = self._done = self._waits = 0
         """Bytes: of the file, of sent writes in it, of unsent writes with their traces."""
         self._gave_up = False
@@ -128,15 +129,28 @@ class Spool:
             return self._known.replayed | {step}
 
     def first(self) -> Write | None:
-        """The oldest write that the store does not have."""
+        """The oldest write that the store does not have; it is on the disk by then, so that a machine that crashes does
+        not forget what the store was given."""
         with self._lock:
-            while self._places and not self._closed:
-                place = self._places[0]
-                entry = parse(os.pread(self._file, place.length, place.start))
-                if entry is not None:
-                    return Write(entry["n"], entry["kind"], entry["at"], entry["content"])
-                self._forget()  # the disk gave back something else than it was given
-            return None
+            write = self._first()
+            if write is None or write.number <= self._synced:
+                return write
+            synced, file = self._next - 1, os.dup(self._file)
+        try:
+            os.fdatasync(file)
+        finally:
+            os.close(file)
+        self._synced = synced
+        return write
+
+    def _first(self) -> Write | None:
+        while self._places and not self._closed:
+            place = self._places[0]
+            entry = parse(os.pread(self._file, place.length, place.start))
+            if entry is not None:
+                return Write(entry["n"], entry["kind"], entry["at"], entry["content"])
+            self._forget()  # the disk gave back something else than it was given
+        return None
 
     def read_traces(self, write: Write) -> list[Any]:
         """Episodes of a write; none where they were given up."""
@@ -244,7 +258,7 @@ class Spool:
                     if entry is not None and "spool" in entry:
                         if entry["run"] != self._run_id:
                             os.replace(path, path.with_suffix(".old"))
-                            self._end = sent = 0
+                            self._end = 0
                             break
                         self._known = entry["known"]
                         self._next = entry["next"]
@@ -252,7 +266,7 @@ class Spool:
                         self._take(entry, self._end, len(text))
                     self._end += len(text)
         except Missing:
-            sent = 0
+            pass  # numbers go on behind those that were sent
         except (Unreadable, OSError) as error:
             raise RunError(f"{path} {error}: move it away, and what MLflow lacks with it") from None
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 PREFIX = "system/"
+LAST_SECONDS = 5.0
+"""For a value that is being measured when the run ends; a driver that hangs is not waited for."""
 EVERY = 10.0
 """Seconds between two values, unless ``MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`` says otherwise."""
 
@@ -39,13 +42,14 @@ class SystemMonitor:
 
     def finish(self) -> None:
         self._over.set()
-        self._thread.join()
+        self._thread.join(LAST_SECONDS)
 
     def _run(self) -> None:
         while True:
             for _ in range(self._samples):
                 for measure in self._measures:
-                    measure.collect_metrics()
+                    with suppress(Exception):  # of a driver: this value is left out
+                        measure.collect_metrics()
                 if self._over.wait(self._every):
                     return
             values = {}

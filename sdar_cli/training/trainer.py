@@ -174,6 +174,7 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
             **self.terms.coefficients(),
         }
         self.listener.rollout(step, self.rollout, self.terms.signals.by_turn())
+        self.preemption.commit()  # an optimiser that fails has changed weights already
         return loss
 
     def train_on(self, model, episodes: Sequence[Episode]) -> Tensor:

@@ -61,6 +61,6 @@ def test_the_ui_serves_the_store_and_takes_the_server_with_it(tmp_path: Path) ->
         with urllib.request.urlopen(query, timeout=30) as answer:
             assert json.load(answer)["experiment"]["name"] == "seen"
         ui.send_signal(signal.SIGTERM)
-        assert ui.wait(timeout=30) == 130
+        assert ui.wait(timeout=30) == 143
     with pytest.raises(OSError):
         urllib.request.urlopen(url, timeout=2)

@@ -108,7 +108,8 @@ def test_lora_weights_without_their_base(sdar: Sdar, model: Path) -> None:
         (None, "LoRA weights without their base"),
         ("/gone", "whose base '/gone' cannot be loaded"),
     ):
-        (model / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": base}))
+        settings = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": base}
+        (model / "adapter_config.json").write_text(json.dumps(settings))
         for words in ([*QUICKSTART, "--model", str(model)], ["eval", str(model), "--recipe", "quickstart"]):
             assert says in sdar(*words).sentence()
 

@@ -74,8 +74,10 @@ def test_templates_as_they_are_used_end_and_say_what_they_are_given() -> None:
     folder = resources.files("trl") / "chat_templates"
     for name in ("qwen2_5", "qwen3", "qwen3_training", "llama3", "gemma", "phi3", "gptoss", "deepseekv3"):
         template = (folder / f"{name}.jinja").read_text(encoding="utf-8")
-        first, both = template_probe.render_all(template, given, template_probe.probes())
-        assert "sdarfirstword" in first and "sdarsecondword" in both
+        (asked,), more = probes = template_probe.probes()
+        first, both = template_probe.render_all(template, given, probes)
+        assert asked["content"] in first and more[-1]["content"] in both
+        assert probes != template_probe.probes(), "no template can know the words"
     check_template(with_template((folder / "qwen3_training.jinja").read_text(encoding="utf-8")))
     with pytest.raises(TemplateError):
         template_probe.render_all("{{ raise_exception('x') }}", given, template_probe.probes())

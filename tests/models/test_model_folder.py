@@ -204,6 +204,9 @@ def test_adapter_weights_that_are_not_there_are_not_made_up(tmp_path: Path) -> N
         ({"layer_replication": [[0, 10**6]]}, "layer_replication"),
         ({"target_modules": "(\\w+)+x"}, "target_modules"),
         ({"target_modules": [3]}, "target_modules"),
+        ({"rank_pattern": {"([a-z_.0-9]+)+!": 8}}, "rank_pattern"),
+        ({"alpha_pattern": {"(a+)+!": 8}}, "alpha_pattern"),
+        ({"modules_to_save": ["(a+)+!"]}, "modules_to_save"),
     ],
 )
 def test_damaged_adapters(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

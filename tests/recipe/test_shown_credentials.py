@@ -100,6 +100,9 @@ def _shows_nothing(recipe: Path, overrides: list[str]) -> None:
         ("sqlite:////home/a@b/mlflow.db is no store", None),
         ("10:30: mlflow-artifacts:/1/2 and file:///x", None),
         ("gate.beta=5&key", None),
+        ("https://code.example/org/repo@main and file:/home/jane@uni/mlruns", None),
+        ("https://h/x?sig=abc&a=b, http://h/#access_token=abc", "https://h/x?sig=***&a=b, http://h/#access_token=***"),
+        ("sent Authorization: Bearer abc.def to it", "sent Authorization: Bearer *** to it"),
     ],
 )
 def test_what_is_no_secret_stays(typed: str, shown: str | None) -> None:

@@ -275,7 +275,7 @@ def test_the_pages_requests_are_answered_as_shown(repository: Path, tmp_path: Pa
             assert done.returncode == 0, done.stderr
             assert json.loads(done.stdout) == json.loads("".join(shown))
             sent += 1
-        assert server.end(signal.SIGTERM)[0] == 130
+        assert server.end(signal.SIGTERM)[0] == 143
     assert sent >= 3
 
 

@@ -48,6 +48,15 @@ def test_no_file_turns_it_on(capsys: pytest.CaptureFixture[str], tmp_path: Path,
     assert err.startswith(f"error: {culprit}: {SENTENCE} --trust-remote-code") and err.count("\n") == 1
 
 
+def test_no_space_turns_it_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    space = tmp_path / "space.yaml"
+    words = ["sweep", "--recipe", "quickstart", "--model", "some/model", "--space", str(space), "evaluation.tasks=4"]
+    for content in ("model.trust_remote_code: true", "model: {trust_remote_code: [true, false]}"):
+        space.write_text(f"space:\n  gate.beta: [1, 2]\n  {content}\n")
+        code, out, err = run(capsys, *words, "--runs", str(tmp_path), "--dry-run")
+        assert (code, out) == (2, "") and SENTENCE in err and err.count("\n") == 1
+
+
 @pytest.mark.parametrize("typed", ["--trust-remote-code", "model.trust_remote_code=true"])
 def test_a_person_may(capsys: pytest.CaptureFixture[str], asking: Path, typed: str) -> None:
     code, out, err = run(

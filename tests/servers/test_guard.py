@@ -68,6 +68,7 @@ def basic(password: str) -> str:
         (basic("wrong"), 401),
         ("Basic !!", 401),
         ("Basic /w==", 401),
+        ("Basic é", 401),
     ],
 )
 def test_the_token_is_asked_for(given: str | None, status: int) -> None:
@@ -101,7 +102,12 @@ def test_only_under_a_name_of_this_machine() -> None:
 
 
 def test_pages_of_other_sites_may_not_ask() -> None:
-    for origin, status in {"http://localhost": 200, "http://evil.example": 403, "null": 403}.items():
+    for origin, status in {
+        "http://localhost": 200,
+        "http://evil.example": 403,
+        "null": 403,
+        "http://[": 403,
+    }.items():
         assert ask(Rules(), {"headers": {"origin": origin}})[0].status_code == status, origin
 
 
@@ -233,6 +239,21 @@ def test_wider_than_loopback_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(UserError, match="openssl rand") as caught:
             token(RETRIEVER)
         assert bad.strip() not in str(caught.value)
+
+
+def test_visitors_do_not_share_cookies_and_odd_addresses_are_refused() -> None:
+    async def greets(scope: Scope, receive: Receive, send: Send) -> None:
+        cookie = next((value for name, value in scope["headers"] if name == b"cookie"), b"none")
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"set-cookie", b"who=first")]})
+        await send({"type": "http.response.body", "body": cookie})
+
+    with served(Rules(), greets) as behind, Front("127.0.0.1", 0, behind, TOKEN) as front:
+        assert [httpx.get(front.url, auth=("me", TOKEN), timeout=30).text for _ in range(2)] == ["none", "none"]
+        host, port = front.url.removeprefix("http://").split(":")
+        with closing(socket.create_connection((host, int(port)), timeout=30)) as line:
+            told = base64.b64encode(f"me:{TOKEN}".encode()).decode()
+            line.sendall(f"GET http://\x7f/ HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {told}\r\n\r\n".encode())
+            assert line.recv(100).startswith(b"HTTP/1.1 4")
 
 
 def test_a_front_passes_on_what_may_pass() -> None:
