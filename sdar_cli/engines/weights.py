@@ -181,10 +181,20 @@ def _unwritten(folder: Path, error: Exception) -> RunFailed:
 
 
 def forget_old(root: Path, pattern: str, keep: int = KEPT) -> None:
-    """Remove all but the newest versions below a folder."""
-    versions = sorted(root.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
+    """Remove all but the newest versions below a folder; other ranks may be at it too."""
+    try:
+        versions = sorted(root.glob(pattern), key=_written)
+    except FileNotFoundError:  # the folder itself is gone
+        return
     for path in versions[:-keep] if keep else versions:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _put(beside: Path, folder: Path) -> None:
