@@ -40,3 +40,31 @@ def test_the_budget_survives_a_resume(sdar: Sdar, trained: Trained, monkeypatch:
     done = sdar("resume", "tight")
     assert done.code == 0 and NOTE not in done.err, done.err
     assert len(steps_of(run)) == 4 and set(limits[2:]) == {limit} and len(limits) > 4
+
+
+def test_in_the_optimisers_step_nothing_half_updated_is_kept(
+    sdar: Sdar, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AdamW changes weights in place before it takes its last piece of memory."""
+    own, steps = torch.optim.AdamW.step, []
+
+    def limited(self: torch.optim.AdamW, *args, **kwargs):
+        steps.append(own(self, *args, **kwargs))
+        if len(steps) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return steps[-1]
+
+    words = [word if word != "tight" else "half-updated" for word in WORDS]
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", limited)
+        failed = sdar(*words)
+    assert failed.code == 1 and len(steps) == 4, failed.err
+    run = RunFolder.open(sdar.root / "half-updated")
+    assert [checkpoint.step for checkpoint in run.checkpoints()] == [2], "the one that was due, and no other"
+    whole = sdar.train("never-tight", *[word for word in WORDS[5:] if word not in ("--name", "tight")])
+    assert sdar("resume", "half-updated").code == 0
+
+    def weights(one: RunFolder) -> bytes:
+        return (one.checkpoint(4).path / "model.safetensors").read_bytes()
+
+    assert weights(run) == weights(whole)

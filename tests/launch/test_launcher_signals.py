@@ -61,9 +61,7 @@ def test_a_second_one_has_the_others_leave_or_be_ended(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_before_there_are_processes_it_leaves_itself(
-    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_before_there_are_processes_it_leaves_itself(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psutil.Process.children", lambda *_, **__: [])  # others' tests may have left some
     with STOP.guard():
         with pytest.raises(KeyboardInterrupt), agent._signals_passed_on():
