@@ -56,16 +56,21 @@ def _users(text: str, alone: bool) -> Iterator[tuple[int, int]]:
         at = text.rfind("@", start, end)
         if at < 0:
             continue
-        if found := _SCHEME.search(text, start, at):
-            slash = text.find("/", found.end(), at)
-            if slash < 0 or ":" in text[found.end() : slash]:  # else the ``@`` is one of the path
-                yield found.end(), at
+        schemes = (found.end() for found in _SCHEME.finditer(text, start, at))
+        if (first := next((end for end in schemes if _may_be_a_user(text, end, at)), None)) is not None:
+            yield first, at
         elif found := _COLON.search(text, start, at):
             first = found.start()
             while first > start and text[first - 1] not in _BEFORE_A_USER:
                 first -= 1
             if first < found.start() and found.end() < at:
                 yield first, at
+
+
+def _may_be_a_user(text: str, start: int, at: int) -> bool:
+    """Whether what stands before the ``@`` of a URL is more than a host and its path."""
+    slash = text.find("/", start, at)
+    return slash < 0 or text.find(":", start, slash) >= 0
 
 
 def _parameters(text: str) -> Iterator[tuple[int, int]]:

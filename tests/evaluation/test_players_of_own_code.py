@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sdar_cli.errors import ModelError
 from sdar_cli.evaluation.players import _config, _declared_ends
 
 CODE = """
@@ -31,7 +32,14 @@ def test_the_code_of_a_model_is_trusted_where_the_recipe_says_so(
     told = {"model_type": "odd-one-out", "auto_map": {"AutoConfig": "odd.Odd"}, "eos_token_id": 7}
     (folder / "config.json").write_text(json.dumps(told))
     (folder / "odd.py").write_text(CODE)
-    assert type(_config(str(folder), True)).__name__ == "Odd"
-    assert _declared_ends(str(folder), _Tokenizer(), True) == {1, 7}
+    assert type(_config(str(folder), True, None)).__name__ == "Odd"
+    assert _declared_ends(str(folder), _Tokenizer(), True, None) == {1, 7}
     with pytest.raises(ValueError, match="trust_remote_code"):
-        _config(str(folder), False)
+        _config(str(folder), False, None)
+
+
+def test_an_adapter_does_not_choose_whose_code_that_is(tmp_path: Path) -> None:
+    settings = {"peft_type": "LORA", "r": 4, "base_model_name_or_path": "somebody/else"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelError, match="is not the recipe's model, so its code is not trusted"):
+        _config(str(tmp_path), True, "mine/own")
