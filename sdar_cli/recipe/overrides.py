@@ -23,6 +23,8 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise RecipeError(f"the override {shown(text[:60])!r}… has {len(text)} letters: put what is long into a file")
     key, separator, value = text.partition("=")
     key = key.strip()
+    if any("\ud800" <= letter <= "\udfff" for letter in key):
+        raise RecipeError(f"the override {shown(text)!r} is not UTF-8 text: type it again, or put it into a file")
     if not separator:
         raise RecipeError(f"the override {shown(text)!r} has no value: write key=value, for example gate.beta=5")
     if not _KEY.match(key) or _is_address(key, value):
