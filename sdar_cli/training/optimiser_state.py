@@ -5,14 +5,15 @@
     training/random.json           random states; of several processes ``random-N.json`` each
 
 A folder of its own, as servers read every safetensors file beside a model's. Under ``fsdp2`` and ``zero3`` moments
-lie in parts on the ranks, and torch's and DeepSpeed's own formats stay; random states are as here. Checkpoints of
-before, with ``optimizer.pt`` and ``rng_state.pth``, are read by Hugging Face's loop, which loads tensors alone
-(``weights_only``).
+lie in parts on the ranks, and ``divided_state`` writes them and the weights by name; random states are as here.
+Checkpoints of before, in formats of torch, accelerate and DeepSpeed, are read by Hugging Face's loop, which loads
+tensors alone (``weights_only``; DeepSpeed is made to).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,21 +25,27 @@ from sdar_cli.evaluation.files import write_json
 from sdar_cli.launch import dist
 from sdar_cli.reading import read_json
 from sdar_cli.training.damaged import LARGEST, damaged, is_alike, reading
+from sdar_cli.training.divided_fsdp2 import Fsdp2Parts
+from sdar_cli.training.divided_state import OPTIMISER, STEP, load_divided, save_divided
+from sdar_cli.training.divided_zero3 import Zero3Parts, tensors_alone
 from sdar_cli.training.random_states import load_random_states, save_random_states
+from sdar_cli.training.resumable import DEEPSPEED
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
+    from sdar_cli.training.divided_state import Parts
+
 FOLDER = "training"
 MOMENTS = "moments.safetensors"
-OPTIMISER = "optimiser.json"
 OLD_OPTIMISER, OLD_SCHEDULER = "optimizer.pt", "scheduler.pt"
+OLD_DIVIDED = ("optimizer.bin", DEEPSPEED)
+"""Of accelerate and of DeepSpeed: what a checkpoint of before has, where its moments lie in parts."""
 FORMAT = 1
 KNOWN = (torch.optim.AdamW, torch.optim.Adam)
 """Those whose state is one tensor a name and parameter; the step is the one without the parameter's shape."""
-STEP = "step"
 
 
 class PlainState:
@@ -46,13 +53,24 @@ class PlainState:
 
     def create_optimizer(self, *args, **kwargs) -> Optimizer:
         optimiser = super().create_optimizer(*args, **kwargs)
-        if _is_whole():
-            check_known(optimiser)
+        check_known(optimiser)
         return optimiser
+
+    def _prepare_for_training(self, max_steps, train_dataloader, resume_from_checkpoint):
+        """Where weights lie in parts, they are taken up here, after they were divided, and the optimiser with them."""
+        folder = resume_from_checkpoint
+        if folder is None or _is_whole():
+            return super()._prepare_for_training(max_steps, train_dataloader, folder)
+        if is_old_divided(Path(folder)):
+            with tensors_alone() if dist.in_use() == "zero3" else nullcontext():
+                return super()._prepare_for_training(max_steps, train_dataloader, folder)
+        made = super()._prepare_for_training(max_steps, train_dataloader, None)
+        load_divided(Path(folder) / FOLDER, self._parts(), self.lr_scheduler)
+        return made
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not _is_whole():
-            super()._save_optimizer_and_scheduler(output_dir)
+            save_divided(Path(output_dir) / FOLDER, self._parts(), self.lr_scheduler)
         elif self.args.should_save:
             save_optimiser(Path(output_dir) / FOLDER, self.optimizer, self.lr_scheduler)
 
@@ -82,8 +100,18 @@ class PlainState:
             with reading(Path(checkpoint) / "rng_state.pth"):
                 super()._load_rng_state(checkpoint)
 
+    def _parts(self) -> Parts:
+        if dist.in_use() == "zero3":
+            return Zero3Parts(self.model_wrapped)
+        return Fsdp2Parts(self.model, self.optimizer)
+
     def _random_file(self) -> str:
         return f"random-{self.args.process_index}.json" if self.args.world_size > 1 else "random.json"
+
+
+def is_old_divided(folder: Path) -> bool:
+    """Whether a checkpoint's parts are in accelerate's or DeepSpeed's own format."""
+    return any((folder / name).is_file() for name in OLD_DIVIDED)
 
 
 def check_known(optimiser: Optimizer) -> None:

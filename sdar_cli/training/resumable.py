@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from sdar_cli.runs.store import Checkpoint
 
 STATE = "sdar.json"
+"""In a checkpoint: the step, and the state that is ours."""
 TRAINER_STATE = "trainer_state.json"
+DEEPSPEED = "latest"
+"""Of a checkpoint of before, in DeepSpeed's own format."""
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -84,10 +87,10 @@ def check_processes(checkpoint: Checkpoint) -> str | None:
         )
     if told["processes"] == now["processes"]:
         return None
-    if told["dist"] == "zero3":
+    if (checkpoint.path / DEEPSPEED).is_file():
         raise RunError(
-            f"the checkpoint {checkpoint.path} is divided among {told['processes']} processes, as --dist zero3 writes "
-            f"it, and {now['processes']} cannot read it: resume with as many"
+            f"the checkpoint {checkpoint.path} is divided among {told['processes']} processes, as --dist zero3 once "
+            f"wrote it, and {now['processes']} cannot read it: resume with as many"
         )
     return (
         f"note: the checkpoint is of {_processes(told)} and {now['processes']} go on, with random states of their own: "

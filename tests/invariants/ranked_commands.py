@@ -3,9 +3,11 @@
     python -m torch.distributed.run --standalone --nproc-per-node 2 ranked_commands.py SPEC.json
 
 SPEC.json is a list of commands: ``words``; optionally ``signal``: [rank, step], a SIGTERM to that rank alone within
-that step; ``spoil``: [rank, step], a NaN in that rank's loss alone; ``divides``: gradients must lie in parts while an
-update goes on, and weights while rows are scored; and ``rounds``: false where log-probs must have more digits than
-bfloat16 has. Beside it come ``SPEC.json.N``, of each rank N the exit codes.
+that step; ``kill``: the same with a SIGKILL; ``spoil``: [rank, step], a NaN in that rank's loss alone; ``divides``:
+gradients must lie in parts while an update goes on, and weights while rows are scored; ``rounds``: false where
+log-probs must have more digits than bfloat16 has; ``old``: checkpoints are written in the formats of before; and
+``opens``: such a one is read, as tensors alone, where no other command may open a pickle. Beside it come
+``SPEC.json.N``, of each rank N the exit codes.
 
 Weights are float64, in which sums in another order agree to far more digits than the tests look at; but not where
 ``rounds`` is given.
@@ -19,6 +21,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +57,16 @@ def run_all(commands: Sequence[dict[str, Any]]) -> list[int]:
                 _signal_at(patch, command["told"][1], "_roll_out")
             if command.get("spoil", [None])[0] == ranks.rank():
                 _spoil_at(patch, command["spoil"][1])
+            if command.get("kill", [None])[0] == ranks.rank():
+                _signal_at(patch, command["kill"][1], "train_on", signal.SIGKILL)
+            if command.get("old"):
+                _write_old(patch)
+            opened = _watch_pickles(patch)
             held = _watch_gradients(patch)
             passes = _watch_passes(patch)
             codes.append(main(command["words"]))
+            assert all(opened), "a pickle was opened that may hold code"
+            assert bool(opened) == command.get("opens", False), f"{len(opened)} pickles were opened"
             if command.get("divides"):
                 assert True in held, "gradients were whole until an update's end"
                 assert passes and all(divided for divided, _ in passes), "weights were whole while rows were scored"
@@ -71,17 +81,43 @@ def run_all(commands: Sequence[dict[str, Any]]) -> list[int]:
     return codes
 
 
-def _signal_at(patch: pytest.MonkeyPatch, step: int, method: str) -> None:
+def _signal_at(patch: pytest.MonkeyPatch, step: int, method: str, number: int = signal.SIGTERM) -> None:
     from sdar_cli.training.trainer import SDARTrainer
 
     original = getattr(SDARTrainer, method)
 
     def signalled(trainer, *about):
         if trainer.state.global_step == step:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return original(trainer, *about)
 
     patch.setattr(SDARTrainer, method, signalled)
+
+
+def _write_old(patch: pytest.MonkeyPatch) -> None:
+    """Moments as accelerate and DeepSpeed write them, with their pickles."""
+    from transformers import Trainer
+
+    from sdar_cli.training.optimiser_state import PlainState
+
+    name = "_save_optimizer_and_scheduler"
+    patch.setattr(PlainState, name, getattr(Trainer, name))
+
+
+def _watch_pickles(patch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each file that torch opens, whether tensors alone are read."""
+    import torch
+
+    opened: list[bool] = []
+    load = torch.load
+
+    def watched(source, *about, **named):
+        if not isinstance(source, BytesIO):  # what another rank sent
+            opened.append(named.get("weights_only") is True)
+        return load(source, *about, **named)
+
+    patch.setattr(torch, "load", watched)
+    return opened
 
 
 def _spoil_at(patch: pytest.MonkeyPatch, step: int) -> None:

@@ -102,7 +102,7 @@ def test_a_checkpoint_of_before_is_taken_as_it_is(of) -> None:
 @pytest.mark.parametrize(
     ("told", "now", "words"), [(1, 8, "of one process and 8 go on"), (8, 1, "of 8 processes and 1 go on")]
 )
-@pytest.mark.parametrize("dist", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("dist", ["ddp", "fsdp2", "zero3"])
 def test_another_number_is_said(of, told: int, now: int, words: str, dist: str) -> None:
     assert words in of({"processes": told, "dist": dist}, now, dist)
 
@@ -113,9 +113,15 @@ def test_another_number_is_said(of, told: int, now: int, words: str, dist: str) 
         ((2, "fsdp2"), (2, "ddp"), "resume with --dist fsdp2"),
         ((1, "ddp"), (8, "zero3"), "resume with --nproc 1"),
         ((4, "ddp"), (4, "fsdp2"), "resume with --nproc 4"),
-        ((4, "zero3"), (8, "zero3"), "resume with as many"),
     ],
 )
 def test_what_cannot_be_read_is_refused(of, told: tuple, now: tuple, remedy: str) -> None:
     with pytest.raises(RunError, match=remedy):
         of(dict(zip(("processes", "dist"), told, strict=True)), *now)
+
+
+def test_deepspeeds_own_format_is_of_one_number(of, tmp_path: Path) -> None:
+    (tmp_path / "latest").write_text("global_step9")
+    assert of({"processes": 4, "dist": "zero3"}, 4, "zero3") is None
+    with pytest.raises(RunError, match="resume with as many"):
+        of({"processes": 4, "dist": "zero3"}, 8, "zero3")
