@@ -21,15 +21,23 @@ def send(
     from sdar_cli.cli.runs import named
     from sdar_cli.runs.store import list_runs
     from sdar_cli.tracking.leftover import send, waiting
-    from sdar_cli.tracking.location import runs_root
+    from sdar_cli.tracking.location import is_own, redact, runs_option, runs_root
 
     root = runs_root(runs)
     asked = [named(name, root) for name in names or []]
     chosen = asked or [run for run in list_runs(root) if not run.lock().is_held() and waiting(run)]
     found = {}
     for run in chosen:
-        note(f"sending what MLflow lacks of {run.name}")
-        found[run.name] = send(run, note)
+        store = run.state.tracking_uri or ""
+        if run in asked or is_own(store, root):
+            note(f"sending what MLflow lacks of {run.name}" + (f" to {redact(store)}" if store else ""))
+            found[run.name] = send(run, note)
+        else:  # somebody else's file may name any
+            note(
+                f"the MLflow store {redact(store)} of {run.name} is not that of this folder: to send there, say "
+                f"`sdar runs send {run.name}{runs_option(root)}`"
+            )
+            found[run.name] = 0, waiting(run)
     if as_json:
         print_json({name: {"sent": sent, "left": left} for name, (sent, left) in found.items()})
     elif found:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.tracking import notes, tables
+from sdar_cli.tracking.creation import create
 from sdar_cli.tracking.experiment import opening
 from sdar_cli.tracking.location import is_missing, usable
 from sdar_cli.tracking.quiet import import_mlflow
 from sdar_cli.tracking.registry import Registration, Version
-from sdar_cli.tracking.wire import METRICS_PER_CALL, PARAMS_PER_CALL, batches, is_absent, is_refusal, shortened
+from sdar_cli.tracking.warmup import write_warmup
+from sdar_cli.tracking.wire import METRICS_PER_CALL, PARAMS_PER_CALL, Verdict, batches, is_absent, refusal, shortened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,7 +25,13 @@ Content = Mapping[str, Any]
 
 
 class Delivery:
-    """Of one run, to its store; ``home`` is the run's folder, in which files may lie."""
+    """Of one run, to its store.
+
+    Args:
+        home: the run's folder, in which files may lie.
+        traces: reads the episodes of a write that has them in a file.
+        made: notes the id of a run that a write has made.
+    """
 
     def __init__(
         self,
@@ -32,10 +40,12 @@ class Delivery:
         home: Path | None = None,
         *,
         client: MlflowClient | None = None,
-        traces: Callable[[Write], list[Any]] = lambda write: write.content["traces"],
+        traces: Callable[[Write], list[Any]] = lambda write: [],
+        made: Callable[[str], None] = lambda run_id: None,
     ) -> None:
         self.uri, self.run_id = uri, run_id
         self._home, self._client, self._traces = home, client, traces
+        self._made = made
         self._experiment = ""
 
     def __call__(self, write: Write) -> None:
@@ -58,12 +68,16 @@ class Delivery:
                 self._client = import_mlflow().MlflowClient(tracking_uri=usable(self.uri))
         return self._client
 
-    def is_final(self, error: Exception) -> bool:
-        """Whether the store refused one write, not the run: what is deleted can be restored."""
-        if not is_refusal(error):
-            return False
+    def verdict(self, error: Exception) -> Verdict:
+        """What a failed write is to be taken for. The store refused one write, not the run: what is deleted can be
+        restored."""
+        found = refusal(error)
+        return found if found is Verdict.FAILED or self.is_there() else Verdict.FAILED
+
+    def is_there(self) -> bool:
+        """Whether the store answers, and holds the run."""
         try:
-            return self._is_there()
+            return self.open().get_run(self.run_id).info.lifecycle_stage == "active"
         except Exception:
             return False
 
@@ -72,6 +86,10 @@ class Delivery:
         if not self._experiment:
             self._experiment = self.open().get_run(self.run_id).info.experiment_id
         return self._experiment
+
+    def _send_create(self, content: Content, write: Write) -> None:
+        self.run_id = self.run_id or create(self.open(), self.uri, content)
+        self._made(self.run_id)
 
     def _send_metrics(self, content: Content, write: Write) -> None:
         from mlflow.entities import Metric
@@ -96,7 +114,7 @@ class Delivery:
         try:
             self.open().delete_tag(self.run_id, content["key"])
         except Exception as error:
-            if not is_absent(error) or not self._is_there():
+            if not is_absent(error) or not self.is_there():
                 raise
 
     def _send_text(self, content: Content, write: Write) -> None:
@@ -133,7 +151,9 @@ class Delivery:
 
         from sdar_cli.tracking.traces import as_mlflow
 
-        built = [as_mlflow(trace, self.experiment) for trace in self._traces(write)]
+        built = [
+            as_mlflow(trace, self.run_id, self.experiment) for trace in content.get("traces") or self._traces(write)
+        ]
         if built:
             self.open()
             tracing = TracingClient(usable(self.uri))
@@ -145,14 +165,14 @@ class Delivery:
         version = Version(**{**content, "checkpoint": self._path(content["checkpoint"])})
         Registration(self.open(), self.run_id, self.experiment, version, write.at)()
 
+    def _send_warmup(self, content: Content, write: Write) -> None:
+        write_warmup(self.open(), self.uri, content)
+
     def _send_running(self, content: Content, write: Write) -> None:
         self.open().update_run(self.run_id, status="RUNNING")
 
     def _send_end(self, content: Content, write: Write) -> None:
         self.open().set_terminated(self.run_id, content["status"], write.at)
-
-    def _is_there(self) -> bool:
-        return self.open().get_run(self.run_id).info.lifecycle_stage == "active"
 
     def _path(self, path: str) -> Path:
         return Path(path) if self._home is None else self._home / path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,31 +52,53 @@ class Journal:
 
     def holds(self, step: int, values: Mapping[str, float]) -> bool:
         """Whether these values of a step can be read here."""
-        row = next((row for row in self.read() if row["step"] == step), {})
+        row = next((row for row in self.read(values) if row["step"] == step), {})
         return all(name in row and _same(row[name], float(value)) for name, value in values.items())
 
-    def read(self) -> list[dict[str, float]]:
+    def read(self, names: Collection[str] = ()) -> list[dict[str, float]]:
         """Rows by step, in order, each with ``step``; null becomes nan.
 
         A line that was cut, by a kill or by a machine that went down, or that somebody else wrote there is left out.
+
+        Args:
+            names: only these values, of the steps that have one of them; lines without them cost next to nothing.
 
         Raises:
             RunError: the file cannot be read at all.
         """
         rows: dict[int, dict[str, float]] = {}
-        for entry in self._entries():
+        for entry in self._entries(("rewind", *names) if names else ()):
             if (rewound := _count(entry, "rewind")) is not None:
                 rows = {step: row for step, row in rows.items() if step <= rewound}
             elif (step := _count(entry, "step")) is not None:
-                rows.setdefault(step, {}).update(numbers(entry))
+                found = numbers(entry)
+                if names:
+                    found = {name: value for name, value in found.items() if name in names}
+                if found:
+                    rows.setdefault(step, {"step": step}).update(found)
         return [rows[step] for step in sorted(rows)]
 
-    def _entries(self) -> Iterator[dict[str, Any]]:
+    def attempts(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Each line's step and numbers as they were written, those of steps that were taken back since included.
+
+        Raises:
+            RunError: the file cannot be read at all.
+        """
+        for entry in self._entries():
+            if (step := _count(entry, "step")) is not None:
+                yield step, {name: value for name, value in numbers(entry).items() if name != "step"}
+
+    def _entries(self, keys: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+        """Those with one of the keys, and maybe others; without keys all."""
+        written = [json.dumps(key).encode() for key in keys]
         try:
             with open_regular(self.path) as file:
                 if os.fstat(file.fileno()).st_size > LARGEST:
                     raise Unreadable(f"is larger than {size(LARGEST)}")
                 for line in lines(file):
+                    # Somebody else may have escaped more than ``json.dumps`` does.
+                    if written and b"\\" not in line and not any(key in line for key in written):
+                        continue
                     try:
                         entry = json.loads(line)
                     except (ValueError, RecursionError):

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
+REPLAYED = "sdar.replayed"
+"""Tag: the steps that were played again after a restart, of which MLflow holds the first attempt."""
 LONGEST = 10**7
 """Steps in a row that are believed."""
 

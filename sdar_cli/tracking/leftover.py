@@ -1,16 +1,24 @@
-"""What a run that is over could not send: found in its folder, and sent."""
+"""What a run that is over could not send: found in its folder, and sent.
+
+Whoever sends from a folder holds its lock: a training that of the run (and with it ``RUN/tracking``), an evaluation
+that of the folder in there which it made for itself, and ``sdar runs send`` one after the other.
+"""
 
 from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sdar_cli.errors import RunError
 from sdar_cli.reading import Unreadable, open_regular
+from sdar_cli.runs.disk import disk
+from sdar_cli.runs.lock import RunLock
 from sdar_cli.runs.store import RunFolder
-from sdar_cli.tracking.spool import FILE, SENT
+from sdar_cli.tracking import late
+from sdar_cli.tracking.spool_file import FILE, SENT
 from sdar_cli.tracking.write import parse, read_number
 
 FOLDER = "tracking"
@@ -18,20 +26,23 @@ FOLDER = "tracking"
 _LATER = "evaluation-"
 
 
-def later(run: RunFolder) -> Path:
-    """A fresh folder for the writes of one evaluation of a run."""
-    return run.path / FOLDER / f"{_LATER}{secrets.token_hex(4)}"
-
-
-def clear(folder: Path) -> None:
-    """Remove what ``later`` gave, when all of it has arrived."""
-    if folder.name.startswith(_LATER):
-        shutil.rmtree(folder, ignore_errors=True)
+@contextmanager
+def later(run: RunFolder) -> Iterator[Path]:
+    """A fresh folder for the writes of one evaluation of a run, which is removed if all of them have arrived."""
+    folder = run.path / FOLDER / f"{_LATER}{secrets.token_hex(4)}"
+    with disk(run.path, "what MLflow is to be sent"):
+        folder.mkdir(parents=True)
+    with RunLock(folder):
+        try:
+            yield folder
+        finally:
+            if not count(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def waiting(run: RunFolder) -> int:
-    """Writes that MLflow lacks."""
-    return sum(map(_count, _folders(run)))
+    """Writes that MLflow lacks and nobody is sending."""
+    return sum(count(folder) for folder in _folders(run) if not _lock(run, folder).is_held())
 
 
 def send(run: RunFolder, say: Callable[[str], None]) -> tuple[int, int]:
@@ -40,27 +51,50 @@ def send(run: RunFolder, say: Callable[[str], None]) -> tuple[int, int]:
     Raises:
         RunError: the run is at work, and sends by itself; or it was never tracked.
     """
-    from sdar_cli.tracking.outbox import Spooled
-    from sdar_cli.tracking.quiet import import_mlflow
-
-    state = run.state
-    if state.mlflow_run_id is None or state.tracking_uri is None:
+    uri = run.state.tracking_uri
+    if uri is None or (run.state.mlflow_run_id is None and not _folders(run)):
         raise RunError(f"the run {run.name} has no MLflow run: it ended before it made one")
     there = left = 0
     with run.lock():
         for folder in _folders(run):
-            if count := _count(folder):
-                import_mlflow()
-                home = folder.parent
-                again = "do this again when it is there"
-                outbox = Spooled(folder, state.tracking_uri, state.mlflow_run_id, say, home=home, remedy=again)
-                outbox.start()
-                missing = outbox.finish()
-                there, left = there + count, left + missing
-                if missing:
-                    break
-            clear(folder)
+            run_id = run.state.mlflow_run_id or ""
+            if folder.name == FOLDER:
+                found, missing, made = _send(folder, uri, run_id, say)
+                if made and not run_id:
+                    run.update(mlflow_run_id=made)
+            elif _lock(run, folder).is_held():
+                say(f"an evaluation of {run.name} is at work, and sends by itself")
+                continue
+            else:
+                with RunLock(folder):
+                    found, missing, _ = _send(folder, uri, run_id, say)
+                    if not missing:
+                        shutil.rmtree(folder, ignore_errors=True)
+            there, left = there + found, left + missing
+            if missing:
+                break
     return there - left, left
+
+
+def _send(folder: Path, uri: str, run_id: str, say: Callable[[str], None]) -> tuple[int, int, str]:
+    """How many writes waited in a folder, how many wait there now, and the MLflow run's id, which may be new."""
+    from sdar_cli.tracking.outbox import Spooled
+    from sdar_cli.tracking.quiet import import_mlflow
+    from sdar_cli.tracking.sender import UNHURRIED
+
+    waited = count(folder)
+    if not waited:
+        return 0, 0, run_id
+    import_mlflow()
+    outbox = Spooled(folder, uri, run_id, say, home=folder.parent, remedy="do this again when it is there")
+    outbox.start()
+    left = outbox.finish(patience=UNHURRIED)
+    return waited, left, outbox.run_id
+
+
+def count(folder: Path) -> int:
+    """Writes that wait in a folder, those put aside included."""
+    return sum(_unsent(one) for one in (folder, folder / late.FOLDER))
 
 
 def _folders(run: RunFolder) -> list[Path]:
@@ -68,7 +102,11 @@ def _folders(run: RunFolder) -> list[Path]:
     return [file.parent for file in (home / FILE, *sorted(home.glob(f"{_LATER}*/{FILE}"))) if file.is_file()]
 
 
-def _count(folder: Path) -> int:
+def _lock(run: RunFolder, folder: Path) -> RunLock:
+    return run.lock() if folder.name == FOLDER else RunLock(folder)
+
+
+def _unsent(folder: Path) -> int:
     sent = read_number(folder / SENT)
     try:
         with open_regular(folder / FILE) as file:

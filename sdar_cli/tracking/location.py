@@ -65,6 +65,21 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(path)
 
 
+def is_elsewhere(uri: str) -> bool:
+    """Whether a store is behind a network: a server, or a database that is one."""
+    return bool(re.match(r"(https?|(postgresql|mysql|mssql)(\+\w+)?)://", uri))
+
+
+def is_own(uri: str, runs_root: Path) -> bool:
+    """Whether a store that a run's file names is this folder's: what ``tracking_uri`` says without a recipe, or a file
+    in it. Any other one may be somebody's who gave the run away: nothing goes there unasked, as that would show it
+    what ``MLFLOW_TRACKING_PASSWORD`` and its like hold."""
+    if kept(tracking_uri(None, runs_root)) == uri:
+        return True
+    file = sqlite_file(uri)
+    return file is not None and file.resolve().is_relative_to(runs_root.resolve())
+
+
 def is_missing(uri: str) -> bool:
     """Whether it is a SQLite store whose file is gone; opening it would lay out an empty one."""
     file = sqlite_file(uri)

@@ -11,15 +11,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from sdar_cli.errors import RunFailed
 from sdar_cli.tracking.delivery import Delivery
-from sdar_cli.tracking.location import redact
+from sdar_cli.tracking.known import Known
+from sdar_cli.tracking.late import Late
+from sdar_cli.tracking.location import is_elsewhere, redact
+from sdar_cli.tracking.quiet import import_mlflow
 from sdar_cli.tracking.sender import Sender, describe
 from sdar_cli.tracking.spool import LIMIT, Spool
-from sdar_cli.tracking.wire import one_line
+from sdar_cli.tracking.wire import Verdict, one_line, refusal
 from sdar_cli.tracking.write import Write
+
+OPENING = 5.0
+"""Longest wait, in seconds, for a store elsewhere before a process goes on: what it loads while that is opened can meet
+what others load."""
+FIRST = 10.0
+"""The same for the making of a run."""
 
 
 class Outbox(Protocol):
+    @property
+    def run_id(self) -> str: ...
+
     def metrics(self, step: int, values: Mapping[str, float]) -> int:
         """Returns how many of the values are new."""
         ...
@@ -48,6 +61,10 @@ class AtOnce:
         self._lost = 0
         self._number = 0
 
+    @property
+    def run_id(self) -> str:
+        return self._deliver.run_id
+
     def metrics(self, step: int, values: Mapping[str, float]) -> int:
         if values:
             self.put("metrics", {"step": step, "values": dict(values)})
@@ -63,7 +80,7 @@ class AtOnce:
         try:
             self._deliver(write)
         except Exception as error:
-            if self._deliver.is_final(error):
+            if self._deliver.verdict(error) is not Verdict.FAILED:
                 self._say(f"{store} refused {describe(write)} ({one_line(error)}): report it as a bug of sdar")
             else:
                 self._lost = 1
@@ -103,21 +120,56 @@ class Spooled:
         home: Path,
         limit: int = LIMIT,
         remedy: str = "",
+        before: Callable[[], Known] = Known,
     ) -> None:
-        self._spool = Spool(folder, run_id, limit, say)
-        self.deliver = Delivery(uri, run_id, home, traces=self._spool.read_traces)
+        self._spool = Spool(folder, run_id, limit, say, before)
+        run_id = self._spool.run_id
+        deliver = Delivery(uri, run_id, home, traces=self._spool.read_traces, made=self._spool.name_run)
+        self.deliver, self._uri = deliver, uri
         self._store, self._say, self._remedy = redact(uri), say, remedy
-        self._sender = Sender(self._spool, self.deliver, self.deliver.is_final, self._store, say)
+        late = Late(self._spool)
+        self._sender = Sender(self._spool, deliver, deliver.verdict, self._store, say, late, deliver.is_there)
 
     def start(self) -> None:
-        """Begin to send. The client is made on this thread, as it imports modules that others import meanwhile."""
-        with suppress(Exception):  # the thread meets it again, and says so
+        """Begin to send. A file's client is made on this thread, as it imports modules that others import meanwhile; a
+        store elsewhere may hold up who opens it for minutes, so that the thread does, and is waited for ``OPENING``
+        seconds."""
+        if not is_elsewhere(self._uri):
+            self._open()
+            self._sender.start()
+            return
+        import_mlflow()
+        self._sender.start(self._open)
+        self._sender.opened.wait(OPENING)
+
+    def _open(self) -> None:
+        with suppress(Exception):  # the first write meets it again, and says so
             self.deliver.open()
-        self._sender.start()
+
+    def wait_for_run(self) -> Exception | None:
+        """Until the store has made the run, ``FIRST`` seconds at most; returns why it never will.
+
+        That it could not be reached is said and no reason: it is made when the store is there.
+        """
+        error = self._sender.wait_for_first(FIRST)
+        if error is not None and (isinstance(error, RunFailed) or refusal(error) is Verdict.WRONG):
+            self._sender.finish(0.0)
+            return error
+        if not self.run_id:
+            why = f" ({one_line(error)})" if error is not None else ""
+            self._say(
+                f"the MLflow store {self._store} does not answer{why}: the run begins without it, and is made there "
+                "when it does; if the address is wrong, stop the run and set tracking.uri"
+            )
+        return None
+
+    @property
+    def run_id(self) -> str:
+        return self._spool.run_id
 
     @property
     def waiting(self) -> int:
-        return self._spool.waiting
+        return self._sender.waiting
 
     def metrics(self, step: int, values: Mapping[str, float]) -> int:
         fresh = self._spool.metrics(step, values)
@@ -142,8 +194,9 @@ class Spooled:
     def sync(self) -> None:
         self._spool.sync()
 
-    def finish(self, seconds: float | None = None) -> int:
-        left = self._sender.finish(seconds)
+    def finish(self, seconds: float | None = None, patience: float | None = None) -> int:
+        """``patience``: seconds to wait between two arrivals, where it is not to be as short as at a run's end."""
+        left = self._sender.finish(seconds, patience)
         if left:
             why = f" ({self._sender.reason})" if self._sender.reason else ""
             self._say(

@@ -11,18 +11,24 @@ import threading
 import time
 from collections.abc import Callable
 
+from sdar_cli.errors import RunError, RunFailed
+from sdar_cli.tracking.late import Late
 from sdar_cli.tracking.spool import Spool
-from sdar_cli.tracking.wire import one_line
+from sdar_cli.tracking.wire import Verdict, one_line
 from sdar_cli.tracking.write import Write
 
 FAILURES = 3
 """In a row, after which it is said that the store is away."""
+TRIES = 5
+"""Of one write, after which the store is asked whether it takes others."""
 LONGEST = 30.0
 """Seconds between two tries."""
 PATIENCE = 30.0
 """Seconds at the end of a run in which no write arrives, after which the rest is left in the spool."""
-PATIENCE_FOR_FILES = 900.0
+PATIENCE_FOR_FILES = 120.0
 """The same while weights or files are on their way."""
+UNHURRIED = 900.0
+"""The same where somebody asked for nothing else than to send."""
 SPEAKS = 2.0
 """Seconds of waiting at the end of a run after which it is said."""
 LAST_TRIES = 2
@@ -30,36 +36,57 @@ LAST_TRIES = 2
 
 
 class Sender:
-    """``is_final(error)`` tells a refusal of one write from an absence of the store; ``say`` gets a sentence."""
+    """``store`` is its name in sentences, of which ``say`` gets each.
+
+    A failure is one of three (``judge``): the write is wrong, and left out; the store said no, and not why, which is
+    believed the ``TRIES``th time; or the store is not well. Then the write waits, and all others with it, unless the
+    store turns out to take those: it is put aside (late.py).
+    """
 
     def __init__(
         self,
         spool: Spool,
         deliver: Callable[[Write], None],
-        is_final: Callable[[Exception], bool],
+        judge: Callable[[Exception], Verdict],
         store: str,
         say: Callable[[str], None],
+        late: Late,
+        is_there: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._spool, self._deliver, self._is_final = spool, deliver, is_final
-        self._store, self._say = store, say
+        self._spool, self._late, self._deliver, self._judge = spool, late, deliver, judge
+        self._is_there, self._store, self._say = is_there, store, say
         self._news = threading.Condition()
-        self._hurries = self._closed = False
+        self._hurries = self._closed = self._lapped = False
         self._sending = ""
         self._arrived = 0
         self._failures = 0
         self._last_failures = 0
         self._away = False
         self._flushed = 0
+        self._stuck = self._tries = self._noes = 0
+        """The write that failed last: its number, how often it did, how often the store said no to it."""
+        self._hard: set[str] = set()
+        """Kinds of which the last one was put aside."""
+        self._told = False
         self._refused: set[str] = set()
+        self.opened = threading.Event()
+        self._error: Exception | None = None
         self.reason = ""
         """Why the last try failed."""
         self.refusals = 0
         """Writes that the store did not take, and never will."""
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="sdar-mlflow", daemon=True)
+    def start(self, first: Callable[[], None] = lambda: None) -> None:
+        """``first`` opens the store, on the thread; ``opened`` is set when it has done so, or failed."""
+        self._thread = threading.Thread(target=self._run, args=(first,), name="sdar-mlflow", daemon=True)
         self._thread.start()
+
+    def wait_for_first(self, seconds: float) -> Exception | None:
+        """Until a write has arrived or failed; returns why it failed."""
+        with self._news:
+            self._news.wait_for(lambda: self._arrived or self._failures, seconds)
+            return None if self._arrived else self._error
 
     def wake(self) -> None:
         """There is something to send."""
@@ -74,56 +101,131 @@ class Sender:
             self.reason = one_line(error)
             return self._failed()
         if write is None:
-            return None
+            return self._attempt_late()
         self._sending = write.kind
         try:
             self._deliver(write)
         except Exception as error:
-            self.reason = one_line(error)
-            if not self._is_final(error):
+            self._error, self.reason = error, one_line(error)
+            if not self._is_done_with(write, self._judge(error)):
                 return self._failed()
-            self._refuse(write)
+        else:
+            self._hard.discard(write.kind)
         self._spool.acknowledge(write.number)
         self._arrive()
         return 0.0
 
-    def finish(self, seconds: float | None = None) -> int:
-        """Wait while writes arrive, ``seconds`` at most; returns how many are left, in the spool."""
+    @property
+    def waiting(self) -> int:
+        return self._spool.waiting + self._late.waiting
+
+    def finish(self, seconds: float | None = None, patience: float | None = None) -> int:
+        """Wait while writes arrive; returns how many are left, on the disk.
+
+        Args:
+            seconds: at most.
+            patience: between two arrivals.
+        """
         if self._thread is not None and not self._closed:
-            self._wait(None if seconds is None else time.monotonic() + seconds)
+            self._wait(None if seconds is None else time.monotonic() + seconds, patience)
         with self._news:
             self._closed = True
             self._news.notify_all()
-        left = self._spool.close()
+        left = self._spool.close() + self._late.close()
         if self._thread is not None and not left:
             self._thread.join(timeout=1.0)
         return left
 
-    def _wait(self, deadline: float | None) -> None:
+    def _wait(self, deadline: float | None, patience: float | None) -> None:
         with self._news:
-            self._hurries, self._last_failures = True, 0
+            self._hurries, self._lapped, self._last_failures = True, False, 0
             self._news.notify_all()
             last = began = time.monotonic()
             arrived, speaks = self._arrived, SPEAKS
-            while self._spool.waiting and self._last_failures < LAST_TRIES:
+            while (self._spool.waiting or self._is_late_to_try()) and self._last_failures < LAST_TRIES:
                 now = time.monotonic()
                 if self._arrived != arrived:
                     last, arrived = now, self._arrived
-                patience = PATIENCE_FOR_FILES if self._sending in ("version", "file") else PATIENCE
-                end = last + patience if deadline is None else min(deadline, last + patience)
+                longest = patience or (PATIENCE_FOR_FILES if self._sending in ("version", "file") else PATIENCE)
+                end = last + longest if deadline is None else min(deadline, last + longest)
                 if now >= end:
                     return
                 if now - began >= speaks:
                     speaks += 10.0
-                    self._say(f"{self._spool.waiting} writes are still on their way to the MLflow store {self._store}")
+                    self._say(
+                        f"{self.waiting} writes are still on their way to the MLflow store {self._store}: if none "
+                        f"arrives within {end - now:.0f} s, they are left in {self._spool.folder}"
+                    )
                 self._news.wait(min(end - now, 0.5))
 
-    def _run(self) -> None:
+    def _is_late_to_try(self) -> bool:
+        return self._hurries and (self._late.to_try or (not self._lapped and self._late.waiting > 0))
+
+    def _attempt_late(self) -> float | None:
+        """Once each, at the end."""
+        if not self._is_late_to_try():
+            return None
+        if not self._lapped:
+            self._late.begin()
+            self._lapped = True
+        try:
+            self._late.attempt(self._deliver)
+        except Exception as error:
+            self.reason = one_line(error)
+            with self._news:
+                self._news.notify_all()
+        else:
+            self._arrive()
+        return 0.0
+
+    def _is_done_with(self, write: Write, verdict: Verdict) -> bool:
+        """Whether a write that failed holds up no others: it is refused, or put aside."""
+        if self._stuck != write.number:
+            self._stuck, self._tries, self._noes = write.number, 0, 0
+        self._tries += 1
+        self._noes += verdict is Verdict.REFUSED
+        if verdict is Verdict.WRONG or self._noes >= TRIES:
+            self._refuse(write)
+            return True
+        is_asked = self._tries >= TRIES or self._hurries or write.kind in self._hard
+        return is_asked and self._others_pass(write) and self._put_aside(write)
+
+    def _others_pass(self, write: Write) -> bool:
+        """Whether the store takes a later write now, which it gets once more when it is that one's turn."""
+        try:
+            others = self._spool.behind(write)
+        except OSError:  # the disk
+            return False
+        for other in others if others and self._is_there() else []:
+            try:
+                self._deliver(other)
+            except Exception:
+                continue
+            return True
+        return False
+
+    def _put_aside(self, write: Write) -> bool:
+        try:
+            self._late.keep(write)
+        except (OSError, RunError, RunFailed):  # of the disk: it stays where it is
+            return False
+        self._hard.add(write.kind)
+        if not self._told and not self._closed:
+            self._told = True
+            self._say(
+                f"the MLflow store {self._store} fails at {describe(write)} ({self.reason}) and takes others: it is "
+                "put aside, as whatever else it fails at, and tried again at the end"
+            )
+        return True
+
+    def _run(self, first: Callable[[], None]) -> None:
+        first()
+        self.opened.set()
         while True:
             delay = self.attempt()
             with self._news:
                 if delay is None:
-                    self._news.wait_for(lambda: self._closed or self._spool.waiting)
+                    self._news.wait_for(lambda: self._closed or self._spool.waiting or self._is_late_to_try())
                 elif delay and not self._hurries:
                     self._news.wait_for(lambda: self._closed or self._hurries, delay)
                 elif delay:

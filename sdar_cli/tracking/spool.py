@@ -3,6 +3,7 @@
     RUN/tracking/spool.jsonl   what is known already, then a write a line: number, kind, time, content
     RUN/tracking/sent          the number of the last write that the store has
     RUN/tracking/traces/       episodes, a file a write, since they are large and the first to go
+    RUN/tracking/late/         the same once more, of writes that the store fails at while it takes others (late.py)
 
 A write is only ever appended, so a kill leaves whole lines and at most one that is cut, which is forgotten: what it
 belonged to is done again after a restart. Of each metric and step the first value counts, and a key that counts once
@@ -15,43 +16,30 @@ machine's. The run's lock keeps a second process out; one that was forked has no
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sdar_cli.errors import RunError
-from sdar_cli.reading import Missing, Unreadable, open_regular, read_bytes
-from sdar_cli.runs.disk import disk, sync_folder
-from sdar_cli.tracking.known import Known, numbers
+from sdar_cli.runs.disk import disk
+from sdar_cli.tracking.known import REPLAYED, Known, numbers
+from sdar_cli.tracking.spool_file import Place, SpoolFile
 from sdar_cli.tracking.system import PREFIX
-from sdar_cli.tracking.write import Write, head, line, parse, read_number, write_at
+from sdar_cli.tracking.trace_files import TraceFiles, pack
+from sdar_cli.tracking.write import Write, head, line, parse
 
-FILE, SENT, TRACES = "spool.jsonl", "sent", "traces"
+TRACES = "traces"
 LIMIT = 2**30
 """Bytes of unsent writes above which traces are given up."""
-REPLAYED = "sdar.replayed"
-"""Tag: the steps that were played again after a restart, of which MLflow holds the first attempt."""
 _WORTH = 2**20
 """Bytes of sent writes for which the file is written anew."""
-
-
-@dataclass(slots=True)
-class _Place:
-    number: int
-    start: int
-    length: int
-    traces: int
-    """Bytes of the file beside, 0 for other writes."""
 
 
 class Spool:
@@ -63,23 +51,31 @@ class Spool:
     """
 
     def __init__(
-        self, folder: Path, run_id: str, limit: int = LIMIT, say: Callable[[str], None] = lambda sentence: None
+        self,
+        folder: Path,
+        run_id: str,
+        limit: int = LIMIT,
+        say: Callable[[str], None] = lambda sentence: None,
+        before: Callable[[], Known] = Known,
     ) -> None:
+        """``run_id``: empty where the run was not made yet, or only the file knows it. ``before`` makes what the store
+        has already, where no spool was kept for the run up to now."""
         self.folder = folder
-        self._run_id, self._limit, self._say = run_id, limit, say
+        self.run_id, self._limit, self._say = run_id, limit, say
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._known = Known()
-        self._places: deque[_Place] = deque()
+        self._places: deque[Place] = deque()
         self._next = 1
         self._synced = 0
-        self._end = self._done = self._waits = 0
-        """Bytes: of the file, of sent writes in it, of unsent writes with their traces."""
+        self._done = self._waits = 0
+        """Bytes: of sent writes in the file, of unsent writes with their traces."""
         self._gave_up = False
         self._closed = False
         with disk(folder, "what MLflow is to be sent"):
-            (folder / TRACES).mkdir(parents=True, exist_ok=True)
-            self._load()
+            self._traces = TraceFiles(folder / TRACES)
+            self._file = SpoolFile(folder, self._read)
+            self._begin(before)
 
     @property
     def waiting(self) -> int:
@@ -89,6 +85,14 @@ class Spool:
     def next_system_step(self) -> int:
         with self._lock:
             return self._known.next_step(PREFIX)
+
+    def name_run(self, run_id: str) -> None:
+        """The run was made: it is noted on the disk before anything is sent to it."""
+        with self._lock:
+            if not self._closed and self.run_id != run_id:
+                with disk(self.folder, "what MLflow is to be sent"):
+                    self._rewrite(run_id)
+                self.run_id = run_id
 
     def metrics(self, step: int, values: Mapping[str, float]) -> int:
         """Put down those values that have none of their step yet; returns how many of them there were."""
@@ -114,17 +118,27 @@ class Spool:
 
     def traces(self, key: str, traces: list[Any]) -> bool:
         """Put episodes down, once a key, unless there is no room for them."""
-        packed = gzip.compress(json.dumps(traces).encode(), compresslevel=1, mtime=0)
+        packed = pack(traces)
         with self._lock:
             if key in self._known.once or not self._has_room(len(packed)):
                 return False
-            name = f"{self._next}.json.gz"
-            with disk(self.folder, "traces"):
-                (self.folder / TRACES / name).write_bytes(packed)
+            self._traces.write(self._next, packed)
             return self._append("traces", {"bytes": len(packed)}, {"once": key})
 
+    def take_over(self, other: Spool, write: Write) -> None:
+        """Put down a write of another spool as it stands there, with its time, key and traces."""
+        with self._lock:
+            if write.kind == "traces":
+                self._traces.copy(other._traces, write.number, self._next)
+            self._append(write.kind, write.content, write.extra, write.at)
+
+    def is_replaced(self, write: Write) -> bool:
+        """Whether something else was put down under the write's key since."""
+        with self._lock:
+            return "sum" in write.extra and self._known.last.get(write.extra["key"]) != write.extra["sum"]
+
     def replay(self, step: int) -> set[int]:
-        """Note that a step came again; returns all that did."""
+        """All steps that came again, this one too."""
         with self._lock:
             return self._known.replayed | {step}
 
@@ -135,7 +149,7 @@ class Spool:
             write = self._first()
             if write is None or write.number <= self._synced:
                 return write
-            synced, file = self._next - 1, os.dup(self._file)
+            synced, file = self._next - 1, self._file.duplicate()
         try:
             os.fdatasync(file)
         finally:
@@ -143,21 +157,32 @@ class Spool:
         self._synced = synced
         return write
 
+    def behind(self, write: Write) -> list[Write]:
+        """What comes after the oldest write: the next one, and the next of another kind."""
+        with self._lock:
+            others = list(islice(self._places, 1, None)) if not self._closed else []
+            of_other_kind = [place for place in others if place.kind != write.kind]
+            chosen = {place.number: place for place in (*others[:1], *of_other_kind[:1])}
+            return [found for place in chosen.values() if (found := self._write(place)) is not None]
+
     def _first(self) -> Write | None:
         while self._places and not self._closed:
-            place = self._places[0]
-            entry = parse(os.pread(self._file, place.length, place.start))
-            if entry is not None:
-                return Write(entry["n"], entry["kind"], entry["at"], entry["content"])
+            write = self._write(self._places[0])
+            if write is not None:
+                return write
             self._forget()  # the disk gave back something else than it was given
         return None
 
+    def _write(self, place: Place) -> Write | None:
+        entry = parse(self._file.read(place))
+        if entry is None:
+            return None
+        extra = {name: entry[name] for name in ("once", "key", "sum") if name in entry}
+        return Write(entry["n"], entry["kind"], entry["at"], entry["content"], extra)
+
     def read_traces(self, write: Write) -> list[Any]:
         """Episodes of a write; none where they were given up."""
-        try:
-            return json.loads(gzip.decompress(read_bytes(self.folder / TRACES / f"{write.number}.json.gz", LIMIT)))
-        except (Unreadable, OSError, EOFError, ValueError, zlib.error):
-            return []
+        return self._traces.read(write.number)
 
     def acknowledge(self, number: int) -> None:
         """The store has everything up to this write."""
@@ -171,9 +196,9 @@ class Spool:
             return
         with disk(self.folder, "what MLflow is to be sent"):
             with self._lock:
-                if self._done > max(_WORTH, self._end - self._done):
+                if self._is_worth_it():
                     self._rewrite()
-            os.fsync(self._file)
+            self._file.sync()
 
     def close(self) -> int:
         """Leave the folder to the next process; returns how many writes wait in it."""
@@ -182,25 +207,22 @@ class Spool:
                 if self._done and not self._places:
                     with suppress(OSError):  # a full disk: the longer file says the same
                         self._rewrite()
-                os.close(self._file)
-                os.close(self._sent)
+                self._file.close()
             self._closed = True
             return len(self._places)
 
-    def _append(self, kind: str, content: Mapping[str, Any], extra: Mapping[str, str] = {}) -> bool:
+    def _append(
+        self, kind: str, content: Mapping[str, Any], extra: Mapping[str, str] = {}, at: int | None = None
+    ) -> bool:
         if self._closed or os.getpid() != self._process:
             return False
-        entry = {"n": self._next, "kind": kind, "at": int(1000 * time.time()), "content": content, **extra}
+        at = int(1000 * time.time()) if at is None else at
+        entry = {"n": self._next, "kind": kind, "at": at, "content": content, **extra}
         text = line(entry)
         self._has_room(len(text))
         with disk(self.folder, "what MLflow is to be sent"):
-            try:
-                write_at(self._file, text, self._end)
-            except BaseException:
-                os.ftruncate(self._file, self._end)
-                raise
-        self._end += len(text)
-        self._take(entry, self._end - len(text), len(text))
+            start = self._file.append(text)
+        self._take(entry, start, len(text))
         return True
 
     def _take(self, entry: Mapping[str, Any], start: int, length: int) -> None:
@@ -215,7 +237,7 @@ class Spool:
         elif "key" in entry:
             self._known.last[entry["key"]] = entry["sum"]
         traces = content["bytes"] if kind == "traces" else 0
-        self._places.append(_Place(entry["n"], start, length, traces))
+        self._places.append(Place(entry["n"], kind, start, length, traces))
         self._waits += length + traces
         self._next = entry["n"] + 1
 
@@ -224,10 +246,9 @@ class Spool:
         place = self._places.popleft()
         self._done += place.length
         self._waits -= place.length + place.traces
-        with suppress(OSError):  # a full disk: it is sent again after a kill, which is no harm
-            os.pwrite(self._sent, b"%020d\n" % place.number, 0)
+        self._file.note_sent(place.number)
         if place.traces:
-            (self.folder / TRACES / f"{place.number}.json.gz").unlink(missing_ok=True)
+            self._traces.remove(place.number)
 
     def _has_room(self, more: int) -> bool:
         """Make room by giving up the oldest traces; whether there is enough now."""
@@ -235,7 +256,7 @@ class Spool:
             return True
         for place in self._places:
             if place.traces and self._waits + more > self._limit:
-                (self.folder / TRACES / f"{place.number}.json.gz").unlink(missing_ok=True)
+                self._traces.remove(place.number)
                 self._waits -= place.traces
                 place.traces = 0
         if not self._gave_up:
@@ -246,63 +267,34 @@ class Spool:
             )
         return self._waits + more <= self._limit
 
-    def _load(self) -> None:
-        path = self.folder / FILE
-        sent = read_number(self.folder / SENT)
-        try:
-            with open_regular(path) as file:
-                for text in file:
-                    if not text.endswith(b"\n"):
-                        break
-                    entry = parse(text)
-                    if entry is not None and "spool" in entry:
-                        if entry["run"] != self._run_id:
-                            os.replace(path, path.with_suffix(".old"))
-                            self._end = 0
-                            break
-                        self._known = entry["known"]
-                        self._next = entry["next"]
-                    elif entry is not None:
-                        self._take(entry, self._end, len(text))
-                    self._end += len(text)
-        except Missing:
-            pass  # numbers go on behind those that were sent
-        except (Unreadable, OSError) as error:
-            raise RunError(f"{path} {error}: move it away, and what MLflow lacks with it") from None
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._sent = os.open(self.folder / SENT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        while self._places and self._places[0].number <= sent:
+    def _read(self, text: bytes, start: int) -> bool:
+        """A line of the file as it is found; False where it begins that of another run."""
+        entry = parse(text)
+        if entry is not None and "spool" in entry:
+            if self.run_id and entry["run"] not in ("", self.run_id):
+                return False
+            self.run_id = self.run_id or entry["run"]
+            self._known, self._next = entry["known"], entry["next"]
+        elif entry is not None:
+            self._take(entry, start, len(text))
+        return True
+
+    def _begin(self, before: Callable[[], Known]) -> None:
+        """Go on behind what was sent, and remove traces that belong to nothing."""
+        if self._file.is_new:
+            self._known = before()
+        while self._places and self._places[0].number <= self._file.sent:
             self._forget()
-        self._next = max(self._next, sent + 1)
-        os.ftruncate(self._file, self._end)
-        kept = {f"{place.number}.json.gz" for place in self._places if place.traces}
-        for file in (self.folder / TRACES).iterdir():
-            if file.name not in kept:
-                file.unlink()
-        if not self._end or self._done > max(_WORTH, self._end - self._done):
+        self._next = max(self._next, self._file.sent + 1)
+        self._traces.keep({place.number for place in self._places if place.traces})
+        if not self._file.end or self._is_worth_it():
             self._rewrite()
 
-    def _rewrite(self) -> None:
+    def _is_worth_it(self) -> bool:
+        return self._done > max(_WORTH, self._file.end - self._done)
+
+    def _rewrite(self, run_id: str = "") -> None:
         """The file without what was sent, but with the knowledge of it."""
-        path = self.folder / FILE
-        beside = path.with_suffix(".new")
-        first = head(self._run_id, self._next, self._known)
-        fresh = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            write_at(fresh, first, 0)
-            end, starts = len(first), []
-            for place in self._places:
-                write_at(fresh, os.pread(self._file, place.length, place.start), end)
-                starts.append(end)
-                end += place.length
-            os.fsync(fresh)
-            os.replace(beside, path)
-        except BaseException:
-            os.close(fresh)
-            beside.unlink(missing_ok=True)
-            raise
-        os.close(self._file)
-        self._file, self._end, self._done = fresh, end, 0
-        for place, start in zip(self._places, starts, strict=True):
-            place.start = start
-        sync_folder(self.folder)
+        first = head(run_id or self.run_id, self._next, self._known)
+        self._file.rewrite(first, self._places)
+        self._done = 0

@@ -25,10 +25,9 @@ class SystemMonitor:
         from mlflow.environment_variables import (
             MLFLOW_SYSTEM_METRICS_NODE_ID,
             MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING,
-            MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL,
         )
 
-        self._every = MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get() or EVERY
+        self._every = interval()
         self._samples = MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING.get() or 1
         node = MLFLOW_SYSTEM_METRICS_NODE_ID.get()
         self._prefix = f"{PREFIX}{node}/" if node else PREFIX
@@ -58,6 +57,13 @@ class SystemMonitor:
                 measure.clear_metrics()
             self._put(self._step, values)
             self._step += 1
+
+
+def interval() -> float:
+    """Seconds between two values."""
+    from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL
+
+    return MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get() or EVERY
 
 
 def _measures() -> list[Any]:

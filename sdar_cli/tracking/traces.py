@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.rollout.episode import Episode, StopReason, Turn
-from sdar_cli.tracking.wire import clean
+from sdar_cli.visible import visible
 
 if TYPE_CHECKING:
     from mlflow.entities import Span, TraceInfo
@@ -26,6 +26,8 @@ Signals = Mapping[tuple[int, int], Mapping[str, float]]
 TAG_LIMIT = 5000
 """Characters of a tag's value that every store accepts."""
 PREVIEW_LIMIT = 1000
+NAME_LIMIT = 250
+"""Characters of a span's name: a task's type is the environment's word."""
 TURN_NS = 1_000_000
 
 
@@ -61,7 +63,7 @@ def build_trace(
     start = time.time_ns()
     end = start + TURN_NS * max(1, len(episode.turns))
     failed = episode.stop is StopReason.ENVIRONMENT_ERROR
-    name = f"{mode} · step {step} · {episode.task.task_type}"
+    name = _shown(f"{mode} · step {step} · {episode.task.task_type}")[:NAME_LIMIT]
     goal = episode.goal or episode.task.goal or episode.task.id
     inputs = {"task": goal, "skills": list(episode.skills)}
     outputs = {
@@ -112,23 +114,24 @@ def build_trace(
         "request_time": start // 1_000_000,
         "execution_duration": (end - start) // 1_000_000,
         "state": "ERROR" if failed else "OK",
-        "request_preview": clean(goal)[:PREVIEW_LIMIT],
+        "request_preview": visible(goal)[:PREVIEW_LIMIT],
         "response_preview": f"{episode.stop.value} after {len(episode.turns)} turns",
         "trace_metadata": {
             "mlflow.sourceRun": run,
             "mlflow.trace_schema.version": "3",
             "mlflow.trace.tokenUsage": json.dumps(usage | {"total_tokens": sum(usage.values())}),
         },
-        "tags": {key: clean(value)[:TAG_LIMIT] for key, value in tags.items()} | {"mlflow.traceName": name},
+        "tags": {key: _shown(value)[:TAG_LIMIT] for key, value in tags.items()} | {"mlflow.traceName": name},
     }
     return {"info": info, "spans": spans}
 
 
-def as_mlflow(trace: Mapping[str, Any], experiment: str) -> tuple[TraceInfo, list[Span]]:
-    """For ``TracingClient.start_trace`` and ``log_spans``."""
+def as_mlflow(trace: Mapping[str, Any], run: str, experiment: str) -> tuple[TraceInfo, list[Span]]:
+    """For ``TracingClient.start_trace`` and ``log_spans``; the run may have been made since the episode was played."""
     from mlflow.entities import Span, TraceInfo, TraceLocation, TraceState
 
     info = dict(trace["info"])
+    info["trace_metadata"] = {**info["trace_metadata"], "mlflow.sourceRun": run}
     state = TraceState(info.pop("state"))
     location = TraceLocation.from_experiment_id(experiment)
     return TraceInfo(**info, state=state, trace_location=location), [Span.from_dict(span) for span in trace["spans"]]
@@ -180,6 +183,11 @@ def _span(
         "status": {"code": "STATUS_CODE_ERROR" if failed else "STATUS_CODE_OK", "message": ""},
         "attributes": {key: json.dumps(value) for key, value in attributes.items()},
     }
+
+
+def _shown(text: str) -> str:
+    """On one line, without characters that hide or turn others."""
+    return visible(" ".join(text.split()))
 
 
 def _base64(value: bytes) -> str:

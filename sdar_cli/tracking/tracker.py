@@ -4,8 +4,9 @@
     tracker.metrics(1, {"rollout/success": 0.25})
     tracker.finish("FINISHED")
 
-A store that cannot be reached stops a run that begins, with a sentence, as its address may be wrong. Later it stops
-nothing: writes are put down in the spool and sent by a thread of their own (see spool.py, sender.py).
+Writes are put down in the spool and sent by a thread of their own (see spool.py, sender.py), so that a store that is
+away stops nothing. A server that is away when a run begins is waited for some seconds, and the run made there later,
+by the first write that arrives; a SQLite file that cannot be used then stops the run with a sentence.
 """
 
 from __future__ import annotations
@@ -21,15 +22,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sdar_cli.errors import RunFailed, without_credentials
 from sdar_cli.tracking import dataset, tables
+from sdar_cli.tracking.creation import create, creation
 from sdar_cli.tracking.delivery import Delivery, within
-from sdar_cli.tracking.experiment import experiment as find_experiment
-from sdar_cli.tracking.known import ranges
-from sdar_cli.tracking.location import redact
-from sdar_cli.tracking.orphan import find_orphan, mark
+from sdar_cli.tracking.known import REPLAYED, Known, ranges
+from sdar_cli.tracking.location import is_elsewhere, redact
 from sdar_cli.tracking.outbox import AtOnce, Outbox, Spooled
 from sdar_cli.tracking.quiet import import_mlflow
 from sdar_cli.tracking.registry import Version
-from sdar_cli.tracking.spool import LIMIT, REPLAYED
+from sdar_cli.tracking.spool import LIMIT
 from sdar_cli.tracking.system import SystemMonitor
 from sdar_cli.tracking.traces import Signals, build_trace, choose
 from sdar_cli.tracking.wire import clean, metric_name, one_line, shortened
@@ -66,9 +66,16 @@ class Tracker:
         self._salt = salt if outbox is not None else secrets.token_hex(8)
         self._monitor: SystemMonitor | None = None
         self._version: dict[str, Any] | None = None
-        self.run_id = run_id
+        self._note: Callable[[str], None] | None = None
+        self._run_id = run_id
+        self._token = secrets.token_hex(16)
         self.skipped = 0
         """Metric values that were not finite, and hence not sent."""
+
+    @property
+    def run_id(self) -> str:
+        """Empty as long as the store was away since the run began."""
+        return self._run_id or self._outbox.run_id
 
     @classmethod
     def start(
@@ -87,6 +94,7 @@ class Tracker:
         limit: int = LIMIT,
         remedy: str = "",
         salt: str = "",
+        before: Callable[[], Known] = Known,
         say: Callable[[str], None] = lambda sentence: None,
     ) -> Self:
         """Open a run, or go on with ``run_id``; ``parent`` shows it below another run.
@@ -96,39 +104,43 @@ class Tracker:
             spool: a folder within the run's, in which writes wait; without one they are written at once.
             limit: bytes that may wait there.
             remedy: what sends later what waits when the run ends.
+            before: what the store has of ``run_id`` already, where there is no spool yet (earlier.py).
             salt: tells episodes from those of the same step that the run's training wrote.
             say: gets a sentence about each later problem.
 
         Raises:
-            RunFailed: the store cannot be used; of a run that has a spool and a ``run_id`` only if its disk is full.
+            RunFailed: the store cannot be used (of one elsewhere, for a run with a spool: it says no to the run); or
+                the disk is full.
         """
         import_mlflow()
-        shown = {key: shortened(value) for key, value in params.items()}
         first: list[tuple[str, dict[str, Any]]] = [("running", {})]
         first += [("tag", _tag(key, value)) for key, value in (tags or {}).items()]
-        first += [("params", {"values": {metric_name(key): value for key, value in shown.items()}})]
+        first += [("params", {"values": {metric_name(key): shortened(value) for key, value in params.items()}})]
         first += [("text", {"path": "recipe.yaml", "text": without_credentials(recipe_yaml)})]
-        if run_id is None or spool is None:
+        made = creation(experiment, run_name, tags or {}, parent)
+        is_later = run_id is None and spool is not None and is_elsewhere(uri)
+        if (run_id is None and not is_later) or spool is None:
             try:
-                run_id = run_id or _open_run(uri, experiment, run_name, dict(tags or {}), parent)
-                deliver = Delivery(uri, run_id)
+                deliver = Delivery(uri, run_id or "")
+                deliver.run_id = run_id = run_id or create(deliver.make(), uri, made)
                 for kind, content in first:
-                    deliver(Write(0, kind, _now(), content))
+                    deliver(Write(0, kind, int(1000 * time.time()), content))
             except Exception as error:
-                raise RunFailed(
-                    f"the MLflow store {redact(uri)} cannot be used ({one_line(error)}): "
-                    "start it, or set tracking.uri to another one"
-                ) from error
+                raise _unusable(uri, error) from error
             first = []
         if spool is None:
-            tracker = cls(None, uri, run_id, say)
+            tracker = cls(None, uri, run_id or "", say)
         else:
             home = spool.absolute().parent
-            outbox = Spooled(spool, uri, run_id, say, home=home, limit=limit, remedy=remedy)
-            tracker = cls(None, uri, run_id, say, outbox, home, salt)
+            outbox = Spooled(spool, uri, run_id or "", say, home=home, limit=limit, remedy=remedy, before=before)
+            tracker = cls(None, uri, run_id or "", say, outbox, home, salt)
+            if not outbox.run_id:
+                tracker._put("create", made, key="create", once=True)
             for kind, content in first:
                 tracker._put(kind, content, key=_KEYS.get(kind) or f"tag/{content['key']}")
             outbox.start()
+            if not outbox.run_id and (error := outbox.wait_for_run()) is not None:
+                raise _unusable(uri, error) from error
         if system_metrics:
             tracker._watch_system()
         return tracker
@@ -143,7 +155,7 @@ class Tracker:
             self.tag(REPLAYED, ranges(self._outbox.replay(step)))
 
     def _is_known(self, step: int, values: Mapping[str, float]) -> bool:
-        """Put values down; whether there was a value for each of them before."""
+        """Put values down; whether each was there before."""
         finite = {metric_name(name): float(value) for name, value in values.items() if math.isfinite(value)}
         self.skipped += sum(not math.isfinite(value) for value in values.values())
         return self._outbox.metrics(step, finite) == 0 and bool(finite)
@@ -206,7 +218,7 @@ class Tracker:
         built = [
             build_trace(
                 episodes[position],
-                run=self.run_id,
+                run=self.run_id or self._token,
                 step=step,
                 mode=mode,
                 position=position,
@@ -219,6 +231,10 @@ class Tracker:
             self._outbox.traces(f"traces/{mode}/{step}", built)
         return len(built)
 
+    def warm_up(self, content: Mapping[str, Any]) -> None:
+        """Write a warm-up as a run of its own, once a store (see warmup.py)."""
+        self._put("warmup", content, key=f"warmup/{content['key']}", once=True)
+
     def tag(self, key: str, value: str) -> None:
         self._put("tag", _tag(key, value), key=f"tag/{key}")
 
@@ -226,9 +242,19 @@ class Tracker:
         """Remove a tag; one that is not there is no mistake."""
         self._put("untag", {"key": key}, key=f"tag/{key}")
 
+    def on_made(self, note: Callable[[str], None]) -> None:
+        """``note`` gets the run's id, on the thread of the caller of ``sync`` and ``close``, once it is known."""
+        self._note = None if self.run_id else note
+
+    def _tell_made(self) -> None:
+        if self._note is not None and self.run_id:
+            note, self._note = self._note, None
+            note(self.run_id)
+
     def sync(self) -> None:
         """Put on the disk itself what waits for the store, as a checkpoint is about to be."""
         self._outbox.sync()
+        self._tell_made()
 
     def finish(self, status: Status = "FINISHED", seconds: float | None = None) -> int:
         """Close the run, and wait while the store takes what it lacks; returns how many writes it still lacks.
@@ -248,7 +274,9 @@ class Tracker:
         """As ``finish``, but leave the run as it is."""
         if STOP.asked:
             seconds = STOP.left(LAST_WORDS if seconds is None else seconds)
-        return self._outbox.finish(seconds)
+        left = self._outbox.finish(seconds)
+        self._tell_made()
+        return left
 
     def _put(self, kind: str, content: Mapping[str, Any], *, key: str | None = None, once: bool = False) -> None:
         self._outbox.put(kind, content, key=key, once=once)
@@ -262,23 +290,10 @@ class Tracker:
         self._monitor.start()
 
 
-def _open_run(uri: str, experiment: str, name: str, tags: dict[str, str], parent: str | None) -> str:
-    """The id of a new run, or of one that was made for the same folder and never noted there."""
-    client = Delivery(uri, "").make()
-    experiment_id = find_experiment(client, uri, experiment)
-    tags |= mark(tags)
-    if (orphan := find_orphan(client, experiment_id, tags)) is not None:
-        return orphan
-    labels = {"mlflow.source.name": "sdar", "mlflow.source.type": "LOCAL", **tags}
-    if parent is not None:
-        labels["mlflow.parentRunId"] = parent
-    labels = {key: _tag(key, value)["value"] for key, value in labels.items()}
-    return client.create_run(experiment_id, run_name=name, tags=labels).info.run_id
+def _unusable(uri: str, error: Exception) -> RunFailed:
+    store, why = redact(uri), one_line(error)
+    return RunFailed(f"the MLflow store {store} cannot be used ({why}): start it, or set tracking.uri to another one")
 
 
 def _tag(key: str, value: str) -> dict[str, str]:
     return {"key": key, "value": clean(without_credentials(value))}
-
-
-def _now() -> int:
-    return int(1000 * time.time())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from enum import Enum
 from typing import Any
 
 from sdar_cli.errors import without_credentials
@@ -13,7 +14,20 @@ PARAM_LIMIT = 500
 """Characters of a parameter that every supported MLflow server accepts; the recipe holds the whole."""
 METRICS_PER_CALL = 1000
 PARAMS_PER_CALL = 100
-_NOT_FINAL = (401, 403, 404, 408, 429)
+_NOT_FINAL = (401, 403, 404, 408, 409, 429, 499)
+_WRONG = ("INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS")
+_BUSY = re.compile(
+    r"\b(locked|busy|deadlock|time[ds]?[ -]?out|timeout|QueuePool|too many|try again|rolled back)\b", re.I
+)
+"""Words of a database that has no time for us."""
+
+
+class Verdict(Enum):
+    """On a write that failed."""
+
+    FAILED = "the store is away, or not well: the same write may pass later"
+    REFUSED = "the store said no, and not why"
+    WRONG = "the write itself is wrong, now and always"
 
 
 def metric_name(name: str) -> str:
@@ -42,18 +56,24 @@ def one_line(error: BaseException, limit: int = 160) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def is_refusal(error: Exception) -> bool:
-    """Whether the store answered and said no, so that trying again is in vain.
+def refusal(error: Exception) -> Verdict:
+    """What an answer says of the write, were the store as it should be.
 
-    A store that asks who we are, or that has no such page, is one that can be put right; so is half an answer.
+    A store that asks who we are, that has no such page, or that gives half an answer is one that can be put right. Of
+    ``BAD_REQUEST`` nobody can say: MLflow answers so when a write is malformed, and when its database is at a loss.
     """
     from mlflow.exceptions import MlflowException
 
     if isinstance(error, MlflowException):
-        return 400 <= error.get_http_status_code() < 500 and error.get_http_status_code() not in _NOT_FINAL
+        if not 400 <= error.get_http_status_code() < 500 or error.get_http_status_code() in _NOT_FINAL:
+            return Verdict.FAILED
+        if error.error_code in _WRONG:
+            return Verdict.WRONG
+        return Verdict.FAILED if _BUSY.search(str(error)) else Verdict.REFUSED
     if isinstance(error, OSError | json.JSONDecodeError) and not isinstance(error, FileNotFoundError):
-        return False
-    return isinstance(error, NotImplementedError | TypeError | ValueError | LookupError | AttributeError | OSError)
+        return Verdict.FAILED
+    ours = NotImplementedError | TypeError | ValueError | LookupError | AttributeError | OSError
+    return Verdict.WRONG if isinstance(error, ours) else Verdict.FAILED
 
 
 def is_absent(error: Exception) -> bool:

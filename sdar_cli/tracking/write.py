@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ class Write:
     at: int
     """Milliseconds since the epoch: the time that MLflow shows, whenever it is sent."""
     content: Mapping[str, Any]
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """The key that it counts once by (``once``), or the key and the hash of what may be replaced (``key``, ``sum``)."""
 
 
 def line(entry: Mapping[str, Any]) -> bytes:

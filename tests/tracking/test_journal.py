@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import itertools
+import json
 import math
 import os
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdar_cli.errors import RunError, RunFailed
+from sdar_cli.runs.checkpoints import Checkpoints
 from sdar_cli.runs.listing import _last_evaluation as last_success
 from sdar_cli.tracking.journal import Journal
 
@@ -127,6 +130,44 @@ def test_what_it_holds(tmp_path: Path) -> None:
     assert journal.holds(0, values) and not journal.holds(1, values)
     assert not journal.holds(0, values | {"eval/no_skills/success": 0.5})
     assert not journal.holds(0, values | {"eval/skills/success": 0.5})
+
+
+KEYS = ("a", "eval/no_skills/success", 'quoted "rewind"', "b")
+ENTRIES = st.fixed_dictionaries(
+    {"step": st.integers(0, 3)}, optional=dict.fromkeys(KEYS, st.none() | st.booleans() | st.floats(-1, 1))
+) | st.fixed_dictionaries({"rewind": st.integers(0, 3)})
+
+
+@given(st.lists(ENTRIES, max_size=12), st.sets(st.sampled_from(KEYS), min_size=1))
+def test_some_of_its_values_are_what_the_whole_has_of_them(tmp_path_factory, entries, names) -> None:
+    """Also where a line was written by somebody who escapes letters."""
+    journal = Journal(tmp_path_factory.mktemp("journal") / "metrics.jsonl")
+    escaped = (json.dumps(entry).replace("eval", "\\u0065val") for entry in entries[::2])
+    plain = (json.dumps(entry) for entry in entries[1::2])
+    pairs = itertools.zip_longest(escaped, plain, fillvalue="")
+    journal.path.write_text("".join(f"{line}\n" for pair in pairs for line in pair))
+    wanted = [{name: row[name] for name in ("step", *names) if name in row} for row in journal.read()]
+    assert repr(sort(journal.read(names))) == repr(sort([row for row in wanted if len(row) > 1]))
+
+
+def sort(rows: list[dict[str, float]]) -> list[list[tuple[str, float]]]:
+    return [sorted(row.items()) for row in rows]
+
+
+def test_what_an_evaluation_asks_for_costs_the_lines_that_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of days of steps, with dozens of values each, few have an evaluation."""
+    journal = Journal(tmp_path / "metrics.jsonl")
+    for step in range(200):
+        journal.append(step, {"loss/total": 1.0, "rewinding": 2.0})
+    journal.append(100, {"eval/no_skills/success": 0.5})
+    read: list[bytes] = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda line: read.append(line) or loads(line))
+    assert journal.read(["eval/no_skills/success"]) == [{"step": 100, "eval/no_skills/success": 0.5}]
+    assert journal.holds(100, {"eval/no_skills/success": 0.5})
+    assert Checkpoints(tmp_path).best() == [] and len(read) == 3
 
 
 def test_it_is_put_on_the_disk_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

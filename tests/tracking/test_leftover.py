@@ -15,6 +15,7 @@ from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking import sender as sender_module
 from sdar_cli.tracking.leftover import FOLDER, later, waiting
 from sdar_cli.tracking.location import sqlite_uri
+from sdar_cli.tracking.spool import Spool
 from sdar_cli.tracking.tracker import Tracker
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
@@ -35,9 +36,10 @@ def test_it_waits_in_the_folder_until_it_is_sent(
     for step in range(1, 10):
         tracker.metrics(step, {"loss/total": 1 / step})
     assert tracker.finish() == 10
-    evaluation = Tracker.start(uri, "", "", "", {}, run_id=tracker.run_id, spool=later(run), salt="later")
-    evaluation.episodes(9, [episode(0, True)], "no_skills")
-    assert evaluation.finish() > 0
+    with later(run) as folder:
+        evaluation = Tracker.start(uri, "", "", "", {}, run_id=tracker.run_id, spool=folder, salt="later")
+        evaluation.episodes(9, [episode(0, True)], "no_skills")
+        assert evaluation.finish() > 0
     waits = waiting(run)
     assert waits > 10
 
@@ -64,3 +66,25 @@ def test_a_run_that_was_never_tracked_is_a_sentence(tmp_path: Path, capsys: pyte
     RunFolder.create(tmp_path, load_recipe("quickstart"), "mine")
     assert main(["runs", "send", "mine", "--runs", str(tmp_path)]) == 2
     assert "has no MLflow run" in capsys.readouterr().err
+
+
+def test_an_evaluation_at_work_sends_by_itself(
+    client, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], episode
+) -> None:
+    """Two that send from one folder would rewrite it under each other."""
+    run = RunFolder.create(tmp_path, load_recipe("quickstart"), "mine")
+    tracker = Tracker.start(store, "leftover", "mine", "", {}, spool=run.path / FOLDER)
+    run.update(tracking_uri=store, mlflow_run_id=tracker.run_id, status="finished")
+    assert tracker.finish() == 0
+    with later(run) as folder:
+        spool = Spool(folder, tracker.run_id)
+        spool.metrics(3, {"a": 1.0})
+        before = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+        assert waiting(run) == 0
+        assert main(["runs", "send", "mine", "--runs", str(tmp_path)]) == 0
+        assert "an evaluation of mine is at work, and sends by itself" in capsys.readouterr().err
+        assert {file: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
+        assert spool.close() == 1
+    assert waiting(run) == 1, "it was cut short"
+    assert main(["runs", "send", "mine", "--runs", str(tmp_path)]) == 0
+    assert waiting(run) == 0 and not folder.exists()

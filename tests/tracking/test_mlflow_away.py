@@ -16,6 +16,7 @@ from faults.tcp_proxy import TcpProxy
 
 from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation
+from sdar_cli.tracking import outbox as outbox_module
 from sdar_cli.tracking import sender as sender_module
 from sdar_cli.tracking.server import Server
 from sdar_cli.tracking.tracker import Tracker
@@ -60,6 +61,7 @@ def proxy(server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpProxy]:
 def start(proxy: TcpProxy, tmp_path: Path) -> Callable[..., Tracker]:
     def started(run_id: str | None = None, home: Path = tmp_path, **options) -> Tracker:
         about = {"experiment": "away", "run_name": "toy-run", "recipe_yaml": "name: toy\n", "params": {"a": 1}}
+        about |= {key: options.pop(key) for key in set(about) & set(options)}
         return Tracker.start(proxy.url, **about, run_id=run_id, spool=home / "tracking", **options)
 
     return started
@@ -171,7 +173,7 @@ def test_a_silent_server_holds_nobody_up(proxy: TcpProxy, start: Callable[..., T
     proxy.silent()
     began = time.monotonic()
     steps(tracker, range(1, 41))
-    assert tracker.finish("KILLED", 0.2) == 41
+    assert tracker.finish("KILLED", 0.2) >= 41
     assert time.monotonic() - began < 15, "a request waits for twenty seconds"
     proxy.up()
     again = start(tracker.run_id)
@@ -193,11 +195,69 @@ def test_a_run_deleted_by_hand_loses_nothing(
     assert points(store, tracker.run_id) == each_once(range(1, 4))
 
 
-def test_a_first_start_without_it_is_a_sentence(proxy: TcpProxy, start: Callable[..., Tracker], tmp_path: Path) -> None:
+def test_a_run_that_begins_while_it_is_away(
+    proxy: TcpProxy, start: Callable[..., Tracker], store: str, client: MlflowClient, tmp_path: Path, episode
+) -> None:
+    """It plays, is killed and goes on without an MLflow run, and then has one, with all that it played."""
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"started": 4321.5}')
+    tags, said, noted = {"sdar.folder": str(folder), "sdar.kind": "training"}, [], []
+
+    def work(tracker: Tracker, numbers: range) -> None:
+        for step in numbers:
+            tracker.episodes(step, [episode(step, True)], "train")
+            steps(tracker, range(step, step + 1))
+
     proxy.down()
-    with pytest.raises(RunFailed, match=r"cannot be used .*: start it, or set tracking\.uri to another one"):
-        start()
-    assert not (tmp_path / "tracking").exists()
+    first = start(home=folder, tags=tags, say=said.append)
+    assert first.run_id == "" and "does not answer" in said[0] and "the run begins without it" in said[0]
+    work(first, range(1, 6))
+    shutil.copytree(folder / "tracking", tmp_path / "killed" / "tracking")
+    first.close(0.0)
+    shutil.rmtree(folder / "tracking")
+    (tmp_path / "killed" / "tracking").rename(folder / "tracking")
+
+    second = start(home=folder, tags=tags)
+    second.on_made(noted.append)
+    work(second, range(4, 9))
+    second.sync()
+    assert noted == []
+    proxy.up()
+    assert second.finish() == 0
+    assert noted == [second.run_id] and len(second.run_id) == 32
+    assert points(store, second.run_id) == each_once(range(1, 9))
+    run = client.get_run(second.run_id)
+    assert run.info.status == "FINISHED" and run.data.tags["sdar.replayed"] == "4-5" and run.data.params["a"] == "1"
+    where = {"locations": [run.info.experiment_id], "run_id": second.run_id, "include_spans": False}
+    assert Counter(trace.info.tags["step"] for trace in client.search_traces(**where)) == dict.fromkeys("12345678", 1)
+    made = client.search_runs([run.info.experiment_id], f"tags.`sdar.folder` = '{folder}'")
+    assert [one.info.run_id for one in made] == [second.run_id]
+
+    third = start(home=folder, tags=tags)  # killed before its id was noted in run.json
+    assert third.run_id == second.run_id
+    third.close()
+
+
+def test_a_silent_server_holds_up_no_first_start(
+    proxy: TcpProxy, start: Callable[..., Tracker], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(outbox_module, "FIRST", 0.2)
+    monkeypatch.setattr(outbox_module, "OPENING", 0.2)
+    proxy.silent()
+    began, said = time.monotonic(), []
+    tracker = start(say=said.append)
+    steps(tracker, range(1, 4))
+    assert tracker.run_id == "" and time.monotonic() - began < 15, "a request waits for twenty seconds"
+    assert "does not answer: the run begins without it" in said[0]
+    assert tracker.finish("KILLED", 0.1) > 3
+    proxy.up()
+
+
+def test_a_no_to_the_run_is_a_sentence_at_once(proxy: TcpProxy, start: Callable[..., Tracker], client) -> None:
+    client.delete_experiment(client.create_experiment("no-more"))
+    with pytest.raises(RunFailed, match="'no-more' was deleted: restore it"):
+        start(experiment="no-more")
 
 
 def test_a_file_that_is_away_is_waited_for(tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,7 @@ def test_plots_without_data_are_left_out(tmp_path: Path) -> None:
     assert [file.stem for file in write_plots(grpo, tmp_path)] == ["success", "policy", "seconds"]
 
 
+@pytest.mark.long
 @given(st.data())
 @settings(max_examples=20, deadline=None)
 def test_any_metric_may_be_missing_anywhere(data: st.DataObject) -> None:

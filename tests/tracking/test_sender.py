@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from sdar_cli.tracking import sender as sender_module
+from sdar_cli.tracking.late import Late
 from sdar_cli.tracking.sender import FAILURES, LONGEST, Sender
 from sdar_cli.tracking.spool import Spool
-from sdar_cli.tracking.wire import one_line
+from sdar_cli.tracking.wire import Verdict, one_line
 from sdar_cli.tracking.write import Write
 
 DEADLINE = 60.0
@@ -21,6 +22,10 @@ RUN = "ab" * 16
 
 class Refused(Exception):
     pass
+
+
+def judge(error: Exception) -> Verdict:
+    return Verdict.WRONG if isinstance(error, Refused) else Verdict.FAILED
 
 
 class Store:
@@ -54,7 +59,7 @@ def said() -> list[str]:
 @pytest.fixture
 def made(tmp_path: Path, store: Store, said: list[str]) -> tuple[Spool, Sender]:
     spool = Spool(tmp_path, RUN)
-    return spool, Sender(spool, store, lambda error: isinstance(error, Refused), "the-store", said.append)
+    return spool, Sender(spool, store, judge, "the-store", said.append, Late(spool))
 
 
 def wait_for(condition: Callable[[], object]) -> None:

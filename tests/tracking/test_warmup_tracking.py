@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sdar_cli.recipe.load import load_recipe
+from sdar_cli.tracking.tracker import Tracker
+from sdar_cli.tracking.warmup import TAG, write_warmup
 from sdar_cli.training.warmup_cache import WarmBase
-from sdar_cli.training.warmup_tracking import TAG, track_warmup
+from sdar_cli.training.warmup_tracking import warmup_content
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +38,7 @@ def runs(client: MlflowClient, key: str) -> list[Run]:
 
 def test_a_warm_up_is_tracked_once(store: str, client: MlflowClient, recipe: Recipe) -> None:
     for _ in range(2):
-        assert track_warmup(WARM, recipe, store) is None
+        write_warmup(client, store, warmup_content(WARM, recipe))
     (own,) = runs(client, "abc123")
     assert own.data.metrics["warmup/loss"] == 0.25 and own.info.status == "FINISHED"
     assert own.data.metrics["warmup/seconds"] == 3.0
@@ -64,10 +66,10 @@ def test_one_that_was_cut_short_is_completed(
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(type(client), call, then_killed)
-        track_warmup(warm, recipe, store)
+        write_warmup(client, store, warmup_content(warm, recipe))
     (half,) = runs(client, warm.key)
     assert half.info.status == ("FINISHED" if call == "set_terminated" else "RUNNING")
-    assert track_warmup(warm, recipe, store) is None
+    write_warmup(client, store, warmup_content(warm, recipe))
     (own,) = runs(client, warm.key)
     assert own.info.run_id == half.info.run_id and own.info.status == "FINISHED"
     for name in ("warmup/loss", "warmup/token_accuracy"):
@@ -76,6 +78,16 @@ def test_one_that_was_cut_short_is_completed(
     assert own.data.params["warmup.demonstrations"] == "8000"
 
 
-def test_a_store_that_is_away_is_told_and_does_not_raise(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert isinstance(track_warmup(WARM, recipe, "http://127.0.0.1:9"), Exception)
+def test_it_is_a_write_like_others_and_put_down_once(
+    store: str, client: MlflowClient, recipe: Recipe, tmp_path: Path
+) -> None:
+    """Put down beside the run's own writes, so that a store that is away holds no training up."""
+    odd = {"step": 11.0, "loss": float("nan"), "token_accuracy": 0.75}
+    warm = replace(WARM, key="spooled", report=WARM.report | {"log": [*LOG, odd], "updates": 11})
+    tracker = Tracker.start(store, "warm-ups", "of-it", "", {}, spool=tmp_path / "tracking")
+    for _ in range(2):
+        tracker.warm_up(warmup_content(warm, recipe))
+    assert tracker.finish() == 0
+    (own,) = runs(client, "spooled")
+    assert own.info.status == "FINISHED" and own.data.metrics["warmup/token_accuracy"] == 0.75
+    assert own.data.metrics["warmup/loss"] == 0.25
