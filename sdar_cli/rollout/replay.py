@@ -23,6 +23,7 @@ from sdar_cli.errors import UserError
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.loop import Start, Timing
 from sdar_cli.rollout.recorded import BLOCK, FORMAT, read_rollouts, sound_members
+from sdar_cli.runs.disk import disk
 
 if TYPE_CHECKING:
     from sdar_cli.skills.retrieval import Retriever
@@ -37,7 +38,9 @@ def append_rollout(path: Path, step: int, episodes: Iterable[Episode]) -> None:
     """Add a step's episodes to a file, synced before this returns. What a broken write left is cut off first.
 
     Raises:
-        UserError: the file cannot be written, is something else, or a task holds data that JSON cannot.
+        RunError: the user may not write there.
+        RunFailed: the disk is full, broken, read-only or away; the file is as it was.
+        UserError: no file can have this name, it is something else, or a task holds data that JSON cannot.
     """
     try:
         lines = "".join(json.dumps(_to_json(step, episode), separators=(",", ":")) + "\n" for episode in episodes)
@@ -47,18 +50,23 @@ def append_rollout(path: Path, step: int, episodes: Iterable[Episode]) -> None:
     if path.suffix == ".gz":
         data = gzip.compress(data, mtime=0) + END
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a+b", buffering=0, opener=_open) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UserError(f"{path} is no file: name another with rollout.record")
-            size = _mend(file, path)
-            try:
-                _write(file, data)
-            except OSError:
-                file.truncate(size)
-                raise
+        with disk(path.parent, f"the recording {path.name}"):
+            _append(path, data)
     except OSError as error:
         raise UserError(f"the rollout file {path} cannot be written ({error.strerror}): name another") from None
+
+
+def _append(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b", buffering=0, opener=_open) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise UserError(f"{path} is no file: name another with rollout.record")
+        size = _mend(file, path)
+        try:
+            _write(file, data)
+        except OSError:
+            file.truncate(size)
+            raise
 
 
 class ReplayLoop:

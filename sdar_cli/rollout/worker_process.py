@@ -39,6 +39,15 @@ class _Garbage(Exception):
     """A message that is none of ours."""
 
 
+class _NoAnswer(Exception):
+    """The worker is to be given up."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """A phrase that follows its subject."""
+
+
 class WorkerProcess:
     """Raises OSError where no process can be started."""
 
@@ -95,15 +104,9 @@ class WorkerProcess:
         if not self.connection.poll(seconds):
             return f"said nothing for {seconds:g} s"
         try:
-            message = self._read()
-        except (EOFError, OSError):
-            return self._ending()
-        except _Garbage as error:
-            return garbage(str(error)).reason
-        if isinstance(message, Failure):
-            if message.setup is not None:
-                raise EnvironmentSetupError(message.setup)
-            return message.reason
+            message = self._message()
+        except _NoAnswer as error:
+            return error.reason
         return None if isinstance(message, Started) else garbage("no word of its start").reason
 
     def take_over(self, other: WorkerProcess) -> None:
@@ -142,17 +145,15 @@ class WorkerProcess:
         return time.monotonic() > self.deadline - timeout / 2
 
     def receive(self, answers: dict[int, Any], timeout: float) -> str | None:
-        """Take one answer, or say why there will be none."""
+        """Take one answer, or say why there will be none.
+
+        Raises:
+            EnvironmentSetupError: the environment's own.
+        """
         try:
-            message = self._read()
-        except (EOFError, OSError):
-            return self._ending()
-        except _Garbage as error:
-            return garbage(str(error)).reason
-        if isinstance(message, Failure):
-            if message.setup is not None:
-                raise EnvironmentSetupError(message.setup)
-            return message.reason
+            message = self._message()
+        except _NoAnswer as error:
+            return error.reason
         if not isinstance(message, Answer) or message.slot not in self.waiting_for:
             return garbage("to a question that nobody asked").reason
         answer = checked(self._operation, message.result)
@@ -183,6 +184,25 @@ class WorkerProcess:
             self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+    def _message(self) -> Any:
+        """What the worker says, unless that is why it will say nothing more.
+
+        Raises:
+            _NoAnswer: it failed, ended, or said what is no message of ours.
+            EnvironmentSetupError: the environment's own.
+        """
+        try:
+            message = self._read()
+        except (EOFError, OSError):
+            raise _NoAnswer(self._ending()) from None
+        except _Garbage as error:
+            raise _NoAnswer(garbage(str(error)).reason) from None
+        if isinstance(message, Failure):
+            if message.setup is not None:
+                raise EnvironmentSetupError(message.setup)
+            raise _NoAnswer(message.reason)
+        return message
 
     def _read(self) -> Any:
         """Raises _Garbage for what is no message of ours; EOFError and OSError where there is none."""

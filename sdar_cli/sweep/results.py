@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sdar_cli.reading import Unreadable, open_regular, read_json
+from sdar_cli.runs.checkpoints import SUCCESS
 from sdar_cli.runs.listing import LARGEST_REPORT
 from sdar_cli.runs.lock import RunLock
 from sdar_cli.runs.manifest import damage
@@ -18,6 +19,7 @@ FolderState = Literal["absent", "unmade", "over", "open", "damaged"]
 """``unmade``: without run.json, as a kill leaves it that came while the folder was made."""
 OVER = ("finished", "collapsed")
 
+SCORE = "eval/no_skills/score"
 TAIL = 1 << 20
 """Bytes at the end of a log in which the last error is looked for."""
 
@@ -101,11 +103,11 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 def evaluations(folder: Path) -> list[Triple]:
     """The evaluations without skills of a run so far, by step, the base's (step 0) left out."""
     found = []
-    for row in Journal(folder / "metrics.jsonl").read():
-        success = row.get("eval/no_skills/success")
+    for row in Journal(folder / "metrics.jsonl").read([SUCCESS, SCORE]):
+        success = row.get(SUCCESS)
         if success is None or math.isnan(success) or row["step"] <= 0:
             continue
-        score = row.get("eval/no_skills/score")
+        score = row.get(SCORE)
         found.append((int(row["step"]), success, None if score is None or math.isnan(score) else score))
     return found
 

@@ -21,6 +21,8 @@ from sdar_cli.training.stop import SIGNALS
 
 Order = Literal["interrupted", "paused", "pruned", "taken"]
 """Why a run is to end early; ``taken``: it belongs to another worker now."""
+TOLD = "told"
+"""Of an attempt's result: the signal by which somebody else than its worker told the training to leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Outcome:
     end: Literal["done", "failed", "lost", "stopped", "pruned", "taken"]
     reason: str | None = None
     result: dict[str, Any] = field(default_factory=dict)
+    """Of a run that is done; or ``TOLD``."""
 
 
 _STOPPED: Mapping[Order, Outcome] = {
@@ -146,6 +149,8 @@ class Runner:
         while True:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(min(self.poll, 0.1))
+                if order is None and process.returncode - 128 in SIGNALS and self.interrupts():
+                    return "interrupted"  # both were told at once
                 return order
             if order is None and self.interrupts():
                 order = "interrupted"
@@ -184,7 +189,8 @@ def _ended(job: Job, code: int, order: Order | None) -> Outcome:
     if order is not None:
         return _STOPPED[order]
     if code - 128 in SIGNALS and folder_state(job.folder) == "open":
-        return Outcome("stopped", f"its training was told to leave ({signal.Signals(code - 128).name}), and saved")
+        reason = f"its training was told to leave ({signal.Signals(code - 128).name}), and saved"
+        return Outcome("stopped", reason, {TOLD: code - 128})
     if code < 0 or code >= 128:
         number = -code if code < 0 else code - 128
         name = signal.Signals(number).name if number in {int(one) for one in signal.Signals} else f"signal {number}"

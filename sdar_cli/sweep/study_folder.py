@@ -57,12 +57,21 @@ def read_study(file: Path) -> dict[str, Any]:
             raise StudyError(f"{file} is of format {content['format']!r}, not {FORMAT}: use the sdar that made it")
         created, storage, spec = content["created"], content["storage"], content["spec"]
         if type(created) not in (int, float) or not 0 <= created <= LAST_MOMENT:
-            raise TypeError
+            raise TypeError("its moment is none")
         if not isinstance(storage, str | None) or not isinstance(spec, dict):
-            raise TypeError
-    except (Unreadable, LookupError, TypeError):
-        raise StudyError(f"{file} is damaged or unreadable: restore it, or remove its folder") from None
+            raise TypeError("its storage or its spec is not what it should be")
+    except (Unreadable, LookupError, TypeError) as error:
+        raise StudyError(f"{file} is damaged ({_why(error)}): restore it, or remove its folder") from None
     return content
+
+
+def _why(error: Unreadable | LookupError | TypeError) -> str:
+    if isinstance(error, Unreadable):
+        return f"it {error}"
+    if isinstance(error, LookupError):
+        return f"it has no {error}"
+    text = str(error)
+    return text if text.startswith("its ") else "it is no object of a study's keys"
 
 
 def read_spec(content: Any, file: Path) -> StudySpec:

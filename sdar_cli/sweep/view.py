@@ -44,7 +44,8 @@ class Attempt:
     reason: str | None
     """One sentence, for an attempt that is neither running nor done."""
     result: Mapping[str, Any]
-    """What ``RunView.result`` says; empty unless the attempt is done, or stopped (``seconds`` only)."""
+    """What ``RunView.result`` says; empty unless the attempt is done, or stopped (``seconds``; ``told``, the signal,
+    where its training was told to leave by others)."""
 
 
 @dataclass(frozen=True, slots=True)

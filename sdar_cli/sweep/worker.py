@@ -26,14 +26,14 @@ from sdar_cli.sweep.heartbeat import BEATS_PER_LEASE, Heart
 from sdar_cli.sweep.orders import Orders
 from sdar_cli.sweep.processes import Claimant
 from sdar_cli.sweep.results import checkpoint_step, one_line
-from sdar_cli.sweep.runner import Command, Job, Outcome, Runner, sdar_command
+from sdar_cli.sweep.runner import TOLD, Command, Job, Outcome, Runner, sdar_command
 from sdar_cli.sweep.store import StudyStore
 from sdar_cli.sweep.view import StudyView
 from sdar_cli.training import stop
 
 Ending = Literal["over", "paused", "interrupted"]
 MOST_LOSSES = 8
-"""Attempts in a row that were lost at the same step, after which a run has failed."""
+"""Attempts in a row that were lost at the same step, or told to leave by others, after which a run has failed."""
 MOST_IDLE = 5
 """Polls that a worker with nothing to do waits at most."""
 SIGNALS = (*stop.SIGNALS, signal.SIGHUP)
@@ -161,8 +161,8 @@ class _Worker:
         if losses >= MOST_LOSSES:
             return Outcome(
                 "failed",
-                f"it was lost {losses} times in a row at step {entry.attempt.from_step}: look into {log.parent}, "
-                f"then use `sdar sweep retry-failed {self.store.name}`",
+                f"it was lost, or told to leave, {losses} times in a row at step {entry.attempt.from_step}: look into "
+                f"{log.parent}, then use `sdar sweep retry-failed {self.store.name}`",
             )
         folder = self.store.run_folder(*entry.key)
         directory = self.store.spec.folder
@@ -184,7 +184,7 @@ class _Worker:
         return self.store.cells.all()[entry.attempt.cell].user_attrs["params"]
 
     def _losses(self, entry: Entry) -> int:
-        """Attempts before this one, in a row, that were lost where this one starts."""
+        """Attempts before this one, in a row, that were lost where this one starts, or told to leave by others."""
         forgiven = self.store.forgiven
         losses = 0
         for before in reversed(self.store.look()[1].get(entry.key, [])):
@@ -193,7 +193,7 @@ class _Worker:
                 continue
             if attempt.number in forgiven or attempt.from_step != entry.attempt.from_step:
                 break
-            losses += attempt.state == "lost"
+            losses += attempt.state == "lost" or TOLD in attempt.result
         return losses
 
     def _tell(self, entry: Entry, outcome: Outcome, seconds: float) -> bool:

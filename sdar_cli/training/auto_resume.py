@@ -8,7 +8,7 @@ from sdar_cli.evaluation.flagged import Flagged
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation
 from sdar_cli.recipe.load import ResolvedRecipe
-from sdar_cli.runs.auto import find, how_it_stands
+from sdar_cli.runs.auto import collapse_of, find, how_it_stands
 from sdar_cli.runs.state import RunStatus
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.journal import Journal
@@ -43,7 +43,7 @@ def result_of(run: RunFolder) -> TrainResult:
     """What a run that is over came to, from its folder.
 
     Raises:
-        RunError: an evaluation of it is missing or damaged.
+        RunError: an evaluation of it is missing or damaged, or it collapsed and does not say why.
     """
     state, folder = run.state, run.path / "evaluations"
     names = [f"base-{mode}" for mode in ("no_skills", "skills")]
@@ -53,5 +53,5 @@ def result_of(run: RunFolder) -> TrainResult:
     report = InternalisationReport.build(*cells, flagged=lost)
     collapse = None
     if state.status is RunStatus.COLLAPSED:
-        collapse = next(finding for finding in state.warnings if finding.collapse)
+        collapse = collapse_of(run)
     return TrainResult(run, state.status, report, tuple(state.warnings), collapse)

@@ -76,6 +76,8 @@ class Built:
             except NotFinite as error:
                 self._save_failure(error)
             except SdarError as error:
+                if preemption.failure is not None:  # of which no checkpoint could be written
+                    raise preemption.failure from error
                 if not (preemption.droppable and ranks.is_shared(error)):
                     raise
                 leaving = preemption.leaves()
@@ -83,6 +85,8 @@ class Built:
                     self._save_begin()
                 if not leaving:
                     raise
+            if preemption.failure is not None and not preemption.stopped:
+                raise preemption.failure
         return preemption.stopped
 
     def evaluate(

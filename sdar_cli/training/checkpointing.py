@@ -16,6 +16,7 @@ from sdar_cli.runs.disk import disk
 from sdar_cli.training import ranks
 from sdar_cli.training.damaged import reading
 from sdar_cli.training.optimiser_state import PlainState
+from sdar_cli.training.resumable import STATE
 from sdar_cli.training.trl_seam import REFERENCE_ADAPTER
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Recipe
     from sdar_cli.training.ema import MovingAverage
     from sdar_cli.training.events import Listener
-
-CHECKPOINT_STATE = "sdar.json"
-"""In a checkpoint: the step and the retrieval's state."""
 
 
 class Checkpointing(PlainState):
@@ -92,4 +90,4 @@ def _finish(folder: Path, step: int, state: dict) -> None:
     written.rmdir()
     for name in ("training_args.bin", "zero_to_fp32.py", "zero_to_torch.py"):
         (folder / name).unlink(missing_ok=True)
-    (folder / CHECKPOINT_STATE).write_text(json.dumps({"step": step} | state, indent=2), encoding="utf-8")
+    (folder / STATE).write_text(json.dumps({"step": step} | state, indent=2), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""``guards.stop_on_collapse``: the step that collapsed is finished and saved, and no other is played."""
+"""What the guards end a training for: the step that told them is finished and saved, and no other is played."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from sdar_cli.training.failure import checking_draws
 if TYPE_CHECKING:
     from transformers import TrainerControl
 
+    from sdar_cli.errors import SdarError
     from sdar_cli.evaluation.evaluator import Evaluator
     from sdar_cli.runs.store import Checkpoint
     from sdar_cli.training.build import Built
+    from sdar_cli.training.preempt import Preemption
     from sdar_cli.training.watch import Watch
 
 
@@ -24,9 +26,10 @@ def train_until_collapse(built: Built, checkpoint: Checkpoint | None, evaluator:
     A checkpoint at or behind the collapse is loaded, and nothing is played.
 
     Raises:
-        RunFailed: a step met a NaN or an infinity; what repeats it is saved.
+        RunFailed: a step met a NaN or an infinity, and what repeats it is saved; or the environment loses every
+            episode.
     """
-    stop = _StopOnCollapse(watch)
+    stop = _StopOnFinding(watch, built.trainer.preemption)
     built.trainer.add_callback(stop)
     try:
         with checking_draws(built.trainer, built.run.path):
@@ -41,18 +44,18 @@ class _OverAlready(Exception):
     """Leaves Hugging Face's loop, once it has loaded the checkpoint, before its first step."""
 
 
-class _StopOnCollapse(TrainerCallback):
+class _StopOnFinding(TrainerCallback):
     """Metrics are known between a step's end and its checkpoint, so the loop's own switches are set then."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, watch: Watch, preemption: Preemption) -> None:
+        self._watch, self._preemption = watch, preemption
         self._control: TrainerControl | None = None
 
     def on_train_begin(self, args, state, control, **kwargs):
         if ranks.from_main(lambda: self._watch.ended is not None):
             raise _OverAlready
         self._control = control
-        self._watch.on_end = self._end
+        self._watch.on_end, self._watch.on_failure = self._end, self._fail
 
     def on_step_end(self, args, state, control, **kwargs):
         self._control = control
@@ -61,3 +64,6 @@ class _StopOnCollapse(TrainerCallback):
         if self._control is not None:
             self._control.should_training_stop = True
             self._control.should_save = True
+
+    def _fail(self, error: SdarError) -> None:
+        self._preemption.fail(self._control, error)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class EvaluateEvery(TrainerCallback):
     """Evaluation without skills every ``evaluation.every`` steps; the last is left to the final report.
 
-    A signal ends it, and the step behind which it stands is saved without; whoever goes on from there makes up for it.
+    A signal ends it, as does a failure, and the step behind which it stands is saved without; whoever goes on from
+    there makes up for it.
     """
 
     def __init__(self, built: Built, evaluator: Evaluator) -> None:
@@ -41,11 +42,12 @@ class EvaluateEvery(TrainerCallback):
         return step % recipe.evaluation.every == 0 and step < recipe.train.steps
 
     def _evaluate(self, control: TrainerControl) -> None:
-        built = self.built
+        built, preemption = self.built, self.built.trainer.preemption
         listener, play = built.listener, built.evaluate
-        played = built.trainer.preemption.evaluate(
+        played = preemption.evaluate(
             control, lambda: play(self.evaluator, "no_skills", label="trained", listener=listener)
         )
         if played is not None:
-            listener.evaluation(*played)
+            with preemption.behind_step(control):
+                listener.evaluation(*played)
             listener.phase("training", built.trainer.recipe.train.steps)

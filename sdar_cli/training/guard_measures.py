@@ -101,15 +101,13 @@ def measures(section: schema.Guards, gated: bool, grouped: bool) -> list[Measure
         )
     if gated and (saturated := limits.saturated_gate) is not None:
         out.append(
-            Measure(
+            _share(
                 "gate_saturated",
                 "gate/saturated",
-                lambda value: value >= saturated,
-                lambda value: (
-                    f"{value:.1%} of the gates were below 0.01 or above 0.99, the limit being "
-                    f"guards.saturated_gate={saturated:g}, {times}, so the gate no longer weighs: "
-                    "lower gate.beta, or set gate.normalise=zscore"
-                ),
+                saturated,
+                "{} of the gates were below 0.01 or above 0.99",
+                f"guards.saturated_gate={saturated:g}, {times}, so the gate no longer weighs: lower gate.beta, or set "
+                "gate.normalise=zscore",
             )
         )
     if (least := limits.task_skills) is not None:
@@ -128,30 +126,37 @@ def measures(section: schema.Guards, gated: bool, grouped: bool) -> list[Measure
         )
     if grouped and (share := limits.zero_variance) is not None:
         out.append(
-            Measure(
+            _share(
                 "zero_variance",
                 "rollout/zero_variance_groups",
-                lambda value: value >= share,
-                lambda value: (
-                    f"{value:.1%} of the groups had equal rewards, the limit being guards.zero_variance={share:g}, "
-                    f"{times}, so the policy gradient is next to nothing: raise rollout.group, or train on tasks "
-                    "that are neither always nor never solved"
-                ),
+                share,
+                "{} of the groups had equal rewards",
+                f"guards.zero_variance={share:g}, {times}, so the policy gradient is next to nothing: raise "
+                "rollout.group, or train on tasks that are neither always nor never solved",
             )
         )
     if (lost := limits.lost_episodes) is not None:
         out.append(
-            Measure(
+            _share(
                 "lost_episodes",
                 SHARE,
-                lambda value: value >= lost,
-                lambda value: (
-                    f"the environment lost {value:.1%} of the episodes, the limit being guards.lost_episodes="
-                    f"{lost:g}, {times}, so there is less to learn from: mend it, whose faults rollout/lost/* counts"
-                ),
+                lost,
+                "the environment lost {} of the episodes",
+                f"guards.lost_episodes={lost:g}, {times}, so there is less to learn from: mend it, whose faults "
+                "rollout/lost/* counts",
             )
         )
     return out
+
+
+def _share(kind: Kind, metric: str, limit: float, found: str, rest: str) -> Measure:
+    """A share that is bad from a limit on; ``found`` has a place for it, ``rest`` begins with the limit's key."""
+    return Measure(
+        kind,
+        metric,
+        lambda value: value >= limit,
+        lambda value: f"{found.format(f'{value:.1%}')}, the limit being {rest}",
+    )
 
 
 def _nats(value: float) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.flagged import SHARE, Flagged
+from sdar_cli.runs.checkpoints import SUCCESS
 from sdar_cli.training.guard_measures import Kind, Streak, measures
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 COLLAPSES = frozenset({"zero_success", "kl", "entropy_low", "entropy_high"})
 """Kinds that say that the policy is broken; the others say that a part of the method has no effect."""
-
-SUCCESS = "eval/no_skills/success"
 
 
 @dataclass(frozen=True, slots=True)

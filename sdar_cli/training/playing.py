@@ -85,7 +85,7 @@ class Playing:
         """Give the engine the step's weights, unless nothing is generated."""
         if self.engine is None or self.recipe.rollout.replay is not None:
             return {}
-        seconds = self.engine.sync(step)
+        seconds = self.preemption.droppable_call(lambda: self.engine.sync(step), alone=True, plays=True)
         self.engine.restart_stream("training", self.recipe.seed, step, ranks.rank())
         return {"time/sync": seconds}
 

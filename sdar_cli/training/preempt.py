@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from transformers import TrainerCallback
 
-from sdar_cli.errors import RunFailed
+from sdar_cli.errors import RunFailed, SdarError
 from sdar_cli.training import ranks
 from sdar_cli.training.moment import Moment
 from sdar_cli.training.stop import STOP
@@ -63,8 +63,12 @@ class Preemption(TrainerCallback):
         self._trainer = trainer
         self.stopped = False
         """Whether the training was ended, which all processes know."""
+        self.failure: SdarError | None = None
+        """What went wrong between two steps and ends the training, to be raised once the step before it is saved."""
         self._active = False
         self._moment: Moment | None = None
+        self._between = False
+        """Whether a step has been finished, and no other begun."""
         self._evaluates = False
         self._began = 0.0
         self._steps: deque[float] = deque(maxlen=REMEMBERED)
@@ -92,6 +96,7 @@ class Preemption(TrainerCallback):
 
     def begin(self) -> None:
         """A step begins."""
+        self._between = False
         if self._active:
             self._moment, self._began = Moment.take(self._trainer.loop.retriever), time.monotonic()
 
@@ -126,7 +131,7 @@ class Preemption(TrainerCallback):
 
         Args:
             alone: other processes would wait for this one, which therefore is not interrupted unless it is the only.
-            plays: the call generates, which vLLM in this process does not let go of before a turn's end.
+            plays: the call is an engine's, and vLLM in this process is not interrupted: it asks ``check`` itself.
         """
         if not self._active or (alone and ranks.world() > 1):
             return work()
@@ -156,24 +161,48 @@ class Preemption(TrainerCallback):
         return self.stopped
 
     def evaluate(self, control: TrainerControl, work: Callable[[], T]) -> T | None:
-        """An evaluation between two steps, which is not waited for; None where it was dropped, without a trace."""
+        """An evaluation between two steps, which is not waited for; None where it was dropped or failed, without a
+        trace."""
         if self.stopped:
             return None
         moment = Moment.take(self._trainer.loop.retriever)
         self._evaluates = True
         try:
-            return self.droppable_call(work, alone=True, plays=True)
-        except StepDropped as dropped:
-            self._stop(dropped.number)
-            control.should_save = control.should_training_stop = True
-            moment.restore(self._trainer.loop.retriever)
-            return None
+            with self.behind_step(control):
+                return self.droppable_call(work, alone=True, plays=True)
         finally:
             self._evaluates = False
+        moment.restore(self._trainer.loop.retriever)
+        return None
+
+    @contextmanager
+    def behind_step(self, control: TrainerControl) -> Iterator[None]:
+        """Around work between two steps: what ends it, ends the training behind the step that is done, whose metrics
+        are still to be told and whose checkpoint is to be written. Before the first step a failure is raised, as the
+        checkpoint that training goes on from is there."""
+        try:
+            yield
+        except StepDropped as dropped:
+            self._stop(dropped.number)
+            _end_of_training(control)
+        except SdarError as error:
+            if not ranks.is_shared(error):
+                raise
+            if self.leaves():
+                _end_of_training(control)
+            elif self._between:
+                self.fail(control, error)
+            else:
+                raise
+
+    def fail(self, control: TrainerControl, error: SdarError) -> None:
+        """The training ends with this error, once the step that is done has been saved; on all processes alike."""
+        self.failure = error
+        _end_of_training(control)
 
     def on_step_end(self, args, state, control, **kwargs):
         self._steps.append(time.monotonic() - self._began)
-        self._moment = None
+        self._moment, self._between = None, True
         return self._end(control, save=True)
 
     def on_save(self, args, state, control, **kwargs):
@@ -251,3 +280,8 @@ class Preemption(TrainerCallback):
     def _alarm(self, number: int, frame: FrameType | None) -> None:
         if self._in_call and self._must_leave():
             raise _Now
+
+
+def _end_of_training(control: TrainerControl) -> None:
+    """Hugging Face's loop tells of the step that is done, saves, and plays no other."""
+    control.should_save = control.should_training_stop = True

@@ -15,6 +15,7 @@ from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.importing import importing
 from sdar_cli.launch.speaker import said
 from sdar_cli.recipe.load import ResolvedRecipe
+from sdar_cli.runs.auto import collapse_of
 from sdar_cli.runs.state import RunState, RunStatus
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.labels import STATUS
@@ -172,7 +173,6 @@ def _phases(
     lost = ranks.from_main(lambda: Flagged.of_journal(journal.read()))
     report = InternalisationReport.build(*cells, flagged=lost)
     ranks.from_main(lambda: publish(run, root, workshop.recipe, heard.tracker, report, journal))
-    ranks.from_main(lambda: warmed.track_again(listener))
     return report
 
 
@@ -249,10 +249,9 @@ def _locked(run: RunFolder) -> Iterator[None]:
 
 
 def _why_collapsed(run: RunFolder) -> str:
-    finding = next(finding for finding in run.state.warnings if finding.collapse)
     return (
-        f"the run {run.name} was ended at step {run.state.step}, as it collapsed ({finding.what}): evaluate it with "
-        f"`sdar eval {run.name}`, or start another with guards.stop_on_collapse=false, which goes on"
+        f"the run {run.name} was ended at step {run.state.step}, as it collapsed ({collapse_of(run).what}): evaluate "
+        f"it with `sdar eval {run.name}`, or start another with guards.stop_on_collapse=false, which goes on"
     )
 
 

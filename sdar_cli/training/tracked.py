@@ -54,6 +54,8 @@ def _end(tracker: Tracker | SilentTracker, status: Literal["KILLED", "FAILED"], 
 def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Tracker:
     from sdar_cli.recipe.dump import dump
     from sdar_cli.tracking import labels, notes
+    from sdar_cli.tracking.earlier import earlier
+    from sdar_cli.tracking.known import Known
     from sdar_cli.tracking.leftover import FOLDER
     from sdar_cli.tracking.location import kept, runs_option, tracking_uri
     from sdar_cli.tracking.tracker import Tracker
@@ -69,6 +71,10 @@ def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) ->
         bank=f"{workshop.bank.name} {workshop.bank.digest[:12]}",
         commit=state.git_commit,
     )
+
+    def before() -> Known:
+        return earlier(run.path / "metrics.jsonl", state.started)
+
     with importing():  # MLflow, and what its store is made of
         tracker = Tracker.start(
             uri=uri,
@@ -82,13 +88,17 @@ def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) ->
             system_metrics=recipe.tracking.system_metrics,
             spool=run.path / FOLDER,
             limit=int(recipe.tracking.spool * 2**30),
+            before=lambda: (
+                Known() if state.mlflow_run_id is None else earlier(run.path / "metrics.jsonl", state.started)
+            ),
             remedy=f"`sdar runs send {run.name}{runs_option(root)}` sends them",
             say=display.message,
         )
-    run.update(tracking_uri=kept(uri), mlflow_run_id=tracker.run_id, experiment=experiment)
+    run.update(tracking_uri=kept(uri), mlflow_run_id=tracker.run_id or None, experiment=experiment)
+    tracker.on_made(lambda made: run.update(mlflow_run_id=made))
     tracker.panel(panel, run.panel_file)
     tracker.describe(notes.of_training(recipe, run.name, root))
-    if state.mlflow_run_id is not None:
+    if state.tracking_uri is not None:
         tracker.untag(labels.ERROR)
     return tracker
 

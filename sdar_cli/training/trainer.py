@@ -31,7 +31,7 @@ from sdar_cli.objectives.settings import Settings
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.training import ranks, zero3
-from sdar_cli.training.checkpointing import CHECKPOINT_STATE, Checkpointing
+from sdar_cli.training.checkpointing import Checkpointing
 from sdar_cli.training.correction import logp_difference
 from sdar_cli.training.credit import assign_advantages
 from sdar_cli.training.ema import MovingAverage
@@ -59,8 +59,6 @@ if TYPE_CHECKING:
 
     from sdar_cli.rollout.loop import RolloutLoop
     from sdar_cli.training.batch import Batch
-
-__all__ = ["CHECKPOINT_STATE", "SDARTrainer"]
 
 
 class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
@@ -136,6 +134,8 @@ class SDARTrainer(Playing, Checkpointing, GRPOTrainer):
         self.checkpoint = checkpoint
         self.checkpoint_state = checkpoint_state
         self.preemption = Preemption(self)
+        if self.engine is not None:
+            self.engine.check = self.preemption.check
         self.step_metrics: dict[str, float] = {}
         self.rollout: list[Episode] = []
         """The step's episodes."""

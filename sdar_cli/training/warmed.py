@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sdar_cli.errors import RunFailed, without_credentials
+from sdar_cli.errors import RunFailed
 from sdar_cli.reading import Unreadable, read_json
-from sdar_cli.tracking.location import redact
+from sdar_cli.tracking.warmup import TAG
 from sdar_cli.training.warmup_cache import REPORT, WarmBase, warmup_key
-from sdar_cli.training.warmup_tracking import TAG, track_warmup
+from sdar_cli.training.warmup_tracking import warmup_content
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.result import Evaluation
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sdar_cli.runs.store import RunFolder
     from sdar_cli.tracking.tracker import Tracker
     from sdar_cli.training.base import Base
-    from sdar_cli.training.events import Listener
     from sdar_cli.workshop import Workshop
 
 LARGEST = 64 * 1024**2
@@ -31,7 +30,6 @@ class Warmed:
     recipe: Recipe
     run: RunFolder
     warmup: WarmBase | None
-    _failed: Exception | None = None
 
     @classmethod
     def of(cls, base: Base, workshop: Workshop, run: RunFolder) -> Warmed:
@@ -54,25 +52,12 @@ class Warmed:
             )
 
     def track(self, tracker: Tracker) -> None:
-        """Tag the run with the warm-up's key, and see to it that the store has its curves."""
+        """Tag the run with the warm-up's key, and see to it that the store gets its curves."""
         if self.warmup is None:
             return
         self.run.update(warmup=self.warmup.key)
         tracker.tag(TAG, self.warmup.key)
-        self._failed = track_warmup(self.warmup, self.recipe, self.run.state.tracking_uri)
-
-    def track_again(self, listener: Listener) -> None:
-        """At the end of the run, where the store did not take the curves at its beginning."""
-        if self.warmup is None or self._failed is None:
-            return
-        uri = self.run.state.tracking_uri
-        self._failed = track_warmup(self.warmup, self.recipe, uri)
-        if self._failed is not None:
-            why = " ".join(without_credentials(str(self._failed)).split())[:160] or type(self._failed).__name__
-            listener.message(
-                f"the warm-up's curves did not reach the MLflow store {redact(uri)} ({why}): they "
-                f"are in {self.run.base / REPORT}, and go there with the next run that starts from it"
-            )
+        tracker.warm_up(warmup_content(self.warmup, self.recipe))
 
 
 def _kept(workshop: Workshop, run: RunFolder) -> WarmBase | None:

@@ -72,11 +72,15 @@ def run_warmup(
     """Train the model of ``model_folder`` as ``recipe.warmup`` says and write it to ``out_folder``.
 
     Deterministic in the recipe's seeds; the global random states are left as they were. A LoRA recipe
-    trains an adapter and merges it. Raises RecipeError without a warm-up section or an expert, RunFailed
-    when the expert wins nothing.
+    trains an adapter and merges it.
+
+    Raises:
+        RecipeError: there is no warm-up section, or no expert.
+        ModelError: the tokenizer has tokens that the model lacks.
+        RunFailed: the expert wins nothing, or the weights diverge.
     """
     from sdar_cli.determinism import seeded
-    from sdar_cli.models.load import add_lora, load_model, load_tokenizer
+    from sdar_cli.models.load import add_lora, check_vocabulary, load_model, load_tokenizer
 
     section, seed = warmup_section(recipe), warmup_seed(recipe)
     started = time.monotonic()
@@ -84,6 +88,7 @@ def run_warmup(
     tokenizer = load_tokenizer(str(model_folder), trust_remote_code=trust)
     shown, plain, played = make_examples(recipe, environment, tokenizer)
     model = load_model(str(model_folder), trust_remote_code=trust)
+    check_vocabulary(model, tokenizer)
     if recipe.model.lora is not None:
         model = add_lora(model, recipe.model.lora, seed)
     with seeded(seed):

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.paths import cache_root
 from sdar_cli.reading import Unreadable, read_json
@@ -87,13 +88,19 @@ def warm_base(recipe: Recipe, environment: Environment, bank: SkillBank, listene
     """The warmed-up base of a recipe: from the cache, or trained now and kept there.
 
     Raises:
-        RunFailed: the disk of the cache is full or broken.
+        RunFailed: the disk of the cache is full or broken, or a process that was to fill it did not.
     """
     key = warmup_key(recipe, environment, bank)
     folder = cache_root() / "warmups" / key[:32]
-    if ranks.world() > 1 and not (folder / REPORT).is_file():
+    report = _cached(folder, listener)
+    if report is None and ranks.world() > 1:
         fill_cache(recipe, listener)
-    if (report := _cached(folder, listener)) is not None:
+        if (report := _cached(folder, listener)) is None:
+            raise RunFailed(
+                f"the warm-up's process left no whole warm-up in {folder}: have the disk looked at, or repeat the "
+                "command with --nproc 1"
+            )
+    if report is not None:
         listener.message(f"warm-up {key[:8]} found in the cache")
         return WarmBase(key, folder, report)
     with disk(folder.parent, "the warm-up"), _scratch(folder) as scratch:
@@ -110,16 +117,28 @@ def _cached(folder: Path, listener: Listener) -> Mapping | None:
     """The report of a warm-up whose every byte is as it was written; another is removed, which is said."""
     if not folder.is_dir():
         return None
+    found = _identity(folder)
     what = damage(folder, deep=True)
     if what is None:
         try:
             return _report(folder)
         except Unreadable as error:
             what = f"has a {REPORT} that {error}"
+    if _identity(folder) != found:  # another process has made it again while this one read
+        return _cached(folder, listener)
     listener.message(f"the warm-up {folder.name[:8]} in the cache {what}: it is trained again")
     with disk(folder.parent, "the removal of a damaged warm-up"), suppress(FileNotFoundError):
         remove_whole(folder)
     return None
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another that took its name since; None where there is none."""
+    try:
+        told = folder.stat()
+    except FileNotFoundError:
+        return None
+    return told.st_ino, told.st_mtime_ns
 
 
 def _report(folder: Path) -> Mapping:

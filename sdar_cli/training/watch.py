@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sdar_cli.errors import RunFailed
+from sdar_cli.runs.checkpoints import SUCCESS
 from sdar_cli.training import ranks
 from sdar_cli.training.events import Listener
-from sdar_cli.training.guards import SUCCESS, Finding, Guards
+from sdar_cli.training.guards import Finding, Guards
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.result import Evaluation
@@ -34,6 +36,8 @@ class Watch(Listener):
         self._said = tuple(run.state.warnings)
         self.on_end: Callable[[], None] = lambda: None
         """Called when the collapse that ends the run is found."""
+        self.on_failure: Callable[[RunFailed], None] = _raise
+        """Called when nothing is left to train on; on every rank."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -66,9 +70,11 @@ class Watch(Listener):
         self._tell(self._guards.evaluation(evaluation), self._said)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Raises RunFailed where the environment loses every episode."""
         self._tell(self._guards.metrics(step, values))
-        ranks.from_main(lambda: self._guards.check_environment(values))
+        try:
+            ranks.from_main(lambda: self._guards.check_environment(values))
+        except RunFailed as error:
+            self.on_failure(error)
 
     def evaluation(self, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
         self._tell(self._guards.evaluation(evaluation))
@@ -93,3 +99,7 @@ class Watch(Listener):
         self._tracker.tag(TAG + finding.kind, str(finding))
         if finding is self.ended:
             self._tracker.tag(COLLAPSED, str(finding))
+
+
+def _raise(error: RunFailed) -> None:
+    raise error

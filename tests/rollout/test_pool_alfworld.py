@@ -192,6 +192,7 @@ def test_slots_of_one_worker_play_games_of_their_own_and_are_reused(
         assert [turn.observation for turn in episode.turns] == [turn.observation for turn in again.turns]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("crew", [1], indirect=True)
 def test_memory_does_not_grow_from_game_to_game(environment: Alfworld, crew: Crew) -> None:
     games = [*environment.tasks("train"), *environment.tasks("test")]

@@ -6,17 +6,21 @@ import dataclasses
 import gzip
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from recorded_rollouts import one, rollout
+
 from sdar_cli.errors import UserError
 from sdar_cli.rollout import replay
 from sdar_cli.rollout.episode import Episode, StopReason, Turn
-from sdar_cli.rollout.loop import Start
-from sdar_cli.rollout.replay import RecordingLoop, ReplayLoop, append_rollout, read_rollouts
+from sdar_cli.rollout.replay import append_rollout, read_rollouts
 from sdar_envs.base import Task
 
 NAMES = ("rollouts.jsonl", "rollouts.jsonl.gz")
@@ -66,16 +70,6 @@ def episodes(draw, group: int, sample: int) -> Episode:
         score=draw(FLOATS),
         error=draw(st.none() | TEXT),
     )
-
-
-def one(group: int = 0, sample: int = 0, teacher: bool = True, text: str = "", **about) -> Episode:
-    made = Episode(Task("t", "type"), "goal", group, sample, skills=("a",), **about)
-    made.turns = [Turn(0, [1, 2], [9, 1, 2] if teacher else None, [3], [-0.5], text, text, "x", None, "", 1.0)]
-    return made
-
-
-def rollout(step: int, groups: int = 2, samples: int = 2) -> list[Episode]:
-    return [one(g, s, text=f"{step} " * 3) for g in range(groups) for s in range(samples)]
 
 
 @given(st.data(), st.sampled_from(NAMES))
@@ -149,21 +143,6 @@ def test_what_is_written_behind_a_broken_write_is_not_lost(tmp_path, name):
         append_rollout(path, 1, rollout(1))
         append_rollout(path, 2, rollout(2))
         assert read_rollouts(path) == {step: rollout(step) for step in range(3)}, cut
-
-
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
-    path = tmp_path / "r.jsonl.gz"
-    append_rollout(path, 0, rollout(0))
-    before = path.read_bytes()
-
-    def full(file, data):
-        file.write(data[:40])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(replay, "_write", full)
-    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\): name another"):
-        append_rollout(path, 1, rollout(1))
-    assert path.read_bytes() == before
 
 
 def test_a_large_file_is_not_read_again_at_every_step(tmp_path, monkeypatch):
@@ -299,67 +278,3 @@ def test_missing_damaged_and_empty_files(tmp_path):
     damaged.write_bytes(data)
     with pytest.raises(UserError, match=r"damaged\.gz is damaged: name another, or record the rollouts again"):
         read_rollouts(damaged)
-
-
-class Retriever:
-    pass
-
-
-def loop(path: Path, step: int = 0, teacher: bool = False) -> ReplayLoop:
-    return ReplayLoop(path, Retriever(), lambda: step, teacher=teacher)
-
-
-def starts(*places: tuple[int, int]) -> list[Start]:
-    return [Start(Task("t", "type"), group, sample) for group, sample in places]
-
-
-def test_the_episodes_that_were_asked_for_in_their_order(tmp_path):
-    path = tmp_path / "r.jsonl"
-    append_rollout(path, 0, rollout(0))
-    append_rollout(path, 1, rollout(1))
-    played = loop(path, step=1).play(starts((1, 0), (0, 1)))
-    assert [(e.group, e.sample) for e in played] == [(1, 0), (0, 1)]
-    assert all(e.turns[0].response.startswith("1 ") for e in played)
-    assert loop(path).play([]) == [], "a rank whose share of the groups is empty"
-
-
-@pytest.mark.parametrize(
-    ("step", "asked", "says"),
-    [
-        (2, (0, 0), "holds the steps 4 to 5 and not 2: record it from the first step on"),
-        (6, (0, 0), "holds the steps 4 to 5 and not 6: set train.steps=6"),
-        (4, (2, 0), "has no group 2 at step 4: set rollout.tasks to what was recorded"),
-        (4, (1, 2), "has no sample 2 of group 1 at step 4: set rollout.group to what was recorded"),
-    ],
-)
-def test_what_a_recording_lacks(tmp_path, step, asked, says):
-    path = tmp_path / "r.jsonl"
-    append_rollout(path, 4, rollout(4))
-    append_rollout(path, 5, rollout(5))
-    with pytest.raises(UserError) as caught:
-        loop(path, step).play(starts((0, 0), asked))
-    assert str(caught.value) == f"{path} {says}"
-
-
-def test_a_recording_without_a_teacher(tmp_path):
-    path = tmp_path / "r.jsonl"
-    append_rollout(path, 0, [one(teacher=False), one(sample=1, teacher=False)])
-    assert len(loop(path).play(starts((0, 0)))) == 1
-    with pytest.raises(
-        UserError, match=r"was recorded without a teacher: record it with a method that has one, or set"
-    ):
-        loop(path, teacher=True).play(starts((0, 0)))
-
-
-def test_a_recording_loop_is_the_loop_and_what_it_is_told_to_keep_is_written():
-    class Played:
-        timing = "its timing"
-
-        def play(self, starts):
-            return ["episode"]
-
-    kept: list = []
-    made = RecordingLoop(Played(), kept.append)
-    assert made.play([]) == ["episode"] and kept == [] and made.timing == "its timing"
-    made.keep(["episode"])
-    assert kept == [["episode"]]

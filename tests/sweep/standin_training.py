@@ -98,6 +98,9 @@ def play(folder: Path) -> int:
                 return complain(wanted["fail"][folder.name], code=1)
             if folder.name in wanted.get("die", []):
                 os.kill(os.getpid(), signal.SIGKILL)
+            if folder.name in wanted.get("leave", []):
+                update(folder, status="interrupted")
+                return 128 + signal.SIGUSR1
             if STOP or step % CHECKPOINT_EVERY == 0:
                 save(folder, step, weights)
             if STOP:

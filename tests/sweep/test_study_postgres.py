@@ -32,6 +32,7 @@ def url():
         yield url
 
 
+@pytest.mark.long
 def test_two_of_four_workers_killed_four_times_over(url: str, tmp_path: Path) -> None:
     draw = random.Random(3)
     with Nursery(tmp_path) as nursery:

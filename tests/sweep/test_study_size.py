@@ -14,6 +14,8 @@ from sdar_cli.sweep.claims import Ledger
 from sdar_cli.sweep.processes import Claimant
 from sdar_cli.sweep.store import StudyStore
 
+pytestmark = pytest.mark.long
+
 RESULT = {"success": 0.5, "success_skills": 0.9, "score": 50.0, "score_skills": 90.0, "steps": 8, "collapsed": False}
 
 

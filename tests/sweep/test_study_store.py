@@ -230,8 +230,8 @@ def test_a_damaged_study_is_a_sentence(store: StudyStore, tmp_path: Path) -> Non
     content = json.loads(file.read_text())
     for damage, sentence in (
         ({"format": 2}, "is of format 2, not 1"),
-        ({"created": None}, "is damaged or unreadable"),
-        ({"storage": 5}, "is damaged or unreadable"),
+        ({"created": None}, "is damaged"),
+        ({"storage": 5}, "is damaged"),
         ({"spec": {"name": "study"}}, r"is damaged at \w+"),
         ({"storage": "nonsense"}, "the storage is no URL of a database: write for example postgresql://"),
     ):

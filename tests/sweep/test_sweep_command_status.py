@@ -193,6 +193,7 @@ def test_the_live_table_on_a_terminal(store: StudyStore) -> None:
         assert word in picture
 
 
+@pytest.mark.long
 def test_two_thousand_runs_in_two_seconds(tmp_path: Path) -> None:
     spec = spec_of("big", ["gate.beta=int:1..200"], seeds="10", search="grid")
     store = StudyStore.create(spec, tmp_path)

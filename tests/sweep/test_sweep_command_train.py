@@ -16,6 +16,8 @@ from sdar_cli.recipe.load import load_recipe
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.sweep.store import StudyStore
 
+pytestmark = pytest.mark.long
+
 SMALL = (
     "train.steps=3",
     "rollout.tasks=2",

@@ -108,14 +108,18 @@ def test_a_collapsed_run_is_a_result(nursery, store):
     assert (run.state, run.result["collapsed"], run.result["steps"]) == ("done", True, 6)
 
 
-def test_a_training_that_is_killed_each_time_has_failed_after_eight(nursery, store):
-    write_behaviour(store.root, die=["study-c000-s0"])
+@pytest.mark.parametrize(
+    ("how", "each", "reason"),
+    [("die", "lost", "ended from outside (SIGKILL)"), ("leave", "stopped", "told to leave (SIGUSR1)")],
+)
+def test_a_training_that_others_end_each_time_has_failed_after_eight(nursery, store, how, each, reason):
+    """Where it comes no further than where it began; what its own worker stops does not count."""
+    write_behaviour(store.root, **{how: ["study-c000-s0"]})
     assert work(nursery, store) == "over"
     run = store.view().runs[0]
-    assert run.state == "failed"
-    assert [attempt.state for attempt in run.attempts] == ["lost"] * 8 + ["failed"]
-    assert "ended from outside (SIGKILL)" in run.attempts[0].reason
-    assert run.reason.startswith("it was lost 8 times in a row at step 0: look into")
+    assert [attempt.state for attempt in run.attempts] == [each] * 8 + ["failed"]
+    assert reason in run.attempts[0].reason
+    assert run.reason.startswith("it was lost, or told to leave, 8 times in a row at step 0: look into")
     write_behaviour(store.root)
     assert store.forgive() == 1
     assert work(nursery, store) == "over"

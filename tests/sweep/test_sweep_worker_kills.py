@@ -15,6 +15,8 @@ from worker_nursery import Nursery, alive, until
 from sdar_cli.sweep.processes import trainings_of
 from sdar_cli.sweep.store import StudyStore
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def nursery(tmp_path_factory):

@@ -13,15 +13,16 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from said_lines import Lines
 
 from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.result import EpisodeRecord, Evaluation
 from sdar_cli.recipe import schema
 from sdar_cli.recipe.load import load_recipe
+from sdar_cli.runs.checkpoints import SUCCESS
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.journal import Journal
-from sdar_cli.training.events import Listener
-from sdar_cli.training.guards import COLLAPSES, SUCCESS, Finding, Guards, Kind
+from sdar_cli.training.guards import COLLAPSES, Finding, Guards, Kind
 from sdar_cli.training.watch import COLLAPSED, TAG, Watch
 
 WELL = {
@@ -315,14 +316,6 @@ class Tags:
         self.now.pop(key, None)
 
 
-class Lines(Listener):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     changes = ["guards.patience=2", "guards.stop_on_collapse=true"]
@@ -364,6 +357,22 @@ def test_without_stop_on_collapse_nothing_ends(run: RunFolder) -> None:
         made.metrics(step, WELL | BAD["kl"])
     assert made.findings[0].collapse and made.ended is None
     assert set(tags.now) == {f"{TAG}kl"}
+
+
+def test_where_every_episode_is_lost_whoever_trains_is_told_so(run: RunFolder) -> None:
+    """It saves the step first; the error is raised where nobody does."""
+    made, _, _ = watch(run)
+    ended: list[RunFailed] = []
+    made.on_failure = ended.append
+    for step in (1, 2):
+        made.metrics(step, WELL | ALL_LOST)
+    assert [str(error).partition(",")[0] for error in ended] == [
+        "every episode of 2 steps in a row was lost by the environment"
+    ]
+    alone, _, _ = watch(run)
+    with pytest.raises(RunFailed, match="every episode of 2 steps"):
+        for step in (1, 2):
+            alone.metrics(step, WELL | ALL_LOST)
 
 
 def test_catching_up_keeps_what_was_said_and_takes_back_what_is_played_again(run: RunFolder) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from said_lines import Lines
 
 from sdar_cli.errors import RunError
 from sdar_cli.evaluation.conditions import episode_options
@@ -18,7 +19,6 @@ from sdar_cli.recipe.load import load_recipe
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.journal import Journal
 from sdar_cli.training.cells import WEIGHTS, forget_later, kept_base, kept_trained, stamped, weights_digest
-from sdar_cli.training.events import Listener
 from sdar_cli.training.recorder import RunRecorder
 from sdar_cli.training.watch import Watch
 from sdar_cli.workshop import Workshop
@@ -221,14 +221,6 @@ def test_a_kept_one_is_put_again_where_it_is_missing(run: RunFolder, evaluator: 
 
 
 # -- findings of a final cell -------------------------------------------------------------------------
-
-
-class Lines(Listener):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def test_what_a_final_cell_showed_is_found_again_behind_the_last_step(run: RunFolder, evaluator: Any) -> None:

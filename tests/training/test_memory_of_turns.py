@@ -18,7 +18,7 @@ sys.path.insert(0, str(BENCHMARKS))
 from make_trainer import train  # noqa: E402
 from memory import Shape, peak, played, save_base, trainer_of  # noqa: E402
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.long]
 
 SHAPE = Shape(layers=2, width=32, heads=2, mlp=64, vocabulary=64, budget=512, episodes=16)
 

@@ -8,20 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from said_lines import Lines
 
 from sdar_cli.errors import RunFailed
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.runs.store import RunFolder
-from sdar_cli.training.events import Listener
 from sdar_cli.training.run import _status
-
-
-class Lines(Listener):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture

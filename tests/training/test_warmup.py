@@ -9,7 +9,7 @@ import torch
 from counted_tasks import CountedTasks
 
 from sdar_cli.environments import build_environment
-from sdar_cli.errors import RecipeError, RunFailed
+from sdar_cli.errors import ModelError, RecipeError, RunFailed
 from sdar_cli.models.load import load_model, load_tokenizer
 from sdar_cli.models.tiny import build_tokenizer, create, skill_texts
 from sdar_cli.recipe.schema import Recipe
@@ -185,6 +185,19 @@ def test_a_warm_up_is_repeatable_learns_and_leaves_the_global_state(tmp_path: Pa
     assert report.demonstrations == 40 and report.skipped == 0
     assert report.prompt_tokens_with_skills > report.prompt_tokens_without_skills + 15
     assert load_tokenizer(str(report.folder)).chat_template
+
+
+def test_a_tokenizer_with_tokens_that_the_model_lacks(tmp_path: Path) -> None:
+    """It would be an index out of range in the first forward pass, which on a GPU is no sentence at all."""
+    chosen = recipe(warmup={"demonstrations": 2})
+    environment = build_environment(chosen.environment)
+    base = create(chosen, environment, bank_for(chosen.skills, environment), tmp_path / "base").folder
+    tokenizer = load_tokenizer(str(base))
+    tokenizer.add_tokens([f"unheard-{number}" for number in range(200)])
+    tokenizer.save_pretrained(base)
+    with pytest.raises(ModelError, match=r"has \d+ tokens and the model \d+: give both from one source"):
+        run_warmup(chosen, environment, base, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_only_response_tokens_are_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
