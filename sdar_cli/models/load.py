@@ -11,6 +11,7 @@ from sdar_cli.errors import ModelError, SdarError
 from sdar_cli.models import sampling_wishes
 from sdar_cli.models.adapter_folder import ADAPTER, adapter_base, check_base, is_adapter
 from sdar_cli.models.folder import check_folder
+from sdar_cli.models.hub import check_id
 from sdar_cli.models.quantised import Quantised, check_installed, settle
 from sdar_cli.models.template import check_template
 from sdar_cli.models.vocabulary import vocabulary
@@ -63,7 +64,8 @@ def load_model(
         own: the recipe's model, the one base of an adapter whose code may be run where the recipe's may.
 
     Raises:
-        ModelError: it cannot be found or read, lacks weights, is an adapter without its base, or needs bitsandbytes.
+        ModelError: it cannot be found or read, lacks weights, is an adapter without its base or under a hub's id, or
+            needs bitsandbytes.
     """
     check_folder(path)
     if is_adapter(path):
@@ -73,6 +75,7 @@ def load_model(
 
     extra = {} if quantised is None else {"quantization_config": quantised.config()}
     with quiet(), _of_others(path, "model"):
+        check_id(path)
         model, found = AutoModelForCausalLM.from_pretrained(
             path,
             dtype="float32",

@@ -7,6 +7,7 @@ output; only one that came to an end there is rendered here.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -20,19 +21,26 @@ MEMORY = 1 << 30
 """Bytes that the process may have."""
 OUTPUT = 1 << 20
 """Characters that a conversation of three words may become."""
-ENDED, ENDLESS = 0, 3
+ENDED, ENDLESS, UNABLE = 0, 3, 4
 
 
 @lru_cache(maxsize=64)
 def ends(template: str) -> bool:
-    """Whether the template ends, by text or by an error, within the bounds."""
+    """Whether the template ends, by text or by an error, within the bounds.
+
+    Raises:
+        ImportError: Jinja is not found there.
+    """
     words = [sys.executable, "-I", __file__, str(SECONDS)]
+    given = {"template": template, "path": [place for place in sys.path if os.path.isabs(place)]}
     try:
         done = subprocess.run(
-            words, input=json.dumps(template).encode(), capture_output=True, timeout=3 * SECONDS, check=False
+            words, input=json.dumps(given).encode(), capture_output=True, timeout=3 * SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return False
+    if done.returncode == UNABLE:
+        raise ImportError("jinja2 cannot be imported in a process of its own")
     return done.returncode == ENDED
 
 
@@ -41,6 +49,11 @@ def probes() -> list[list[dict[str, str]]]:
     first, answer, second = (f"word{secrets.token_hex(4)}" for _ in range(3))  # which no template can know
     asked = {"role": "user", "content": first}
     return [[asked], [asked, {"role": "assistant", "content": answer}, {"role": "user", "content": second}]]
+
+
+def told() -> list[dict[str, str]]:
+    """A conversation with a system message, which a template may refuse."""
+    return [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "A word."}]
 
 
 def render_all(template: str, variables: Mapping[str, Any], conversations: Sequence[Any]) -> list[str]:
@@ -84,13 +97,20 @@ def _main() -> int:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[1]),) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    template = json.load(sys.stdin)
+    given = json.load(sys.stdin)
+    sys.path += [place for place in given["path"] if place not in sys.path]
     try:
-        render_all(template, {"tools": None, "documents": None, "bos_token": "<s>", "eos_token": "</s>"}, probes())
-    except MemoryError:
-        return ENDLESS
-    except Exception:  # which Transformers will find too, and say
-        return ENDED
+        import jinja2.sandbox  # noqa: F401
+    except ImportError:
+        return UNABLE
+    known = {"tools": None, "documents": None, "bos_token": "<s>", "eos_token": "</s>"}
+    for conversation in (*probes(), told()):
+        try:
+            render_all(given["template"], known, [conversation])
+        except MemoryError:
+            return ENDLESS
+        except Exception:  # which Transformers will find too, and say
+            continue
     return ENDED
 
 

@@ -12,12 +12,13 @@ from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.recipe.unused import idle_keys
 from sdar_cli.runs.resolve import latest_run
-from sdar_cli.runs.state import RunState
+from sdar_cli.runs.state import RunState, RunStatus
 from sdar_cli.runs.store import RunFolder, check_name, list_states
 from sdar_cli.tracking.location import runs_option
+from sdar_cli.training.guards import Finding
 
-OPEN = ("interrupted", "lost", "failed")
-"""As ``RunFolder.status``: what can go on."""
+OPEN = (RunStatus.INTERRUPTED, RunStatus.FAILED)
+"""Of the runs that ended, those that can go on."""
 SHOWN = 6
 """Keys that a sentence names."""
 
@@ -84,6 +85,19 @@ def how_it_stands(run: RunFolder) -> str:
     return f"{run.status} at step {state.step} of {state.steps}"
 
 
+def collapse_of(run: RunFolder) -> Finding:
+    """What ended a run of status ``collapsed``.
+
+    Raises:
+        RunError: its ``run.json`` does not say, as somebody changed it.
+    """
+    if (found := next((finding for finding in run.state.warnings if finding.collapse), None)) is not None:
+        return found
+    raise RunError(
+        f"{run.path / 'run.json'} says that the run collapsed, and not why: restore it, or remove the folder"
+    )
+
+
 def _trains(run: RunFolder, recipe: Recipe) -> bool:
     try:
         return not differing_keys(run, run.state, recipe)
@@ -98,7 +112,7 @@ def _open_runs(root: Path, busy: bool = False) -> Iterator[RunFolder]:
             is_busy = run.lock().is_held()
         except RunError:
             continue
-        if (busy and is_busy) or (not is_busy and (not state.status.is_over or state.status.value in OPEN)):
+        if (busy and is_busy) or (not is_busy and (not state.status.is_over or state.status in OPEN)):
             yield run
 
 

@@ -17,7 +17,7 @@ from sdar_cli.runs.manifest import damage, is_marked
 from sdar_cli.runs.whole import remove_whole, set_aside, whole_folder
 
 SUCCESS = "eval/no_skills/success"
-"""Of the journal: what the best checkpoint is the best in."""
+"""Of the journal: an evaluation's success without skills, which the best checkpoint is the best in."""
 _REPLACED = re.compile(r"\.(step-\d+)-old-\d+")
 """How a checkpoint was once set aside while another took its name."""
 
@@ -40,6 +40,24 @@ class Checkpoints:
     def whole(self) -> list[Checkpoint]:
         """By ascending step; one whose writing was cut short, or that has lost files or bytes since, is not listed."""
         return [one for one in self._named() if damage(one.path, deep=False) is None]
+
+    def of_step(self, step: int) -> Checkpoint:
+        """
+        Raises:
+            RunError: there is no such checkpoint, or it has lost files or bytes; the sentence lists those there are.
+        """
+        whole = self.whole()
+        there = ", ".join(str(one.step) for one in whole) or "none yet"
+        for one in self._named():
+            if one.step != step:
+                continue
+            if (what := damage(one.path, deep=False)) is None:
+                return one
+            raise RunError(
+                f"the checkpoint of step {step} of {self.run.name} {what}: restore it, or choose one of those that are "
+                f"whole ({there})"
+            )
+        raise RunError(f"the run {self.run.name} has no checkpoint of step {step}: choose one of those kept ({there})")
 
     def usable(self, say: Callable[[str], None]) -> Checkpoint | None:
         """The newest checkpoint whose every byte is as it was written; what is damaged before it is set aside.
@@ -80,7 +98,7 @@ class Checkpoints:
         earlier."""
         from sdar_cli.tracking.journal import Journal
 
-        measured = {row["step"]: row.get(SUCCESS) for row in Journal(self.run / "metrics.jsonl").read()}
+        measured = {row["step"]: row[SUCCESS] for row in Journal(self.run / "metrics.jsonl").read([SUCCESS])}
         known = [one for one in self.whole() if _is_number(measured.get(one.step))]
         return sorted(known, key=lambda one: (-measured[one.step], one.step))[:count]
 
@@ -122,18 +140,6 @@ class Checkpoints:
             if (match := re.fullmatch(r"step-(0|[1-9]\d{0,17})", path.name)) and path.is_dir():
                 found.append(Checkpoint(int(match[1]), path))
         return sorted(found, key=lambda checkpoint: checkpoint.step)
-
-
-def one_of(checkpoints: list[Checkpoint], step: int, run: str) -> Checkpoint:
-    """
-    Raises:
-        RunError: there is no such checkpoint; the sentence lists those there are.
-    """
-    for checkpoint in checkpoints:
-        if checkpoint.step == step:
-            return checkpoint
-    there = ", ".join(str(checkpoint.step) for checkpoint in checkpoints) or "none yet"
-    raise RunError(f"the run {run} has no checkpoint of step {step}: choose one of those kept ({there})")
 
 
 def _is_number(value: object) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 _FILE = re.compile(r"\..+\.[a-z0-9_]{8}")
 """As ``evaluation.files.write_bytes`` names what it writes."""
-_FOLDER = re.compile(r"\.base[.-](writing|merging.*|\d+|\d+-removed-\d+)|\.step-\d+-\d+")
+_FOLDER = re.compile(r"\.base[.-](writing|merging.*|(removed-)?\d+|\d+-removed-\d+)|\.step-\d+-(removed-)?\d+")
+"""As ``runs.whole`` and ``training.base`` name what they write or delete; what is ``.torn-`` stays."""
 QUIET = 60.0
 """Seconds after which nobody writes to a file any more; evaluations are written without the run's lock."""
 

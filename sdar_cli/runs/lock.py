@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,10 @@ from typing import Self
 
 from sdar_cli.errors import RunError
 from sdar_cli.runs.disk import disk
+
+PATIENCE = 0.5
+"""Seconds that a lock is tried for before it counts as another's."""
+PAUSE = 0.005
 
 
 class RunLock:
@@ -21,14 +26,16 @@ class RunLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """
+        """Take the lock; where another process has it, it is asked for again for ``PATIENCE`` seconds, as whoever only
+        asks whether it is held has it for an instant.
+
         Raises:
             RunError: another process holds the lock (the sentence names its pid and the folder), or the file system
                 knows no locks.
         """
         descriptor = self._open(os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(descriptor)
         except BlockingIOError:
             holder = _holder(descriptor)
             os.close(descriptor)
@@ -41,6 +48,9 @@ class RunLock:
                 f"the file system of {self.folder} locks no files ({error.strerror}), so that two processes could "
                 "write there at once: use a folder on another, with --runs"
             ) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
         self._descriptor = descriptor
         with suppress(OSError):  # on a full disk the lock holds all the same, and who asks hears of no pid
             os.ftruncate(descriptor, 0)
@@ -82,6 +92,18 @@ class RunLock:
                 return os.open(self.folder / "run.lock", flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
         except OSError as error:
             raise RunError(f"{self.folder} cannot be locked ({error.strerror}): make the folder writable") from None
+
+
+def _take(descriptor: int) -> None:
+    """Raises BlockingIOError where another process has it all the while."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(PAUSE)
 
 
 def _holder(descriptor: int) -> str:

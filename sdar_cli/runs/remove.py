@@ -13,6 +13,7 @@ from sdar_cli.errors import RunError, StudyError
 from sdar_cli.runs.listing import Listed, list_all, listed
 from sdar_cli.runs.lock import RunLock
 from sdar_cli.runs.trash import empty, set_aside, size_of
+from sdar_cli.runs.whole import TORN
 from sdar_cli.sweep.heartbeat import LEASE
 from sdar_cli.sweep.study_folder import FILE, STUDIES, find_study, not_found, read_study
 
@@ -65,8 +66,13 @@ def plan_runs(runs: Sequence[Path], root: Path, *, weights_only: bool = False) -
         chosen.append(run)
     folders = [run.folder for run in chosen]
     if weights_only:
-        folders = [path for run in chosen for name in WEIGHTS if (path := run.folder / name).is_dir()]
+        folders = [path for run in chosen for path in _weights(run.folder)]
     return Removal(root.absolute(), tuple(chosen), tuple(folders), weights_only=weights_only)
+
+
+def _weights(run: Path) -> list[Path]:
+    """Also those that were found damaged and set aside."""
+    return [path for path in (*(run / name for name in WEIGHTS), *sorted(run.glob(f"{TORN}*"))) if path.is_dir()]
 
 
 def plan_study(reference: str, root: Path, *, weights_only: bool = False) -> Removal:

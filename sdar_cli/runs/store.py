@@ -27,15 +27,16 @@ from pydantic import ValidationError
 from sdar_cli.errors import RunError
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.reading import Missing, Unreadable, read_json
-from sdar_cli.recipe.load import ResolvedRecipe, load_recipe
+from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.recipe.schema import Recipe
-from sdar_cli.runs.checkpoints import Checkpoint, Checkpoints, one_of
+from sdar_cli.runs.checkpoints import Checkpoint, Checkpoints
 from sdar_cli.runs.creation import check_name, make_run
 from sdar_cli.runs.disk import disk
 from sdar_cli.runs.leftovers import sweep
 from sdar_cli.runs.lock import RunLock
 from sdar_cli.runs.manifest import damage
-from sdar_cli.runs.state import RunState, RunStatus, now
+from sdar_cli.runs.own_recipe import own_recipe
+from sdar_cli.runs.state import LARGEST, RunState, RunStatus, now
 from sdar_cli.runs.whole import remove_whole, whole_folder
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ __all__ = ["Checkpoint", "RunFolder", "check_name", "list_runs", "list_states"]
 
 MOMENTS = "training/"
 """What of a checkpoint only a training reads, and is most of it."""
-LARGEST_STATE = 16 * 1024**2
-"""Bytes of a ``run.json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +89,17 @@ class RunFolder:
         """``run.json`` as it stands on disk now."""
         file = self.path / "run.json"
         try:
-            return RunState.model_validate(read_json(file, LARGEST_STATE))
+            return RunState.model_validate(read_json(file, LARGEST))
         except Missing:
             raise RunError(f"{self.path} is not a run (it has no run.json): name one from `sdar runs ls`") from None
-        except (Unreadable, ValidationError):
-            raise RunError(f"{file} is damaged or unreadable: restore it, or remove the folder") from None
+        except (Unreadable, ValidationError) as error:
+            raise RunError(f"{file} is damaged (it {_why(error)}): restore it, or remove the folder") from None
 
     def update(self, **changes: Any) -> RunState:
         """Change fields of ``run.json`` atomically; a status that is over sets ``ended``.
+
+        A step alone, which a training writes down each time, may be taken back by a power loss: whoever goes on does
+        so from a checkpoint's step.
 
         Raises:
             RunFailed: the disk is full or broken; the file is as it was.
@@ -107,7 +109,7 @@ class RunFolder:
             changes.setdefault("ended", now() if RunStatus(changes["status"]).is_over else None)
         state = RunState.model_validate(before.model_dump() | changes)
         with disk(self.path, "run.json"):
-            write_json(self.path / "run.json", state.model_dump(mode="json"))
+            write_json(self.path / "run.json", state.model_dump(mode="json"), lasting=changes.keys() != {"step"})
         return state
 
     @property
@@ -128,7 +130,7 @@ class RunFolder:
     def resolved(self) -> ResolvedRecipe:
         """The recipe as it was trained, with the origins it had then."""
         file = self.path / "recipe.yaml"
-        return ResolvedRecipe(load_recipe(str(file)).recipe, self.state.origins, file)
+        return ResolvedRecipe(own_recipe(file).recipe, self.state.origins, file)
 
     @property
     def panel_file(self) -> Path:
@@ -174,9 +176,9 @@ class RunFolder:
     def checkpoint(self, step: int) -> Checkpoint:
         """
         Raises:
-            RunError: there is no such checkpoint; the sentence lists those there are.
+            RunError: there is no such checkpoint, or it is damaged; the sentence lists those there are.
         """
-        return one_of(self.checkpoints(), step, self.name)
+        return Checkpoints(self.path).of_step(step)
 
     def wanted_checkpoint(self, word: str) -> Checkpoint | None:
         """What a user asks for, to be read as a model: its weights are as they were written.
@@ -246,6 +248,17 @@ class RunFolder:
     def evaluations(self) -> dict[str, Path]:
         """Name → file of the evaluations so far, by name."""
         return {path.stem: path for path in sorted((self.path / "evaluations").glob("*.json"))}
+
+
+def _why(error: Unreadable | ValidationError) -> str:
+    """What is wrong with a file of a run's state, in words that follow "it"."""
+    if isinstance(error, Unreadable):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    key = ascii(".".join(map(str, first["loc"])))[:200]
+    if not first["loc"]:
+        return "is no object of the run's keys"
+    return f"has no {key}" if first["type"] == "missing" else f"has {key}, which is not what it should be"
 
 
 def list_runs(root: Path) -> list[RunFolder]:

@@ -7,18 +7,25 @@ import threading
 from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import uvicorn
 
-from sdar_cli.servers.guard import Guard, Receive, Rules, Scope, Send
+from sdar_cli.servers.connections import bounded
+from sdar_cli.servers.guard import LOOPBACK, Guard, Receive, Rules, Scope, Send
 from sdar_cli.servers.listen import listen, url
 
 BETWEEN_HOPS = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-authenticate"}
 """Headers that belong to one connection."""
 OURS = {"authorization", "origin", "host", "content-length"}
 """Headers that the server behind is not told, or that are made anew."""
+ADDRESSES = {"location", "content-location"}
+"""Headers that hold a URL, which the server behind writes with its own address."""
 SECONDS = 120.0
+"""Of silence of the server behind."""
+CONNECTIONS = 512
+"""Open at a time; further ones are closed."""
 
 
 class Front:
@@ -40,7 +47,7 @@ class Front:
                 ws="none",
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=1024,
+                http=bounded(CONNECTIONS),
                 timeout_graceful_shutdown=2,
             )
         )
@@ -84,13 +91,37 @@ class Front:
         except httpx.HTTPError:
             return await _empty(send, 502)
         try:
-            kept = [(name, value) for name, value in answer.headers.raw if name.decode().lower() not in BETWEEN_HOPS]
+            kept = [
+                (name, within(value, self._behind) if name.decode("latin-1").lower() in ADDRESSES else value)
+                for name, value in answer.headers.raw
+                if name.decode("latin-1").lower() not in BETWEEN_HOPS
+            ]
             await send(_start(answer.status_code, kept))
             async for chunk in answer.stream:  # type: ignore[union-attr]
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
             await answer.aclose()
+
+
+def within(address: bytes, behind: httpx.URL) -> bytes:
+    """A URL of the server behind without its host, so that a browser stays at the front; others as they are."""
+    try:
+        found = urlsplit(address.decode("latin-1"))
+        place = _place(found.hostname or "", found.port)
+    except ValueError:
+        return address
+    if not found.netloc or found.scheme not in ("http", "") or place != _place(behind.host, behind.port):
+        return address
+    path = found.path or "/"
+    if path.startswith("//"):  # which would be read as the name of a host
+        path = f"/.{path}"
+    return urlunsplit(("", "", path, found.query, found.fragment)).encode("latin-1")
+
+
+def _place(host: str, port: int | None) -> tuple[str, int]:
+    """Where HTTP is spoken; all names of this machine are one."""
+    return "" if host in LOOPBACK or host == "::1" else host, port or 80
 
 
 async def _empty(send: Send, status: int) -> None:

@@ -59,13 +59,23 @@ def test_a_template_that_fails(template: str, said: str) -> None:
         PLAIN + "{{ 'a' * 10**11 }}",
         PLAIN + LONG + "{{ 'a' * 99 }}{% endfor %}",
         PLAIN + LONG + "{{ messages }}{% endfor %}",
+        f"{{% if messages[0].role == 'system' %}}{LONG}{LONG}{{% endfor %}}{{% endfor %}}{{% endif %}}{PLAIN}",
     ],
-    ids=["loops", "memory", "output", "little by little"],
+    ids=["loops", "memory", "output", "little by little", "after a system message"],
 )
 def test_a_template_that_does_not_end(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_probe, "SECONDS", 1)
     with pytest.raises(ModelError, match="does not come to an end within 1 s, 1024 MiB of memory and 1 MiB of text"):
         check_template(with_template(template))
+
+
+def test_what_cannot_be_tried_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_probe.sys, "executable", "/bin/sh")  # ends with another code than asked for
+    assert not template_probe.ends(PLAIN + "{# of nobody else #}")
+    done = template_probe.subprocess.CompletedProcess([], template_probe.UNABLE)
+    monkeypatch.setattr(template_probe.subprocess, "run", lambda *words, **named: done)
+    with pytest.raises(ModelError, match="jinja2 cannot be imported"):
+        check_template(with_template(PLAIN + "{# nor this #}"))
 
 
 def test_templates_as_they_are_used_end_and_say_what_they_are_given() -> None:

@@ -60,7 +60,7 @@ def test_a_damaged_run_takes_no_other_down(
     DAMAGE[damage](bad.path / "run.json")
     assert [run.name for run in list_all(tmp_path)] == ["good"]
     assert resolve_run("latest", tmp_path) == good and resolve_run("goo", tmp_path) == good
-    with pytest.raises(RunError, match=r"bad/run\.json is damaged or unreadable: restore it, or remove the folder"):
+    with pytest.raises(RunError, match=r"bad/run\.json is damaged \(it .*\): restore it, or remove the folder"):
         resolve_run("bad", tmp_path)
     assert main(["runs", "ls", "--runs", str(tmp_path)]) == 0
     out, err = capsys.readouterr()

@@ -87,6 +87,19 @@ def test_what_is_asked_for_is_checked(run: RunFolder) -> None:
         run.wanted_checkpoint("7")
 
 
+def test_a_damaged_one_that_is_asked_for_is_named(run: RunFolder) -> None:
+    save(run, 5, 10, 15)
+    harm(run, 10)
+    (run.path / "checkpoints" / "step-15" / "manifest.json").unlink()
+    torn = {10: "has weights with 0 of 7 bytes", 15: "has no manifest.json, as its writing was cut short"}
+    for step, what in torn.items():
+        sentence = f"the checkpoint of step {step} of {run.name} {what}: restore it, or choose one of those that are "
+        for ask in (run.checkpoint, lambda step: run.wanted_checkpoint(str(step))):
+            with pytest.raises(RunError) as error:
+                ask(step)
+            assert str(error.value) == sentence + "whole (5)"
+
+
 MEASURED = {5: 0.25, 10: 0.75, 20: 0.75, 25: 0.5, 30: 0.125}
 """Step 15 has no evaluation, 35 one that is not a number."""
 

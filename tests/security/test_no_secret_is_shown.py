@@ -1,0 +1,147 @@
+"""No error shows a secret: one that stands in a URL, a header or a setting, or in this process's own environment."""
+
+from __future__ import annotations
+
+import json
+import time
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdar_cli.cli.errors import print_error
+from sdar_cli.cli.main import main
+from sdar_cli.credentials import without_credentials
+from sdar_cli.errors import RunError, SdarError, several
+
+SECRET = "Zq9xKw7Lm3"
+SHOWN_WITHOUT = [
+    "HF_TOKEN={}",
+    "HF_TOKEN={}: set another",
+    "export WANDB_API_KEY={} first",
+    "AWS_SECRET_ACCESS_KEY='{}'",
+    "PGPASSWORD={} psql",
+    'MLFLOW_TRACKING_PASSWORD="{}",',
+    "the file says hf_token={0}, api-key={0}",
+    "password: {}",
+    "x-api-key: {}",
+    "sent Authorization: Bearer {} to it",
+    "sent Authorization: Basic {}",
+    "sent {{'Authorization': 'token {}'}}",
+    'Authorization="{}"',
+    '{{"Authorization": "Bearer {}"}}',
+    'got {{"api_key": "{}", "n": 1}}',
+    'got {{"token":"{}"}}',
+    "got {{'client_secret': '{}'}}",
+    'got "{{\\"access_token\\": \\"{}\\"}}"',
+    "https://u:pa {}@h",
+    "cannot reach https://me:a b {} c@host:80/x: start it",
+    "http://me:1 {}@host",
+    "https%3A%2F%2Fme%3A{}%40host%2Fx",
+    "to=http%3a%2f%2fme%3aa%20{}%40host",
+    "/login?next=%2Fx%3Ftoken%3D{}%26a%3Db",
+    "hf_{0}{0} was refused",
+    "sk-{0}-{0}",
+    "https://me@there:{}@host/x",
+    "http://h/x?api_key={}&b=c",
+]
+PLAIN = [
+    "no token: set it to at least 16 letters and digits",
+    "the token is missing or wrong: send it as Authorization: Bearer",
+    "rollout.max_response_tokens=512 and max_tokens=8, eos_token='<end>'",
+    "the override gate.beta=5 has no key 'gate.betta': write KEY=VALUE",
+    "the chat template's key: correct it, or token: leave it",
+    'set "pad_token": "<pad>" in tokenizer_config.json',
+    "http://host:8000 and http://other:80, or write to lee at example.org",
+    "see http://[::1]:8000 or me@host",
+    "Qwen/Qwen3-1.7B has 151,936 tokens: password",
+    "ratio 40%3A and %40",
+]
+
+
+@pytest.mark.parametrize("text", SHOWN_WITHOUT)
+def test_each_place(text: str) -> None:
+    shown = without_credentials(text.format(SECRET))
+    assert SECRET not in shown and "***" in shown
+    assert SECRET not in str(RunError(text.format(SECRET)))
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_is_none_stays(text: str) -> None:
+    assert without_credentials(text) == text
+
+
+def test_what_stands_around_it_stays() -> None:
+    assert without_credentials('{"api_key": "abc", "n": 1}: see HF_TOKEN=x, then') == (
+        '{"api_key": "***", "n": 1}: see HF_TOKEN=***, then'
+    )
+    assert without_credentials("at https://me:a b@host:80/x: start it") == "at https://***@host:80/x: start it"
+
+
+SENTENCES = ("{}", "it said {}: try again", "http://host/{}", "{{'a': '{}'}}", "x{}x{}", "\n{}\r{}")
+WRITTEN = (str, repr, ascii, json.dumps, lambda value: quote(value, safe=""))
+NAMES = ("HF_TOKEN", "SOME_KEY", "MLFLOW_TRACKING_PASSWORD", "PGPASSWORD", "MY_SECRET", "x_token")
+values = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_categories=["Cs"]), min_size=8)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from(NAMES), values.filter(lambda value: "***" not in value), *map(st.sampled_from, (SENTENCES, WRITTEN))
+)
+def test_no_secret_of_the_environment(name: str, value: str, sentence: str, written) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name, value)
+        text = sentence.replace("{}", written(value)).replace("{{", "{").replace("}}", "}")
+        said = str(SdarError(text)) + str(SdarError(several([text, text])))
+        forms = {write(value).strip("\"'") for write in WRITTEN} | {value}
+        assert not [form for form in forms if form in said]
+
+
+def test_nor_at_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_SERVICES_API_KEY", SECRET)
+    assert main(["train", "--recipe", f"q{SECRET}", "--dry-run"]) == 2
+    assert main(["train", "--recipe", "quickstart", "--dry-run", f"train.steps={SECRET}", f"{SECRET}=1"]) == 2
+    assert main(["train", f"--{SECRET}"]) == 2
+    assert main(["train", "--recipe", f"http://me:a{SECRET}@host", "--debug"]) == 2
+    print_error(f"a\n{SECRET}")
+    out, err = capsys.readouterr()
+    assert SECRET not in out + err and err.count("***") >= 6 and "Traceback" in err
+
+
+@pytest.mark.parametrize("text", ["x", "a" * 7, ""])
+def test_what_is_short_hides_nothing(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("SHORT_KEY", text)
+    assert without_credentials(f"a{text}b") == f"a{text}b"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password:",
+        "password:a",
+        "api_key='",
+        "api_key=\"x api_key='",
+        '"token": "\\',
+        "Authorization:",
+        "Bearer ",
+        "://a:",
+        "://a:b ",
+        "://a::::",
+        ":::::::",
+        "%3A%2F%2F",
+        "%3A%2F%2F%40",
+        "%26token%3D",
+        "hf_",
+        "A_",
+        "TOKEN =",
+        "a" * 8,
+    ],
+)
+def test_it_takes_time_in_proportion(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """What tried every place as a beginning would take hours."""
+    monkeypatch.setenv("SOME_KEY", "a" * 8)
+    began = time.process_time()
+    for before in ("", "://", "://a:"):
+        without_credentials(before + text * 10_000 + " ")
+    assert time.process_time() - began < 20
