@@ -105,15 +105,31 @@ def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, file: Path, archive
 
 
 def merge(source: Path, target: Path) -> None:
-    """Move all files below ``source`` to the same places below ``target``, over what is there; both are on one disk."""
+    """Move all files below ``source`` to the same places below ``target``, over what is there."""
     for parent, _, names in os.walk(source):
         place = target / Path(parent).relative_to(source)
         if place.is_symlink() and not place.is_dir():
             raise EnvironmentSetupError(f"{place} is a link to nothing: remove it")
         place.mkdir(parents=True, exist_ok=True)
         for name in names:
-            os.replace(Path(parent, name), place / name)
+            _move(Path(parent, name), place / name)
     shutil.rmtree(source)
+
+
+def _move(file: Path, place: Path) -> None:
+    """Over what is there; to another disk, where a folder is a link to one, through a copy beside."""
+    try:
+        os.replace(file, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = place.with_name(f".{place.name}.part")
+        try:
+            shutil.copyfile(file, beside)
+            os.replace(beside, place)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
 
 
 def _refused(archive: Path, reason: str) -> EnvironmentSetupError:

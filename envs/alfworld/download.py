@@ -1,8 +1,9 @@
 """The official games from where they are published, without anything else that the package's own script brings.
 
 What is needed stands in two archives: the games, and what ALFRED recorded of each (task type and annotations). Both
-are fetched and unpacked in a folder beside their place, ``<data>/.fetching``, and moved when both are whole; a download
-that was cut goes on where it was.
+are fetched and unpacked in a folder beside their place, ``<data>/.fetching`` (in the folder that the games' own is a
+link to, where it is one: there is the room), and moved when both are whole; a download that was cut goes on where it
+was.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ def fetch(folder: Path, bar: Bar) -> None:
         EnvironmentSetupError: the network or the disk fails (what was fetched is kept), or an archive is not what it
             should be (it is removed).
     """
-    scratch = folder / SCRATCH
+    games = folder / GAMES_FOLDER
+    if games.is_symlink() and not games.is_dir():
+        raise EnvironmentSetupError(f"{games} is a link to nothing: remove it")
+    scratch = (games.resolve() if games.is_symlink() else folder) / SCRATCH
     try:
         with parents_made(scratch):
             if scratch.is_symlink():

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.servers.token import RETRIEVER, token
+from sdar_cli.visible import visible
 from sdar_envs.search_qa.servers import Servers, shown
 
 if TYPE_CHECKING:
@@ -210,8 +211,8 @@ def _check_status(status: int, parts: Iterator[bytes]) -> None:
     if status >= 500 or status in TRY_AGAIN:
         raise _Failure(f"status {status}")
     if not 200 <= status < 300:
-        said = next(parts, b"")[:MOST_COMPLAINT].decode("utf-8", "replace")
-        raise _Refusal(f"status {status}: {' '.join(said.split())}" if said.strip() else f"status {status}")
+        said = visible(" ".join(next(parts, b"")[:MOST_COMPLAINT].decode("utf-8", "replace").split()))
+        raise _Refusal(f"status {status}: {said}" if said else f"status {status}")
 
 
 def _contents(body: bytes, k: int) -> list[str]:

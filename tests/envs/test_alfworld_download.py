@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -108,6 +109,44 @@ def test_games_are_fetched_whole(server: Server, tmp_path: Path) -> None:
     assert [task.task_type for task in tasks(str(data), "train")] == ["pick_and_place_simple"]
     assert [path.name for path in data.iterdir()] == ["json_2.1.1"]
     download.fetch(data, quiet)  # over what is there
+
+
+def test_folders_may_be_links_to_another_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The games' folder, and one below it, each on a disk of its own, between which nothing can be renamed."""
+    disks = [tmp_path / "data", tmp_path / "games", tmp_path / "train"]
+    for folder in disks:
+        folder.mkdir()
+    (disks[0] / "json_2.1.1").symlink_to(disks[1])
+    (disks[1] / "train").symlink_to(disks[2])
+
+    def disk(path: Path) -> Path:
+        return next(disk for disk in disks if path.resolve().is_relative_to(disk))
+
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if disk(Path(source).parent) != disk(Path(target).parent):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    for _ in range(2):  # the second over what is there
+        download.fetch(disks[0], quiet)
+        assert everything(disks[2]) == [f"mine/trial/{name}" for name in ("game.tw-pddl", "noise", "traj_data.json")]
+        assert [path.name for path in disks[0].iterdir()] == ["json_2.1.1"]
+        assert [path.name for path in disks[1].iterdir()] == ["train"]
+    assert (disks[0] / "json_2.1.1").is_symlink() and (disks[1] / "train").is_symlink()
+    monkeypatch.setattr(archives.shutil, "copyfile", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(EnvironmentSetupError, match="cannot be written"):
+        download.fetch(disks[0], quiet)
+    assert len(everything(disks[2])) == 3, "what was there is whole"
+
+
+def test_a_link_to_nothing_is_a_sentence(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "json_2.1.1").symlink_to(tmp_path / "unmounted" / "games")
+    with pytest.raises(EnvironmentSetupError, match="is a link to nothing: remove it"):
+        download.fetch(tmp_path, quiet)
+    assert [path.name for path in tmp_path.iterdir()] == ["json_2.1.1"] and not server.asked
 
 
 def test_a_cut_download_goes_on_where_it_was(server: Server, tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-"""The client of retrieval servers: what costs a retry, what is final, who is asked next."""
+"""The client of a retrieval server: what costs a retry, what is final, what is kept."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,60 +14,16 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from search_qa_clients import ONE, Clock, make, planned
 from search_qa_server import good
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.rollout.answers import checked
 from sdar_envs.base import Observation
 from sdar_envs.search_qa import client as client_module
-from sdar_envs.search_qa.client import RetrievalClient, RetrievalError, ServerSettings
+from sdar_envs.search_qa.client import RetrievalError
 from sdar_envs.search_qa.prompts import information
-from sdar_envs.search_qa.servers import Servers, shown
-
-ONE = "http://one:1/retrieve"
-TWO = "http://two:2/retrieve"
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.sleeps: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now += seconds
-
-
-def make(
-    handler: Callable[[httpx.Request], httpx.Response], clock: Clock | None = None, **settings: object
-) -> RetrievalClient:
-    clock = clock or Clock()
-    return RetrievalClient(
-        ServerSettings(**{"urls": (ONE,), **settings}),  # type: ignore[arg-type]
-        transport=httpx.MockTransport(handler),
-        clock=clock,
-        sleep=clock.sleep,
-        jitter=lambda: 1.0,
-    )
-
-
-def planned(*steps: object) -> Callable[[httpx.Request], httpx.Response]:
-    """Answers in turn: an exception is raised, a status answered alone, bytes with status 200."""
-    queue = list(steps)
-
-    def handler(request: httpx.Request) -> httpx.Response:
-        step = queue.pop(0)
-        if isinstance(step, Exception):
-            raise step
-        return httpx.Response(step) if isinstance(step, int) else httpx.Response(200, content=step)
-
-    return handler
-
+from sdar_envs.search_qa.servers import shown
 
 # --- what is sent and what comes back ---
 
@@ -228,64 +184,6 @@ def test_a_huge_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
         make(planned(b" " * (1 << 20) + good("x")), tries=1).search("a", 3)
 
 
-# --- several servers ---
-
-
-def by_host(**bodies: list[object]) -> tuple[Callable[[httpx.Request], httpx.Response], list[str]]:
-    asked: list[str] = []
-    queues = {host: planned(*steps) for host, steps in bodies.items()}
-
-    def handler(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.host)
-        return queues[request.url.host](request)
-
-    return handler, asked
-
-
-def test_servers_take_turns() -> None:
-    handler, asked = by_host(one=[good("x")] * 3, two=[good("x")] * 3)
-    client = make(handler, urls=(ONE, TWO))
-    for query in "abcdef":
-        client.search(query, 3)
-    assert asked == ["one", "two"] * 3
-
-
-def test_a_server_that_fails_is_rested_and_another_asked_at_once() -> None:
-    clock = Clock()
-    handler, asked = by_host(one=[500, good("x"), good("x")], two=[good("x")] * 9)
-    client = make(handler, clock, urls=(ONE, TWO))
-    for query in "abc":
-        client.search(query, 3)
-    assert (asked, clock.sleeps) == (["one", "two", "two", "two"], [])
-    clock.now += 30.0
-    for query in "def":
-        client.search(query, 3)
-    assert asked[4:] == ["one", "two", "one"]
-
-
-def test_where_all_have_failed_the_one_that_has_rested_longest_is_asked_after_a_wait() -> None:
-    clock = Clock()
-    handler, asked = by_host(one=[500, 500, good("x")], two=[500, 500])
-    assert make(handler, clock, urls=(ONE, TWO)).search("a", 3) == ["x"]
-    assert asked == ["one", "two", "one", "two", "one"]
-    assert clock.sleeps == [0.5, 1.0, 2.0]
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["failed", "worked", "wait"])), max_size=30))
-def test_some_server_is_always_next_and_never_one_that_rests_while_another_does_not(events: list) -> None:
-    clock = Clock()
-    servers = Servers("abc", clock)
-    ends = dict.fromkeys("abc", 0.0)
-    for url, event in events:
-        if event == "wait":
-            clock.now += 11.0
-        else:
-            getattr(servers, event)(url)
-            ends[url] = clock.now + 30.0 if event == "failed" else 0.0
-        chosen = servers.next()
-        assert ends[chosen] <= clock.now or all(end > clock.now for end in ends.values())
-
-
 def test_passwords_are_not_shown() -> None:
     assert shown("http://me:secret@host:1/retrieve") == "http://host:1/retrieve"
     with pytest.raises(RetrievalError) as caught:
@@ -328,26 +226,9 @@ def test_a_failure_is_not_kept() -> None:
     assert client.search("a", 3) == ["x"]
 
 
-# --- the first question ---
-
-
-def test_no_server_at_all_is_said_with_the_remedy() -> None:
-    handler, _ = by_host(one=[httpx.ConnectError("no")], two=[httpx.ConnectTimeout("no")])
-    with pytest.raises(EnvironmentSetupError) as caught:
-        make(handler, urls=(ONE, TWO)).check()
-    message = str(caught.value)
-    assert message.startswith("no retrieval server answers at http://one:1/retrieve, http://two:2/retrieve: start one")
-    assert "`sdar retriever serve`" in message and "\n" not in message
-
-
 @pytest.mark.parametrize("step", [500, 503, httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("x"), b"{}"], ids=str)
 def test_a_server_that_is_only_slow_or_broken_may_recover(step: object) -> None:
     make(planned(step)).check()
-
-
-def test_one_server_of_two_is_enough() -> None:
-    handler, _ = by_host(one=[httpx.ConnectError("no")], two=[good("x")])
-    make(handler, urls=(ONE, TWO)).check()
 
 
 @pytest.mark.parametrize(("dialect", "other"), [("query", "queries"), ("queries", "query")])

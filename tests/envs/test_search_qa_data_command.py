@@ -162,3 +162,8 @@ def test_errors_are_one_sentence(
     assert err.startswith(f"error: {sentence.format(tmp=tmp_path)}"), err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_show_is_no_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, out, err = run(capsys, "--data", str(tmp_path))
+    assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1

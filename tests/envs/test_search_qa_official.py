@@ -55,6 +55,26 @@ def test_seven_data_sets_are_read_in_the_files_order(tmp_path: Path) -> None:
     assert SearchQa(SearchQaOptions(data=str(tmp_path))).expert(tasks[0]) is None
 
 
+def test_a_folder_of_hugging_faces_cache(tmp_path: Path) -> None:
+    """What lies in a revision's folder are links into the blobs beside."""
+    repository = tmp_path / "datasets--someone--questions"
+    revision = repository / "snapshots" / ("0123456789" * 4)
+    revision.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    for split, rows in (("test", seven()), ("train", seven(3))):
+        blob = write(repository / "blobs" / split, rows)
+        (revision / f"{split}.parquet").symlink_to(Path("..", "..", "blobs", blob.name))
+    (tmp_path / "plain").mkdir()
+    write(tmp_path / "plain" / "test.parquet", seven())
+    assert read(revision) == read(tmp_path / "plain")
+    assert len(read(revision, "train")) == 21
+    write(tmp_path / "elsewhere", seven())
+    (revision / "test.parquet").unlink()
+    (revision / "test.parquet").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EnvironmentSetupError, match="is a link that leaves its folder"):
+        read(revision)
+
+
 def test_the_folder_is_found_by_the_variable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "train.parquet", seven(1))
     monkeypatch.setenv("SDAR_SEARCH_QA", str(tmp_path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,13 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from webshop_files import PLACES, entry, imported, record, write
+from webshop_files import PLACES, entry, imported, record, refused, write
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.webshop import import_products, json_files
 from sdar_envs.webshop.importing import import_store
 from sdar_envs.webshop.json_text import HalfCharacters
 from sdar_envs.webshop.store import Store
-
-
-def refused(call: Callable[[], Any], *words: str) -> str:
-    with pytest.raises(EnvironmentSetupError) as caught:
-        call()
-    sentence = str(caught.value)
-    assert "\n" not in sentence and ": " in sentence and len(sentence) < 900
-    for word in words:
-        assert word in sentence
-    return sentence
 
 
 def not_imported(tmp_path: Path, *words: str) -> None:

@@ -6,7 +6,6 @@ import json
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,23 +14,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from webshop_files import PLACES, entry, imported, record, write, written
+from webshop_files import PLACES, entry, imported, record, refused, write, written
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.webshop.environment import Webshop, WebshopOptions
 from sdar_envs.webshop.importing import import_store
 from sdar_envs.webshop.product import NoProduct, from_json, to_json
 from sdar_envs.webshop.store import Store
-
-
-def refused(call: Callable[[], Any], *words: str) -> str:
-    with pytest.raises(EnvironmentSetupError) as caught:
-        call()
-    sentence = str(caught.value)
-    assert "\n" not in sentence and ": " in sentence and len(sentence) < 900
-    for word in words:
-        assert word in sentence
-    return sentence
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from sdar_cli.errors import EnvironmentSetupError
 from sdar_envs.webshop.importing import import_store
 from sdar_envs.webshop.store import Store
 
@@ -83,3 +86,14 @@ PLACES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a link out": (lambda path: path.symlink_to(path.parents[1] / "elsewhere.json"), "is a link that leaves"),
 }
 """What may lie in a file's place, and what is said of it; ``elsewhere.json`` lies beside the folder."""
+
+
+def refused(call: Callable[[], Any], *words: str) -> str:
+    """The one sentence that the call raises, which holds these words."""
+    with pytest.raises(EnvironmentSetupError) as caught:
+        call()
+    sentence = str(caught.value)
+    assert "\n" not in sentence and ": " in sentence and len(sentence) < 900
+    for word in words:
+        assert word in sentence
+    return sentence

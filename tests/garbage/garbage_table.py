@@ -9,14 +9,16 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
+ENDURED = "endured"
 SLICE = 250
 """Cases that a process takes at a time."""
 
@@ -43,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     if any("/" in word for word in given.kinds):
         return _show(given.kinds[0])
-    names = given.kinds or list(discover())
+    names = given.kinds or [*discover(), *_endured()]
     started = time.monotonic()
     with ProcessPoolExecutor(given.jobs, get_context("spawn"), _leave_folders) as pool:
         parts = [pool.submit(_rows, *task) for task in _tasks(names)]
@@ -70,15 +72,58 @@ def _tasks(names: Sequence[str]) -> Iterator[tuple[str, str, int, int]]:
     from harness import VERDICTS, discover
 
     for name in names:
+        if name in _endured():
+            yield name, ENDURED, 0, 0
+            continue
         kind = discover()[name]
         for verdict in VERDICTS:
             count = sum(1 for _ in kind.cases(verdict))
             yield from ((name, verdict, start, min(count, start + SLICE)) for start in range(0, count, SLICE))
 
 
+def _endured() -> list[str]:
+    """What comes in by other ways than files: what a model says, and what servers answer."""
+    from garbage_answers import READERS
+    from garbage_speech import PROTOCOLS
+    from harness import discover
+
+    spoken = [name for name in PROTOCOLS if name != "alfworld" or "alfworld" in discover()]
+    return [*(f"speech, {name}, {kind}" for name in spoken for kind in ("window", "full")), *READERS]
+
+
+def _endured_rows(name: str) -> list[Row]:
+    from garbage_answers import cases, check_answer
+    from garbage_episode import check_episode
+    from garbage_speech import spoken
+    from harness import COUNT
+
+    rows: list[Row] = []
+
+    def row(klass: str, check: Callable[[], object]) -> None:
+        started = time.process_time()
+        try:
+            check()
+            faults = []
+        except Exception as error:
+            faults = [f"{name}/{klass}: {error!r}"]
+        rows.append(Row(ENDURED, name, klass, 1, not faults, time.process_time() - started, faults))
+
+    if name.startswith("speech, "):
+        _, protocol, kind = name.split(", ")
+        told = spoken(protocol, kind, COUNT)
+        for episode, klass, script in zip(told.episodes, told.classes, told.script, strict=True):
+            row(klass, partial(check_episode, episode, klass, script))
+    else:
+        for klass, number in cases(COUNT):
+            row(klass, partial(check_answer, name, klass, number))
+    return _together(rows)
+
+
 def _rows(name: str, verdict: Any, start: int, end: int) -> list[Row]:
     from harness import check, discover
 
+    if verdict == ENDURED:
+        return _endured_rows(name)
     rows: list[Row] = []
     for case in list(discover()[name].cases(verdict))[start:end]:
         try:
@@ -112,15 +157,16 @@ def _lines(rows: Sequence[Row], count: int) -> Iterator[str]:
         "refused": ("Malformed", "one sentence, exit 2"),
         "accepted": ("Valid, otherwise spelt", "read alike"),
         "either": ("Blindly damaged", "a sentence or a result"),
+        ENDURED: ("Said by a model, answered by a server", "no crash"),
     }
-    yield f"Inputs of each kind: {count} malformed, {count} valid. Slowest: of one call, in milliseconds."
+    yield f"Inputs of each kind: {count} malformed, {count} valid. Slowest: of one call, in ms of the processor."
     for verdict, (title, outcome) in titles.items():
         mine = [row for row in rows if row.verdict == verdict]
         if not mine:
             continue
         yield ""
         yield f"{title}"
-        yield f"{'kind':<16} {'class':<20} {'inputs':>7} {outcome:>22} {'slowest':>8}"
+        yield f"{'kind':<26} {'class':<20} {'inputs':>7} {outcome:>22} {'slowest':>8}"
         for kind in dict.fromkeys(row.kind for row in mine):
             own = [row for row in mine if row.kind == kind]
             for row in own:
@@ -131,7 +177,7 @@ def _lines(rows: Sequence[Row], count: int) -> Iterator[str]:
 
 def _line(kind: str, klass: str, rows: Sequence[Row]) -> str:
     inputs, held = sum(row.inputs for row in rows), sum(row.held for row in rows)
-    return f"{kind:<16} {klass:<20} {inputs:>7} {held:>22} {1000 * max(row.slowest for row in rows):>8.0f}"
+    return f"{kind:<26} {klass:<20} {inputs:>7} {held:>22} {1000 * max(row.slowest for row in rows):>8.0f}"
 
 
 def _show(words: str) -> int:

@@ -38,17 +38,24 @@ def captured() -> Iterator[tuple[bytearray, bytearray]]:
 
 
 @contextlib.contextmanager
-def alarm(seconds: float, what: str) -> Iterator[None]:
-    def hung(number: int, frame: Any) -> None:
-        raise Hung(f"{what} took more than {seconds:g} s")
+def alarm(seconds: float, patience: float, what: str) -> Iterator[None]:
+    """Raises Hung within after so many seconds of the processor, or by the clock."""
 
-    kept = signal.signal(signal.SIGALRM, hung)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    def hung(number: int, frame: Any) -> None:
+        used = f"{seconds:g} s of the processor" if number == signal.SIGPROF else f"{patience:g} s"
+        raise Hung(f"{what} took more than {used}")
+
+    timers = ((signal.ITIMER_PROF, signal.SIGPROF, seconds), (signal.ITIMER_REAL, signal.SIGALRM, patience))
+    kept = [(number, signal.signal(number, hung)) for _, number, _ in timers]
+    for timer, _, most in timers:
+        signal.setitimer(timer, most)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, kept)
+        for timer, _, _ in timers:
+            signal.setitimer(timer, 0)
+        for number, handler in kept:
+            signal.signal(number, handler)
 
 
 def peak() -> int:

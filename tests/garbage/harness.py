@@ -10,7 +10,8 @@ How to add a kind (one module a kind, ``garbage_kind_<name>.py`` in this folder;
 4. ``accepted``: the same for valid variants: another spelling of the same content.
 5. ``read_back(outcome)``: what the command made of its input; variants must give what the plain sample gives, or
    what their ``Call(…, expects=…)`` says.
-6. ``KIND = Kind("skills", plain, refused, accepted, read_back, either)``. Nothing else: tests and table find it.
+6. ``garbage_reasons``: what its sentences name, and what they say of each class.
+7. ``KIND = Kind("skills", plain, refused, accepted, read_back, either)``. Nothing else: tests and table find it.
 
 Samples are tiny, calls take milliseconds, all chance comes from ``random``. A failure prints ``kind/class/number``:
 ``python tests/garbage/garbage_table.py kind/class/number`` runs that one again and shows all of it.
@@ -33,12 +34,15 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+from garbage_reasons import NAMES, why
 from garbage_watch import alarm, captured, peak, tree
 
 COUNT = int(os.environ.get("SDAR_GARBAGE", "20"))
 """Inputs of a kind that must be refused, and as many that must be accepted, spread over the classes."""
-SECONDS = 5.0
-"""After which a call counts as hung."""
+SECONDS = 10.0
+"""Of the processor, which no call may take."""
+PATIENCE = 60.0
+"""Seconds by the clock, after which a call counts as hung: it waits for something."""
 LONGEST = 2100
 """Bytes of an error's line."""
 GROWTH = 300 << 20
@@ -78,6 +82,7 @@ class Outcome:
     out: bytes
     err: bytes
     seconds: float
+    """Of the processor."""
     folder: Path
     """Still there while the outcome is judged."""
     changed: tuple[str, ...]
@@ -101,9 +106,10 @@ class Kind:
         return {"refused": self.refused, "accepted": self.accepted, "either": self.either}[verdict]
 
     def cases(self, verdict: Verdict, count: int = COUNT) -> Iterator[Case]:
-        """``count`` cases (a quarter of blind damage), the classes taking turns; at least one of each class."""
+        """``count`` cases (of blind damage a quarter, below a thousand), shared out among the classes; at least one
+        of each."""
         makers = self.makers(verdict)
-        count = count // 4 if verdict == "either" else count
+        count = count // 4 if verdict == "either" and count < 1000 else count
         for place, (klass, make) in enumerate(makers.items()):
             share = max(1, count // len(makers) + (place < count % len(makers)))
             for number in range(share):
@@ -158,13 +164,13 @@ def check(case: Case) -> Outcome:
 def plain_reading(kind: Kind) -> Any:
     """What the plain sample gives; the first call of a kind, which may take its time to import."""
     case = Case(kind, "plain", 0, kind.plain, "accepted")
-    with run(case, seconds=120.0) as outcome:
+    with run(case, 120.0, 600.0) as outcome:
         assert outcome.code == 0, _report(case, outcome, ["the plain sample is refused"])
         return kind.read_back(outcome)
 
 
 @contextlib.contextmanager
-def run(case: Case, seconds: float = SECONDS) -> Iterator[Outcome]:
+def run(case: Case, seconds: float = SECONDS, patience: float = PATIENCE) -> Iterator[Outcome]:
     """Call ``sdar`` in this process, in a folder of its own that lives as long as the context."""
     from sdar_cli.cli.main import main
 
@@ -181,10 +187,10 @@ def run(case: Case, seconds: float = SECONDS) -> Iterator[Outcome]:
         call = case.make(work, Random(str(case)))
         held, seen = peak(), tree(base)
         with call.within(), captured() as (out, err):
-            started = time.perf_counter()
-            with alarm(seconds, str(case)):
+            started = time.process_time()
+            with alarm(seconds, patience, str(case)):
                 code = main(list(call.words))
-            took = time.perf_counter() - started
+            took = time.process_time() - started
         after = tree(base)
         changed = {name for name in {*seen, *after} if seen.get(name) != after.get(name)}
         yield Outcome(code, bytes(out), bytes(err), took, work, tuple(sorted(changed)), peak() - held, call)
@@ -199,6 +205,8 @@ def _complaints(case: Case, outcome: Outcome, expected: Any) -> Iterator[str]:
     allowed = {"refused": (2,), "accepted": (0,), "either": (0, 2)}[case.verdict]
     if outcome.code not in allowed:
         yield f"exit code {outcome.code}, not {' or '.join(map(str, allowed))}"
+    if outcome.seconds > SECONDS:
+        yield f"{outcome.seconds:.1f} s of the processor"
     if outcome.growth > GROWTH:
         yield f"{outcome.growth >> 20} MiB of memory"
     for word in (b"bug in sdar", b"Traceback"):
@@ -238,6 +246,18 @@ def _bad_refusal(case: Case, outcome: Outcome) -> Iterator[str]:
             yield f"a line of {len(line.encode())} bytes"
     for name in outcome.changed:
         yield f"{name} changed"
+    if case.verdict == "refused":
+        yield from _unrelated(case, lines)
+
+
+def _unrelated(case: Case, lines: list[str]) -> Iterator[str]:
+    """Whether it was refused for what is wrong with it."""
+    for line in lines:
+        if not re.search(names := NAMES[case.kind.name], line):
+            yield f"does not name {names!r}"
+    wrong = why(case.kind.name, case.klass, case.kind.refused)
+    if not any(re.search(wrong, line) for line in lines):
+        yield f"does not say {wrong!r}"
 
 
 def _report(case: Case, outcome: Outcome, complaints: list[str]) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
+from garbage_episode import check_episode
 from garbage_payloads import PUMPS
-from garbage_speech import CLASSES, MANY, PROTOCOLS, SMALL, TURNS, Played, byte_tokenizer, spoken
+from garbage_speech import CLASSES, MANY, PROTOCOLS, SMALL, Played, byte_tokenizer, spoken
 from harness import COUNT
 
 from sdar_cli.environments import build_environment
@@ -21,12 +22,8 @@ from sdar_cli.rollout.special_tokens import breaker
 from sdar_cli.tracking.traces import build_trace
 from sdar_cli.visible import visible
 from sdar_envs.base import Action, Invalid
-from sdar_envs.search_qa.parsing import REASONS as SEARCH_REASONS
-from sdar_envs.tags import REASONS as TAG_REASONS
-from sdar_envs.webshop.actions import HIDDEN
 
 EPISODES = max(len(CLASSES), COUNT)
-REASONS = {*SEARCH_REASONS, *TAG_REASONS, HIDDEN, "not admissible"}
 
 
 @cache
@@ -42,14 +39,7 @@ def test_no_run_is_lost(name: str, kind: str) -> None:
     told = played(name, kind)
     assert len(told.episodes) == EPISODES
     for episode, klass, script in zip(told.episodes, told.classes, told.script, strict=True):
-        assert isinstance(episode.stop, StopReason) and episode.error is None, (klass, episode.error)
-        assert episode.turns and len(episode.turns) <= TURNS
-        for turn in episode.turns:
-            assert turn.invalid is None or turn.invalid in REASONS, klass
-            assert turn.truncated == (klass == "no end")
-            turn.response.encode(), turn.observation.encode(), turn.prompt_text.encode()
-            if klass != "special tokens":  # which the decoder leaves out
-                assert turn.response == script[turn.index], klass
+        check_episode(episode, klass, script)
     assert {episode.stop for episode in told.episodes} >= {StopReason.MAX_TURNS}
 
 

@@ -1,0 +1,298 @@
+"""Why an input is refused: what each kind's sentence must name, and what it must say of each class of damage."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+_JSON = r"is not (?:valid )?JSON|\(not JSON"
+_OBJECT = r"is no(?:t an?| JSON) object|holds no (?:keys|JSON object)|does not hold (?:keys|a )|has no front matter"
+_WRONG = r"is damaged|is malformed \((?:its|a|the) |not what it should be"
+
+REASONS: Mapping[str, str] = {
+    "cut": rf"{_JSON}|cut short|ends in the middle|not as long as it was written",
+    "flip": r"is damaged|has changed since it was written",
+    "encoding": r"not UTF-8",
+    "surrogate": r"half of a (?:surrogate pair|character)|holds the character U\+D[89A-F]",
+    "control": r"holds the (?:control )?character U\+|special characters are not allowed|Invalid control character",
+    "depth": r"nested (?:deeper|too deeply)",
+    "size": r"larger than|longer than|more than|has \d+ letters",
+    "bomb": r"more than|repeats itself through anchors too often",
+    "type": rf"must be|has no '|has .* in '.*', (?:which|not)|{_OBJECT}|{_WRONG}",
+    "number": r"must be|not a number of JSON|no JSON number|number (?:that is too large|of thousands of digits|beyond)",
+    "missing": r"is missing|(?:has|holds) no |lacks |does not exist",
+    "unknown": r"there is no key|has the unknown key",
+    "misspelt": r"there is no key '|has the unknown key",
+    "duplicate": r"twice",
+    "empty": rf"{_JSON}|{_OBJECT}",
+    "place": r"is a (?:folder|pipe|socket|device)|cannot be (?:read|followed|listed)|does not exist|is not a folder",
+    "escape": r"leads? out of|outside|leaves",
+    "edited": r"was edited",
+    "code": r"uses the YAML tag",
+}
+"""Class → what a sentence says of it, for most kinds."""
+
+_YAML = {
+    "size": rf"{REASONS['size']}|could not find expected ':'",  # a key that YAML reads as words
+    "mixed": r"not UTF-8|is not valid YAML",
+    "unknown": rf"{REASONS['unknown']}|has a key of \d+ letters",
+}
+_NO_EXPORT = r"holds something else than an export of sdar's"
+_NOT_WRITTEN = rf"{_NO_EXPORT}|which the export there did not write, or not as it is now"
+_NO_STATE = r"it has no state of the retrieval"
+_EPISODE = r"is no recorded episode \("
+_STORED = r"store\.sqlite is (?:damaged|not as long)|index is damaged|holds another|is not what was written"
+
+OWN: Mapping[str, Mapping[str, str]] = {
+    "alfworld": {
+        "bomb": r"more than",
+        "code": r"its (?:grammar|task line|PDDL \w+) is not (?:a known one|plain words)",
+        "control": r"no list of commands|which no problem has|is not a known one|Invalid control",
+        "edited": r"is not a known one",
+        "escape": r"leads out|is a link to a folder|are not at|does not exist",
+        "flip": r"because its PDDL problem ",
+        "missing": r"lacks|does not say the game's task_type|are not at",
+        "misspelt": r"it lacks",
+        "number": r"because its PDDL problem ",
+        "place": rf"{REASONS['place']}|leads out|are not at",
+        "type": r"it lacks|no list of commands",
+        "unknown": r"does not say the game's task_type",
+        "mixed": rf"not UTF-8|{_JSON}",
+    },
+    "checkpoint": dict.fromkeys(("misspelt", "unknown", "missing", "type"), rf"is no state of ucb|{_NO_STATE}")
+    | {"empty": rf"{_JSON}|{_NO_STATE}"},
+    "manifest": {"": r"no checkpoint of step 3|other content in \S+ than was written"},
+    "corpus": {
+        "bomb": r"longer than|unpacks to more than",
+        "code": r"not UTF-8|cannot be unpacked",
+        "cut": rf"{REASONS['cut']}|cannot be unpacked",
+        "empty": r"is no JSON object|holds no passage|is empty|not valid JSON",
+        "escape": r"exists: remove|does not exist|is a |cannot be|leads out|no name",
+        "misspelt": r"has no 'contents'",
+        "missing": r"has no 'contents'|does not exist",
+        "number": rf"{REASONS['number']}|\(Exceeds the limit|holds a \w+ in '",
+        "type": r"holds an? \w+ in '",
+    },
+    "evaluation": {
+        "edited": r"was edited|is malformed",
+        "empty": rf"{_JSON}|is not an evaluation of format",
+        "missing": r"it has no|it lacks|was edited \(its summary",
+        "misspelt": r"it has no|was edited \(its summary|unknown",
+        "unknown": r"has the unknown key|was edited \(its summary",
+    },
+    "export": dict.fromkeys(("missing", "misspelt", "edited", "duplicate", "unknown"), _NOT_WRITTEN) | {"": _NO_EXPORT},
+    "index": {
+        "code": r"is damaged \(|pickled \(object\) data",
+        "cut": rf"{REASONS['cut']}|cannot be read \(",
+        "edited": r"does not belong to this index|the corpus \S+ (?:is a|does not exist|has)|is damaged|has changed",
+        "escape": r"leads out|is a file, so a faiss index|is no retriever index|there is no index|outside",
+        "misspelt": r"is damaged|another (?:version|format)",
+        "missing": r"is damaged|does not exist|is no retriever index|no whole index",
+        "number": rf"{REASONS['number']}|is damaged|another (?:version|format)",
+        "place": rf"{REASONS['place']}|is no retriever index|leads out|there is no (?:whole )?index",
+        "size": r"not as long as it was written|larger than|cannot be read \(",
+        "type": r"is damaged|another (?:version|format)",
+        "unknown": r"is damaged",
+        "empty": rf"is damaged|{_JSON}",
+        "flip": r"(?:is|has) damaged|has changed|not belong|cannot be read",
+    },
+    "mapping": {
+        "code": r"holds the control character|is larger than|has no text|not UTF-8|a marker",
+        "control": r'has (?:"|skill_files|task_to_skill|task_keywords|the unknown key)|holds the',
+        "cut": rf"{_JSON}|not UTF-8",
+        "depth": r"nested|larger than",
+        "escape": r"outside the bank|is not a folder|leads out|is a link",
+        "missing": r"has no '|does not list|is not a folder",
+        "mixed": rf"{_JSON}|not UTF-8|NUL|larger than",
+        "type": r"has '?\w+'? (?:that is not|'.*' = )|is not an object|has (?:skill_files|task_)",
+        "unknown": r"has the unknown key|has (?:skill_files|task_to_skill|task_keywords) '",
+    },
+    "model": {
+        "bomb": r"that no model has|makes no sense|more than|larger than",
+        "code": r"no safetensors|asks for|not in the safetensors format|is not (?:JSON|UTF-8)|names code|pickle",
+        "edited": r"and the weights beside it have|lacks|has no|is not",
+        "empty": rf"{REASONS['empty']}|cut short",
+        "escape": r"no safetensors in its folder|is no index of safetensors|leads out|outside",
+        "missing": r"holds no|has no|lacks",
+        "number": rf"{REASONS['number']}|that no model has|that is no token|makes no sense|has no rank",
+        "place": rf"{REASONS['place']}|no ordinary file|holds no config\.json|is no folder",
+        "size": rf"{REASONS['size']}|{_JSON}|goes beyond its end",
+        "type": rf"{REASONS['type']}|that no model has|that is no token|another adapter|makes no sense|has no|is no ",
+    },
+    "override": {
+        "bomb": rf"{REASONS['bomb']}|must be|is not valid YAML",
+        "control": rf"{REASONS['control']}|there is no key|no readable key",
+        "depth": rf"{REASONS['depth']}|no readable key",
+        "duplicate": r"same wish|twice",
+        "empty": r"no readable key|has no value",
+        "encoding": r"not UTF-8|special characters are not allowed|has no value|holds the character U\+D",
+        "escape": r"cannot change what a recipe extends|holds the character",
+        "missing": r"no model|has no value|no readable key|must be|is missing",
+        "surrogate": rf"{REASONS['surrogate']}|special characters are not allowed|not UTF-8",
+        "unknown": r"there is no key|no readable key",
+        "code": r"uses the YAML tag|no readable key|must be",
+    },
+    "panel": {
+        "duplicate": r"repeated|twice",
+        "edited": r"was edited|are not a text for each task|repeated",
+        "empty": rf"{_JSON}|is not a JSON object",
+        "missing": r"has no '|is not of format|are not a text for each task|does not exist",
+        "misspelt": r"has no '|is not of format",
+        "type": r"has no '|are not a text for each task|is not of format|repeated or not texts|is not a JSON object",
+        "unknown": r"is not of format",
+        "mixed": rf"{_JSON}|NUL|not UTF-8|{REASONS['depth']}",
+    },
+    "parquet": dict.fromkeys(
+        ("cut", "bomb", "empty", "size", "mixed", "flip"),
+        r"is no parquet file, or is cut short|is damaged|is larger than|more than|cannot be read",
+    )
+    | {
+        "control": r"that is no name|holds",
+        "duplicate": r"has two columns",
+        "escape": r"is a link that leaves|is not there|cannot be",
+        "missing": r"has no column|, not text|is not there|has no ",
+        "misspelt": r"has no column",
+        "number": r"row \d+ has no ",
+        "place": rf"{REASONS['place']}|is a link that leaves|is not there",
+        "type": r"has no column|, not text",
+        "surrogate": r"not UTF-8",
+    },
+    "recipe": _YAML
+    | {
+        "escape": r"extends (?:itself|names)|there is no recipe|holds the character|is not valid YAML|cannot be",
+        "missing": r"is missing|no model|cannot act",
+    },
+    "recording": {
+        "bomb": rf"{_EPISODE}|has a line of more than|unpacks to more",
+        "cut": r"is damaged|is not gzip|is cut short",
+        "edited": _EPISODE,
+        "empty": _EPISODE,
+        "missing": rf"Field required|its format is not|{_EPISODE}a ",
+        "number": rf"{REASONS['number']}|Input should be|number of|is not a number",
+        "size": r"more than|is not gzip|larger than",
+        "type": rf"Input should be|its format is not|{_EPISODE}",
+        "mixed": rf"{_EPISODE}|not UTF-8",
+        "encoding": r"not UTF-8",
+    },
+    "run": {
+        "missing": r"\(it has no |is not what it should be|is not a run",
+        "misspelt": r"\(it has no ",
+        "empty": rf"{_JSON}|it is not JSON|is no object",
+        "number": rf"{REASONS['number']}|not what it should be",
+        "place": rf"{REASONS['place']}|is not a run|there is no run",
+        "type": r"not what it should be|is no object",
+    },
+    "skills": {
+        "bomb": r"that cannot be read \(",
+        "code": r"which chat templates read as a marker|that cannot be read|has .* = |has the unknown key|write ",
+        "control": rf"{REASONS['control']}|not to be printed|has no front matter|cannot be read|unknown key|share",
+        "depth": r"nested too deeply|front matter over|cannot be read",
+        "duplicate": r"share the name|twice|cannot be read",
+        "escape": r"holds the bank|is a link|is not a folder|leads? out|has no '|not to be printed|outside",
+        "missing": r"has no ",
+        "mixed": r"bank",
+        "number": r"write (?:a line|words|a list|one)|has no front matter|cannot be read|not readable YAML",
+        "size": r"front matter over|larger than|more than|longer than|too long",
+        "surrogate": r"not UTF-8|not to be printed|write a list|surrogate|cannot be read|U\+D",
+        "type": r"write (?:a line|words|a word|a list)|cannot be read|has no",
+        "unknown": r"has the unknown key|cannot be read",
+    },
+    "slurm": _YAML | {"escape": r"must be"},
+    "space": _YAML
+    | {
+        "bomb": rf"{REASONS['bomb']}|lists \d+ values|combinations",
+        "control": rf"{REASONS['control']}|there is no key",
+        "empty": rf"{_OBJECT}|empty choice|has no ",
+        "escape": r"set the same section|there is no key|has no readable key|cannot change what|must be|is set",
+        "number": r"must be|is not whole|does not rise|no logarithm|no number|is not a number|has no|step|range|finite",
+        "size": rf"{_YAML['size']}|lists \d+ values",
+        "surrogate": rf"{REASONS['surrogate']}|not UTF-8",
+        "type": r"must be|axis",
+        "unknown": r"there is no key|neither a command|has a key of",
+    },
+    "study": dict.fromkeys(
+        ("edited", "missing", "misspelt", "type", "unknown"),
+        r"is damaged at |is of format|\(its? (?:has no |is no |moment |storage )",
+    )
+    | {"place": rf"{REASONS['place']}|there is no study", "empty": rf"{_JSON}|it is not JSON|is no object"},
+    "study's journal": dict.fromkeys(("type", "number"), r"is damaged \(trial \d+ of its \w+ has ")
+    | {"code": r"is damaged \(", "missing": r"does not hold the study"},
+    "transcript": {
+        "": r"holds lines that are none of a transcript",
+        "bomb": r"unpacks to more than",
+        "cut": r"cut short|damaged",
+        "empty": r"none of a transcript|cut short|not packed by gzip",
+        "place": REASONS["place"],
+        "size": r"larger than",
+    },
+    "webshop_json": {
+        "bomb": r"more than",
+        "cut": rf"{REASONS['cut']}|half of a surrogate pair",
+        "empty": r"does not hold a|ends in the middle|is empty|holds no",
+        "encoding": r"not UTF-8|is not JSON|does not hold a",
+        "escape": r"is a link that leaves|is neither|something else than a store|name the products|holds no|does not",
+        "missing": r"has no '|holds no|does not exist",
+        "misspelt": r"has no '",
+        "mixed": r"source/items_",
+        "number": rf"{REASONS['number']}|{_JSON}|not a text",
+        "place": rf"{REASONS['place']}|holds no items|is a link that leaves",
+        "size": r"does not hold a|more than|larger than",
+        "type": r", not a |does not hold a|has no '",
+        "duplicate": r"twice",
+    },
+    "webshop_store": {
+        "bomb": _STORED,
+        "code": r"is damaged \(|pickled",
+        "cut": rf"{REASONS['cut']}|is damaged",
+        "edited": _STORED,
+        "empty": r"is damaged|not as long",
+        "escape": r"leads out|there is no store",
+        "flip": r"is damaged|has changed|not as long",
+        "missing": r"is damaged|does not exist|is not whole|no whole index|there is no store",
+        "misspelt": r"is damaged",
+        "mixed": r"is damaged \(",
+        "number": r"is damaged",
+        "place": rf"{REASONS['place']}|is not whole|there is no store|is damaged \(",
+        "size": r"larger than|not as long",
+        "type": r"is damaged|another format",
+        "unknown": r"is damaged|another format",
+    },
+}
+"""Kind → class → what its sentences say beside, or instead; "" is every class that is not there."""
+
+NAMES: Mapping[str, str] = {
+    "alfworld": r"/json_2\.1\.1",
+    "checkpoint": r"/step-3/sdar\.json|the checkpoint's 'retriever'",
+    "manifest": r"checkpoint of step 3",
+    "corpus": r"^error: (?:the corpus |corpus\.jsonl|größer)",
+    "evaluation": r"/evaluations/trained-step-\d-no_skills\.json",
+    "export": r"/out (?:holds|is)",
+    "index": r"\bindex\b|the corpus",
+    "journal": r"/runs/a/metrics\.jsonl",
+    "mapping": r"bank",
+    "model": r"\bmodel",
+    "override": r"the override|^error: quickstart: no model",
+    "panel": r"the panel panel\.json",
+    "parquet": r"\.parquet",
+    "recipe": r"\.yaml|the recipe|^error: (?:d{200}|n{200})",
+    "recording": r"\br\.jsonl",
+    "run": r"/runs\b",
+    "skills": r"bank",
+    "slurm": r"\.yaml|^error: (?:d{200}|n{200})",
+    "space": r"axis|\.yaml|the override|the setting|the grid|neither a command|^error: (?:d{200}|n{200})",
+    "study": r"/studies/study/study\.json|there is no study in",
+    "study's journal": r"/studies/study/journal\.log",
+    "transcript": r"the transcript \S+/transcripts/base-no_skills\.jsonl\.gz",
+    "webshop_json": r"source|new/store|/dev/zero",
+    "webshop_store": r"\bstore\b",
+}
+"""Kind → what each line of a refusal names: the file, or the words that were typed."""
+
+
+def why(kind: str, klass: str, classes: Collection[str]) -> str:
+    """What a line must say of the class; what is damaged in two ways is refused for one that the kind knows."""
+    own = OWN.get(kind, {})
+    if klass in own or "" in own:
+        return own.get(klass, own.get("", ""))
+    if klass == "mixed":
+        return "|".join([why(kind, one, ()) for one in classes if one != klass] + ["NUL", _JSON])
+    return REASONS[klass]
