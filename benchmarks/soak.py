@@ -8,8 +8,9 @@ in their resumption) and resumed until they end. Then, for the rest of the minut
 seed in an environment that crashes, hangs and answers garbage: one is left alone; the other is killed, told to stop
 by every signal, cut off from its MLflow server, given a full disk, a torn checkpoint and foreign files, and goes on
 by ``sdar train --auto-resume`` each time. Equal means: the same tensors, random states, metrics, evaluations,
-transcripts, report, flagged episodes and MLflow history, all but what a clock measured. See ``soak/`` beside this
-file; exit code 1 when anything differs, and the folders are kept then.
+transcripts, report, flagged episodes and MLflow history (of the short ones every rollout's tokens too), all but what
+a clock measured. See ``soak/`` beside this file. The last lines are the verdicts. Exit code 1 when anything differs or
+no kill hit one of generation, training, checkpointing, evaluation and MLflow logging; the folders are kept then.
 """
 
 import sys

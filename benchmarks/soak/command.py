@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from soak.long import long
-from soak.table import table
+from soak.table import table, verdict
 
 
 def main(description: str | None) -> int:
@@ -30,21 +30,26 @@ def main(description: str | None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     scratch = Path(tempfile.mkdtemp(prefix="sdar-soak-"))
-    began, equal = time.monotonic(), True
+    began, fine, verdicts = time.monotonic(), True, []
     if options.kills:
-        lines, _ = table(scratch / "table", options.kills, min(options.jobs, options.kills), options.seed)
-        equal = all(line.difference is None for line in lines)
+        lines = table(scratch / "table", options.kills, min(options.jobs, options.kills), options.seed)
+        fine, said = verdict(lines)
+        verdicts.append(said)
     left = options.minutes - (time.monotonic() - began) / 60
-    if left > 1:
-        equal &= long(scratch / "long", left, options.seed)
+    if options.minutes and left > 1:
+        print("\n" + "\n".join(verdicts), flush=True)
+        well, said = long(scratch / "long", left, options.seed)
+        fine &= well
+        verdicts.insert(0, said)
     elif options.minutes:
-        print(f"\nno time is left of {options.minutes:g} minutes for the long training")
-        equal = False
-    if equal:
+        verdicts.insert(0, f"NO: no time is left of {options.minutes:g} minutes for the long training")
+        fine = False
+    if fine:
         shutil.rmtree(scratch, ignore_errors=True)
     else:
-        print(f"\nwhat differs lies in {scratch}")
-    return int(not equal)
+        print(f"\nwhat was not well lies in {scratch}")
+    print("\n" + "\n".join(verdicts), flush=True)
+    return int(not fine)
 
 
 @contextmanager

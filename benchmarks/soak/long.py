@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,12 +16,10 @@ from soak.server import Server
 
 SETTINGS = (
     "train.checkpoint_every=20",
-    "train.keep_best=1",
     "rollout.tasks=4",
     "rollout.group=4",
     "environment.name=" + str(Path(__file__).with_name("household_apart.py")) + ":HouseholdApart",
     "environment.timeout=15",
-    "evaluation.every=100",
     "evaluation.tasks=48",
     "evaluation.transcripts=4",
     "teacher.kind=ema",
@@ -32,60 +29,66 @@ SETTINGS = (
     "tracking.traces=4",
     "tracking.system_metrics=false",
 )
+BETWEEN = ("evaluation.every=100", "train.keep_best=1")
 PROBE = 40
 """Steps of the training that tells how many fit into the time."""
+FEWEST = 220
+"""Steps with which two evaluations on the way fall on checkpoints, among which the best is kept."""
+SHARE = 0.8
+"""Of the time, in which the training is disturbed; the rest is for its end."""
 
 
-def long(scratch: Path, minutes: float, seed: int) -> bool:
-    """Run both at once; prints each disturbance with what it cost, and whether the two ended alike."""
+def long(scratch: Path, minutes: float, seed: int) -> tuple[bool, str]:
+    """Run both at once and print each disturbance with what it cost; whether the two ended alike, and that in words."""
     scratch.mkdir(parents=True)
-    began = time.monotonic()
-    steps = _steps_that_fit(scratch, minutes * 60)
-    settings = (*SETTINGS, f"train.steps={steps}")
-    print(f"\nlong training: {steps} steps, {minutes:.0f} minutes\n", flush=True)
-    until = began + 0.8 * minutes * 60
+    until = time.monotonic() + SHARE * minutes * 60
+    each = _probe(scratch)
+    if isinstance(each, str):
+        return False, f"NO: the probe failed: {each}"
+    steps = _steps_that_fit(until - time.monotonic(), each)
+    settings = (*SETTINGS, *BETWEEN, f"train.steps={steps}")
+    print(f"\nlong training: {steps} steps of {each:.2f} s, left alone, in {minutes:.0f} minutes\n", flush=True)
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
-        quiet = pool.submit(_quiet, scratch, settings)
         server = stack.enter_context(Server(scratch / "server"))
-        command = (
-            "train",
-            "--auto-resume",
-            "--recipe",
-            "quickstart",
-            "--name",
-            "soak",
-            "--runs",
-            str(scratch / "runs"),
-            *settings,
-            f"tracking.uri={server.url}",
-        )
+        quiet = pool.submit(_quiet, scratch, settings, "quiet")
+        words = ("train", "--auto-resume", "--recipe", "quickstart", "--name", "soak", "--runs", str(scratch / "runs"))
+        command = (*words, *settings, f"tracking.uri={server.url}")
         disturbed = Disturbed(scratch, command, server, random.Random(f"{seed}/long"))
         fine = disturbed.until_it_ends(until)
-        code = quiet.result()
-    if code != 0:
-        print("the undisturbed training failed")
-        return False
-    if not fine:
-        return False
+        alone = quiet.result()
+    if (code := alone.wait()) != 0:
+        return False, f"NO: the undisturbed training ended with exit code {code}: {alone.said()[-400:]}"
     expected = outcome(RunFolder.open(scratch / "quiet" / "quiet"), scratch / "quiet" / "mlflow.db")
+    what = f"long training: {steps} steps, {disturbed.count} disturbances ({disturbed.kinds()})"
+    if not disturbed.ended or not disturbed.count:
+        return False, f"{what}, NO: {'nothing disturbed it' if disturbed.ended else 'it did not end'}"
     got = outcome(RunFolder.open(scratch / "runs" / "soak"), server.database)
+    for one in (expected, got):
+        one["checkpoints"] = one["checkpoints"][-1:]  # what a signal saved is among the newest, too
     found = difference(expected, got)
-    verdict = "equal to the undisturbed training" if found is None else f"NO: {found}"
-    print(f"\nlong training: {disturbed.count} disturbances, {verdict} ({len(expected)} parts)", flush=True)
-    return found is None
+    said = "equal to the undisturbed one" if found is None else f"NO: {found}"
+    wrong = "" if fine else "; NO: not every process left as it should, see the lines above"
+    return fine and found is None, f"{what}, {said} in {len(expected)} parts{wrong}"
 
 
-def _quiet(scratch: Path, settings: tuple[str, ...], name: str = "quiet") -> int:
+def _quiet(scratch: Path, settings: tuple[str, ...], name: str) -> Sdar:
+    """One that is over."""
     words = ("train", "--recipe", "quickstart", "--name", name, "--runs", str(scratch / name), *settings)
-    return Sdar(scratch / f"{name}.log", *words, cache=scratch / "cache").wait()
+    process = Sdar(scratch / f"{name}.log", *words, cache=scratch / "cache")
+    process.wait()
+    return process
 
 
-def _steps_that_fit(scratch: Path, seconds: float) -> int:
-    """So many that an undisturbed training takes about 40 % of the time, with another beside it."""
-    if _quiet(scratch, (*SETTINGS, f"train.steps={PROBE}"), "probe") != 0:
-        sys.exit(f"the probe failed: {(scratch / 'probe.log').read_text()[-2000:]}")
-    began = time.monotonic()
-    if _quiet(scratch, (*SETTINGS, f"train.steps={PROBE}", "evaluation.every=0", "train.keep_best=0"), "again") != 0:
-        sys.exit(f"the probe failed: {(scratch / 'again.log').read_text()[-2000:]}")
-    each = (time.monotonic() - began) / PROBE
-    return max(PROBE, int(0.4 * seconds / (1.3 * each)) // 20 * 20)
+def _probe(scratch: Path) -> float | str:
+    """Seconds of a step, or what a training of a few said instead; the first fills the cache with the warm-up."""
+    for name in ("warm", "probe"):
+        began = time.monotonic()
+        process = _quiet(scratch, (*SETTINGS, f"train.steps={PROBE}"), name)
+        if process.wait() != 0:
+            return process.said()[-2000:]
+    return (time.monotonic() - began) / PROBE
+
+
+def _steps_that_fit(seconds: float, each: float) -> int:
+    """So many that an undisturbed training takes half of the time, with another beside it."""
+    return max(FEWEST, int(0.5 * seconds / (1.3 * each)) // 20 * 20)

@@ -1,4 +1,4 @@
-"""Instants at which a training is killed, found from outside by watching its folder: there are no hooks for it."""
+"""Instants at which a training is killed, found from outside by watching it (``evidence.py``)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from soak.evidence import MLFLOW, Evidence
 from soak.process import Sdar
 
 POLL = 0.0005
@@ -20,7 +21,7 @@ class Quiet:
     """What the undisturbed run took, in seconds; sizes the draws."""
 
     step: float
-    """From one step's metrics to the next's, the median."""
+    """From one step's metrics to the next's, the mean."""
     generation: float
     """Share of it before the update."""
     evaluation: float
@@ -41,56 +42,56 @@ class Quiet:
         return cls(spent / len(rows), played / spent, sorted(cells)[len(cells) // 2] if cells else 0.2, total)
 
 
-Aim = Callable[[random.Random, Path, Sdar, Quiet], None]
+Aim = Callable[[random.Random, Evidence, Sdar, Quiet], None]
 """Waits until the instant has come, or until the process is over."""
 
 
-def warm_up(draw: random.Random, run: Path, process: Sdar, quiet: Quiet) -> None:
+def warm_up(draw: random.Random, seen: Evidence, process: Sdar, quiet: Quiet) -> None:
     """While the base is trained or loaded, or the first process still imports."""
-    _until(process, lambda: (run / "run.json").exists() or (run.parent / "cache").exists())
+    _until(process, (seen.run / "run.json").exists)
     _sleep(process, draw.uniform(0, 0.35) * quiet.total)
 
 
-def generation(draw: random.Random, run: Path, process: Sdar, quiet: Quiet) -> None:
-    _after_a_step(draw, run, process)
+def generation(draw: random.Random, seen: Evidence, process: Sdar, quiet: Quiet) -> None:
+    at = draw.randint(1, 9)
+    _until(process, lambda: seen.steps() >= at)
     _sleep(process, draw.uniform(0, quiet.generation) * quiet.step)
 
 
-def training(draw: random.Random, run: Path, process: Sdar, quiet: Quiet) -> None:
-    _after_a_step(draw, run, process)
-    _sleep(process, draw.uniform(quiet.generation, 1.0) * quiet.step)
+def training(draw: random.Random, seen: Evidence, process: Sdar, quiet: Quiet) -> None:
+    """After a rollout is recorded: scoring, backward passes, the optimiser, the journal."""
+    at = draw.randint(0, 9)
+    _until(process, lambda: seen.recorded() >= at)
+    _sleep(process, draw.uniform(0, 1.0 - quiet.generation) * quiet.step)
 
 
-def checkpointing(draw: random.Random, run: Path, process: Sdar, quiet: Quiet) -> None:
+def checkpointing(draw: random.Random, seen: Evidence, process: Sdar, quiet: Quiet) -> None:
     """While a checkpoint's folder is being filled, moved, or old ones are removed."""
     for _ in range(draw.randint(1, 3)):
-        _until(process, lambda: _writing(run))
+        _until(process, seen.is_saving)
         wait = draw.uniform(0, 0.12)
-        _until(process, lambda: not _writing(run), at_most=wait)
+        _until(process, lambda: not seen.is_saving(), at_most=wait)
     if draw.random() < 0.5:
-        _until(process, lambda: _writing(run))
+        _until(process, seen.is_saving)
     _sleep(process, draw.uniform(0, 0.06))
 
 
-def evaluation(draw: random.Random, run: Path, process: Sdar, quiet: Quiet) -> None:
+def evaluation(draw: random.Random, seen: Evidence, process: Sdar, quiet: Quiet) -> None:
     """Of the base, in between, or at the end."""
-    kind = draw.choice(("base", "between", "end"))
-    if kind == "base":
-        _until(process, lambda: (run / "base").exists())
-    elif kind == "between":
-        _until(process, lambda: _steps(run) >= 5)
+    kind = draw.choice(("base", "trained", "end"))
+    if kind == "end":
+        _until(process, lambda: seen.status() == "evaluating")
     else:
-        _until(process, lambda: _status(run) == "evaluating")
+        at = draw.randint(1, 2)
+        _until(process, lambda: seen.evaluations(process, kind) >= at)
     _sleep(process, draw.uniform(0, 1.3) * quiet.evaluation)
 
 
-def mlflow(draw: random.Random, run: Path, process: Sdar, quiet: Quiet) -> None:
+def mlflow(draw: random.Random, seen: Evidence, process: Sdar, quiet: Quiet) -> None:
     """While what was put down waits to be sent."""
-    spool = run / "tracking"
     at = draw.randint(0, 8)
-    _until(process, lambda: _steps(run) >= at)
-    before = _bytes(spool)
-    _until(process, lambda: _bytes(spool) > before)
+    _until(process, lambda: seen.steps() >= at)
+    _until(process, lambda: seen.unsent() > 0)
     _sleep(process, draw.uniform(0, 0.03))
 
 
@@ -99,56 +100,12 @@ AIMS: dict[str, Aim] = {
     "training": training,
     "checkpointing": checkpointing,
     "evaluation": evaluation,
-    "MLflow": mlflow,
+    MLFLOW: mlflow,
     "warm-up": warm_up,
 }
 
 
-def hit(run: Path) -> str:
-    """What lay in the folder right after a kill: the last step in the journal, and what was half done."""
-    if not (run / "run.json").exists():
-        return "no folder yet"
-    parts = [f"{_status(run)}, step {_steps(run)}"]
-    if _writing(run):
-        parts.append("half a checkpoint")
-    return ", ".join(parts)
-
-
-def _after_a_step(draw: random.Random, run: Path, process: Sdar) -> None:
-    at = draw.randint(1, 9)
-    _until(process, lambda: _steps(run) >= at)
-
-
-def _steps(run: Path) -> int:
-    try:
-        content = (run / "metrics.jsonl").read_bytes()
-    except OSError:
-        return 0
-    return content.count(b'"loss/total"')
-
-
-def _status(run: Path) -> str:
-    try:
-        return str(json.loads((run / "run.json").read_bytes()).get("status"))
-    except (OSError, ValueError):
-        return "?"
-
-
-def _writing(run: Path) -> bool:
-    try:
-        return any(path.name.startswith(".step-") for path in (run / "checkpoints").iterdir())
-    except OSError:
-        return False
-
-
-def _bytes(folder: Path) -> int:
-    try:
-        return sum(path.stat().st_size for path in folder.iterdir())
-    except OSError:
-        return 0
-
-
-def _until(process: Sdar, come: Callable[[], bool], at_most: float = 120.0) -> None:
+def _until(process: Sdar, come: Callable[[], bool], at_most: float = 600.0) -> None:
     end = time.monotonic() + at_most
     while not come() and not process.over and time.monotonic() < end:
         time.sleep(POLL)

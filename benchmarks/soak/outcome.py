@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sdar_cli.runs.checkpoints import Checkpoints
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.journal import Journal
 
@@ -27,6 +28,7 @@ def outcome(run: RunFolder, store: Path) -> dict[str, Any]:
         finding.model_dump() if hasattr(finding, "model_dump") else str(finding) for finding in run.state.warnings
     ]
     found["checkpoints"] = [checkpoint.step for checkpoint in run.checkpoints()]
+    found["best checkpoint"] = [checkpoint.step for checkpoint in Checkpoints(run.path).best()]
     for path in sorted(run.checkpoints()[-1].path.rglob("*")):
         if path.is_file() and path.name not in ("manifest.json", "complete"):
             found |= dict(_file(f"checkpoint/{path.name}", path))
@@ -38,6 +40,17 @@ def outcome(run: RunFolder, store: Path) -> dict[str, Any]:
         found[f"metrics.jsonl row {number}"] = plain(row)
     found |= dict(_mlflow(run, store))
     return found
+
+
+def rollouts(record: Path) -> dict[str, Any]:
+    """A recording's steps: the hash of all episodes, token by token, of what is there twice the last."""
+    found: dict[int, dict[tuple[int, int], str]] = {}
+    for line in record.read_bytes().splitlines():
+        episode = plain(json.loads(line))
+        content = json.dumps(episode, sort_keys=True).encode()
+        place = (episode["group"], episode["sample"])
+        found.setdefault(episode["step"], {})[place] = hashlib.sha256(content).hexdigest()
+    return {f"rollout {step}": dict(sorted(found[step].items())) for step in sorted(found)}
 
 
 def difference(expected: dict[str, Any], got: dict[str, Any]) -> str | None:
@@ -97,6 +110,8 @@ def _mlflow(run: RunFolder, store: Path) -> Iterator[tuple[str, Any]]:
             )
         ]
         yield "MLflow runs of the folder", len(ids)
+        if not ids:
+            return
         yield "MLflow run is the folder's", ids == [run.state.mlflow_run_id]
         yield (
             "MLflow status",

@@ -14,8 +14,17 @@ from pathlib import Path
 class Sdar:
     """One ``sdar`` command under way; output goes to ``log``, appended."""
 
-    def __init__(self, log: Path, *words: str, cache: Path, largest_file: int | None = None) -> None:
+    def __init__(
+        self, log: Path, *words: str, cache: Path, folder: Path | None = None, largest_file: int | None = None
+    ) -> None:
+        """
+        Args:
+            folder: the working directory.
+            largest_file: bytes that a file may have; a write beyond them fails.
+        """
         self.log = log
+        self.began_at = log.stat().st_size if log.exists() else 0
+        """Bytes of the log that are of commands before."""
         command = [str(Path(sys.executable).with_name("sdar")), *words]
         environment = os.environ | {"SDAR_CACHE": str(cache), "NO_COLOR": "1", "SDAR_GRACE": "60"}
 
@@ -26,6 +35,7 @@ class Sdar:
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command,
+                cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -38,8 +48,16 @@ class Sdar:
     def over(self) -> bool:
         return self.process.poll() is not None
 
-    def wait(self, seconds: float | None = None) -> int:
-        return self.process.wait(seconds)
+    def wait(self) -> int:
+        return self.process.wait()
+
+    def left(self, seconds: float) -> int | None:
+        """Its exit code; None, and it is killed, where it has not left after so many seconds."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
 
     def tell(self, number: int) -> None:
         """A signal to the command alone, as a scheduler or a terminal sends it."""
@@ -53,5 +71,7 @@ class Sdar:
         return self.process.wait()
 
     def said(self) -> str:
-        """The end of what it printed."""
-        return self.log.read_text("utf-8", "replace")[-2000:]
+        """All that it printed."""
+        with self.log.open("rb") as file:
+            file.seek(self.began_at)
+            return file.read().decode("utf-8", "replace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 
 from sdar_cli.runs.state import RunStatus
 from sdar_cli.runs.store import RunFolder
-from soak.moments import AIMS, Quiet, hit
-from soak.outcome import difference, outcome
+from soak.evidence import MLFLOW, PHASES, RECORD, Evidence, Hit
+from soak.moments import AIMS, Quiet
+from soak.outcome import difference, outcome, rollouts
 from soak.process import Sdar
 
 SHORT = (
@@ -31,8 +33,11 @@ SHORT = (
     "warmup.required_success=0",
     "tracking.trace_every=2",
     "tracking.system_metrics=false",
+    f"rollout.record={RECORD}",
 )
 """Everything that has a state: a moving average as the teacher, a bandit as the retrieval, evaluations in between."""
+MOST = 6
+"""Resumptions after which a run is given up."""
 AGAIN = 3
 """Every so many-th run is killed a second time, in its resumption."""
 COLD = 6
@@ -43,14 +48,14 @@ COLD = 6
 class Line:
     number: int
     aim: str
-    kills: tuple[tuple[float, str], ...]
+    kills: tuple[tuple[float, Hit], ...]
     """Seconds after the start, and what was hit."""
     resumes: int
     difference: str | None
 
 
-def table(scratch: Path, kills: int, jobs: int, seed: int) -> tuple[list[Line], float]:
-    """Run it; returns the lines and the seconds that an undisturbed run took. Each job has a store of its own."""
+def table(scratch: Path, kills: int, jobs: int, seed: int) -> list[Line]:
+    """Run and print it. Each job has a store of its own."""
     homes = [scratch / f"job-{number}" for number in range(jobs)]
     with ThreadPoolExecutor(jobs) as pool:
         quiets = list(pool.map(_quiet, homes))
@@ -60,7 +65,7 @@ def table(scratch: Path, kills: int, jobs: int, seed: int) -> tuple[list[Line], 
             raise SystemExit(f"two undisturbed runs differ already: {found}")
     seconds = statistics.median(quiet.total for _, quiet in quiets)
     print(f"undisturbed: {seconds:.1f} s, {len(expected)} parts compared\n")
-    print(f"{'kill':>4}  {'aimed at':<13} {'after':>7}  {'hit':<34} {'resumes':>7}  equal", flush=True)
+    print(f"{'run':>4}  {'aimed at':<14} {'after':>7}  {'hit':<34} {'resumes':>7}  equal", flush=True)
 
     def work(job: int) -> list[Line]:
         return [
@@ -69,80 +74,90 @@ def table(scratch: Path, kills: int, jobs: int, seed: int) -> tuple[list[Line], 
         ]
 
     with ThreadPoolExecutor(jobs) as pool:
-        lines = [line for part in pool.map(work, range(jobs)) for line in part]
+        return [line for part in pool.map(work, range(jobs)) for line in part]
+
+
+def verdict(lines: list[Line]) -> tuple[bool, str]:
+    """Whether all is well, and what came out: how many runs ended alike, and which phases were hit, not aimed at.
+
+    A kill counts for the phase that it hit, and for MLflow logging beside where writes were under way.
+    """
+    hits = [hit for line in lines for _, hit in line.kills]
+    counts = Counter(hit.phase for hit in hits)
+    counts[MLFLOW] = sum(hit.unsent > 0 for hit in hits)
+    named = [*PHASES, MLFLOW, *sorted(counts.keys() - {*PHASES, MLFLOW})]
     equal = sum(line.difference is None for line in lines)
-    total = sum(len(line.kills) for line in lines)
-    print(f"\n{equal} of {kills} runs ended bit-identical, after {total} kills", flush=True)
-    return lines, seconds
+    said = (
+        f"{equal} of {len(lines)} runs ended bit-identical, after {len(hits)} kills, hit in: "
+        + ", ".join(f"{name} {counts[name]}" for name in named)
+        + f" ({MLFLOW} goes on beside the others)"
+    )
+    missed = [name for name in (*PHASES, MLFLOW) if not counts[name]]
+    if missed:
+        said += f"; NO kill hit {', '.join(missed)}"
+    return equal == len(lines) and not missed, said
 
 
 def one(home: Path, number: int, aim: str, seed: int, quiet: Quiet, expected: dict[str, Any]) -> Line:
     """Train, kill at the aim, resume until the end, compare."""
     draw = random.Random(f"{seed}/{number}")
     name = f"killed-{number}"
-    root, log = home / "runs", home / f"{name}.log"
     cache = home / "cache" if (number // len(AIMS)) % COLD else home / f"cold-{number}"
-    kills: list[tuple[float, str]] = []
+    kills: list[tuple[float, Hit]] = []
     resumes = -1
     finished = False
-    while not finished and resumes < 6:
+    while not finished and resumes < MOST:
         resumes += 1
-        process = Sdar(
-            log,
-            "train",
-            "--auto-resume",
-            "--recipe",
-            "quickstart",
-            "--name",
-            name,
-            "--runs",
-            str(root),
-            *SHORT,
-            cache=cache,
-        )
+        seen = Evidence(home / "runs" / name, _folder(home, name) / RECORD)
+        process = _train(home, name, cache, "--auto-resume")
         began = time.monotonic()
         if resumes == 0 or (resumes == 1 and number % AGAIN == 0):
-            AIMS[aim if resumes == 0 else draw.choice(list(AIMS))](draw, root / name, process, quiet)
+            AIMS[aim if resumes == 0 else draw.choice(list(AIMS))](draw, seen, process, quiet)
             if not process.over:
+                seconds = time.monotonic() - began
                 process.kill()
-                kills.append((time.monotonic() - began, hit(root / name)))
+                kills.append((seconds, seen.hit(process)))
         finished = process.wait() == 0
     if not finished:
         return Line(number, aim, tuple(kills), resumes, f"it did not end: {process.said().strip().splitlines()[-1:]}")
-    run = RunFolder.open(root / name)
-    assert run.state.status is RunStatus.FINISHED
-    return Line(number, aim, tuple(kills), resumes, difference(expected, outcome(run, root / "mlflow.db")))
+    run = RunFolder.open(home / "runs" / name)
+    if run.state.status is not RunStatus.FINISHED:
+        return Line(number, aim, tuple(kills), resumes, f"it ended with the status {run.state.status.value}")
+    return Line(number, aim, tuple(kills), resumes, difference(expected, _outcome(home, name)))
 
 
 def _quiet(home: Path) -> tuple[dict[str, Any], Quiet]:
     """The undisturbed run, after one that fills the cache with the warm-up."""
     home.mkdir(parents=True)
-    totals = []
     for name in ("warm", "quiet"):
         began = time.monotonic()
-        process = Sdar(
-            home / f"{name}.log",
-            "train",
-            "--recipe",
-            "quickstart",
-            "--name",
-            name,
-            "--runs",
-            str(home / "runs"),
-            *SHORT,
-            cache=home / "cache",
-        )
+        process = _train(home, name, home / "cache")
         if process.wait() != 0:
             raise SystemExit(f"the undisturbed run failed: {process.said()}")
-        totals.append(time.monotonic() - began)
-    run = RunFolder.open(home / "runs" / "quiet")
-    return outcome(run, home / "runs" / "mlflow.db"), Quiet.of(run.path, totals[-1])
+    return _outcome(home, "quiet"), Quiet.of(home / "runs" / "quiet", time.monotonic() - began)
+
+
+def _train(home: Path, name: str, cache: Path, *more: str) -> Sdar:
+    """In a folder of its own, where its rollouts are recorded."""
+    folder = _folder(home, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    words = ("train", *more, "--recipe", "quickstart", "--name", name, "--runs", str(home / "runs"), *SHORT)
+    return Sdar(home / f"{name}.log", *words, cache=cache, folder=folder)
+
+
+def _folder(home: Path, name: str) -> Path:
+    return home / "work" / name
+
+
+def _outcome(home: Path, name: str) -> dict[str, Any]:
+    found = outcome(RunFolder.open(home / "runs" / name), home / "runs" / "mlflow.db")
+    return found | rollouts(_folder(home, name) / RECORD)
 
 
 def _show(line: Line) -> Line:
     after, what = line.kills[0] if line.kills else (float("nan"), "it had ended before")
     verdict = "yes" if line.difference is None else f"NO: {line.difference}"
-    print(f"{line.number:>4}  {line.aim:<13} {after:>5.1f} s  {what:<34.34} {line.resumes:>7}  {verdict}", flush=True)
+    print(f"{line.number:>4}  {line.aim:<14} {after:>5.1f} s  {what!s:<34.34} {line.resumes:>7}  {verdict}", flush=True)
     for after, what in line.kills[1:]:
-        print(f"{'':>4}  {'again':<13} {after:>5.1f} s  {what:<34.34}", flush=True)
+        print(f"{'':>4}  {'again':<14} {after:>5.1f} s  {what!s:<34.34}", flush=True)
     return line
