@@ -1,5 +1,6 @@
 # make quickstart   install, train the quickstart recipe, measure it with and without skills
-# make test         install the test extras, run the suite
+# make test         install the test extras, run the suite but for what takes long: under ten minutes
+# make test-long    the rest of the suite: workers and servers killed over and over, memory over fifty turns
 # make lint         ruff
 # make verify       claims and benchmarks: hours, never part of the suite
 # make benchmarks   speed, side by side with GRPO, TRL and the usual way: half an hour
@@ -24,7 +25,7 @@ VLLM ?= .venv-vllm
 VLLM_PIP := $(VLLM)/bin/python -m pip --disable-pip-version-check --quiet
 PROOF := OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks
 
-.PHONY: quickstart test lint verify benchmarks verify-vllm soak garbage clean
+.PHONY: quickstart test test-long lint verify benchmarks verify-vllm soak garbage clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.stamp-run
@@ -33,7 +34,10 @@ quickstart: $(VENV)/.stamp-run
 	@echo "Curves and episodes, in MLflow: $(SDAR) ui"
 
 test: $(VENV)/.stamp-dev
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --ignore tests/invariants $(ARGS)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --ignore tests/invariants -m "not long" $(ARGS)
+
+test-long: $(VENV)/.stamp-dev
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --ignore tests/invariants -m long $(ARGS)
 
 lint: $(VENV)/.stamp-dev
 	$(VENV)/bin/ruff check .
@@ -45,7 +49,6 @@ verify: $(VENV)/.stamp-dev
 	$(PROOF)/contexts.py --json benchmarks/results/contexts.json
 	$(PROOF)/contexts.py --train
 	$(PROOF)/calibration.py
-	$(PROOF)/kills.py | tee benchmarks/results/kills.txt
 	$(PROOF)/sweep_kills.py | tee benchmarks/results/sweep-kills.txt
 	$(PROOF)/alfworld_engine.py
 	$(PROOF)/alfworld_pool.py --json benchmarks/results/alfworld-pool.json

@@ -14,8 +14,9 @@ import pytest
 from sdar_cli.cli.main import main
 from sdar_cli.errors import RecipeError, RunError
 from sdar_cli.recipe.load import load_recipe
-from sdar_cli.runs.auto import differing_keys, find, newest_open
+from sdar_cli.runs.auto import collapse_of, differing_keys, find, newest_open
 from sdar_cli.runs.store import RunFolder
+from sdar_cli.training.guards import Finding
 
 RECIPE = load_recipe("quickstart")
 OTHER = load_recipe("quickstart", [], ["gate.beta=9", "train.steps=7", "rollout.group=3"])
@@ -117,6 +118,19 @@ def test_without_a_name_the_newest_of_equal_settings_that_can_go_on(tmp_path: Pa
     (damaged.path / "run.json").write_text("{")
     with busy.lock():
         assert find(RECIPE, tmp_path, None) == wanted
+
+
+# -- a run that collapsed -----------------------------------------------------------------------------
+
+
+def test_what_ended_it(tmp_path: Path) -> None:
+    run = make(tmp_path, "mine", "collapsed")
+    with pytest.raises(RunError, match=r"mine/run\.json says that the run collapsed, and not why: restore it, or "):
+        collapse_of(run)
+    warning = Finding("gate_saturated", 2, "too large: lower it", collapse=False)
+    finding = Finding("kl", 3, "too far: lower it", collapse=True)
+    run.update(warnings=[warning, finding])
+    assert collapse_of(run) == finding
 
 
 # -- the commands -------------------------------------------------------------------------------------

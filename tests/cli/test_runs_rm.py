@@ -184,10 +184,14 @@ def test_a_run_at_work_is_never_removed_nor_any_beside_it(make: Make, sdar: Sdar
 def test_weights_go_and_results_stay(make: Make, sdar: Sdar, tmp_path: Path) -> None:
     run = make("probe-c000-s1", study="probe")
     (tmp_path / "studies" / "probe").mkdir(parents=True)
-    weights = size_of(run.base) + size_of(run.path / "checkpoints")
+    torn = run.path / ".torn-base-2"
+    torn.mkdir()
+    (torn / "model.safetensors").write_bytes(b"x" * 500)
+    weights = size_of(run.base) + size_of(run.path / "checkpoints") + 500
     code, out, _ = sdar("rm", run.name, "--weights-only", "--yes", "--json")
     assert code == 0 and json.loads(out)["bytes"] == weights
-    assert run.checkpoints() == [] and not run.base.exists() and list(run.evaluations()) == ["report"]
+    assert run.checkpoints() == [] and not run.base.exists() and not torn.exists()
+    assert list(run.evaluations()) == ["report"]
     assert list_all(tmp_path)[0].success == 0.625
 
 

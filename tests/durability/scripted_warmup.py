@@ -1,4 +1,4 @@
-"""A cache of warm-ups whose trainings are a file each, without torch."""
+"""A cache of warm-ups whose trainings are a few files each, without torch."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Warmups:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.trained = 0
+        self.word, self.seconds = b"warm", 1.5
         self.meanwhile: Callable[[], object] = lambda: None
         self.patch = monkeypatch
         monkeypatch.setattr(ranks, "world", lambda: 1)
@@ -44,5 +45,6 @@ class Warmups:
         self.meanwhile()
         folder = scratch / "model"
         folder.mkdir()
-        (folder / "model.safetensors").write_bytes(b"warm" * 30)
-        return WarmupReport(folder, 3, 0, 9, 2, 1.5, 10.0, 5.0, {}, ({"step": 1.0},))
+        for name in ("model.safetensors", "tokenizer.json"):
+            (folder / name).write_bytes(self.word * 30)
+        return WarmupReport(folder, 3, 0, 9, 2, self.seconds, 10.0, 5.0, {}, ({"step": 1.0},))

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_warmup import KEY, Said, Warmups
 
+from sdar_cli.errors import RunFailed
 from sdar_cli.runs.lock import RunLock
-from sdar_cli.runs.manifest import write_manifest
+from sdar_cli.runs.manifest import damage, write_manifest
+from sdar_cli.training import ranks, warmup_cache
 from sdar_cli.training.warmup_cache import REPORT, YOUNG
+
+DEADLINE = 60.0
+"""Seconds; reached only where something hangs."""
 
 
 def entry(cache: Path) -> Path:
@@ -58,6 +66,107 @@ def test_a_damaged_entry_is_trained_again(
     assert (entry(tmp_path) / "model.safetensors").read_bytes() == b"warm" * 30
     warmups.base(tmp_path)
     assert warmups.trained == 2
+
+
+def spoil(cache: Path) -> None:
+    (entry(cache) / "model.safetensors").write_bytes(b"war")
+
+
+@pytest.mark.parametrize("there", ["nothing", "damaged"])
+def test_a_run_of_several_processes_has_it_made_apart(
+    tmp_path: Path, warmups: Warmups, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    """In one of them the warm-up's own trainer would wait for the others, which wait for it."""
+    if there == "damaged":
+        warmups.base(tmp_path)
+        spoil(tmp_path)
+
+    def apart(recipe: Any, listener: Said) -> None:
+        with monkeypatch.context() as alone:
+            alone.setattr(ranks, "world", lambda: 1)
+            alone.setattr(warmups, "meanwhile", lambda: None)
+            warmups.base(tmp_path, listener)
+
+    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setattr(warmup_cache, "fill_cache", apart)
+    warmups.meanwhile, said = lambda: pytest.fail("trained in one of them"), Said()
+    assert warmups.base(tmp_path, said).report["updates"] == 2
+    first = ["the warm-up 01234567 in the cache has model.safetensors with 3 of 120 bytes: it is trained again"]
+    assert said.texts == [*(first if there == "damaged" else []), "warm-up 01234567 found in the cache"]
+    warmups.base(tmp_path)
+    assert warmups.trained == 1 + (there == "damaged")
+
+
+def test_one_made_apart_that_is_not_there_is_a_sentence(
+    tmp_path: Path, warmups: Warmups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setattr(warmup_cache, "fill_cache", lambda *about: None)
+    with pytest.raises(RunFailed, match=rf"left no whole warm-up in {entry(tmp_path)}: .* --nproc 1"):
+        warmups.base(tmp_path)
+    assert warmups.trained == 0
+
+
+def test_a_damaged_one_that_another_process_has_made_again_is_not_removed(
+    tmp_path: Path, warmups: Warmups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading gigabytes takes as long as a warm-up does."""
+    warmups.base(tmp_path)
+    spoil(tmp_path)
+
+    def damage_as_it_was(folder: Path, *, deep: bool) -> str | None:
+        found = damage(folder, deep=deep)
+        monkeypatch.setattr(warmup_cache, "damage", damage)
+        warmups.base(tmp_path)
+        return found
+
+    monkeypatch.setattr(warmup_cache, "damage", damage_as_it_was)
+    said = Said()
+    warmups.base(tmp_path, said)
+    assert warmups.trained == 2 and said.texts == ["warm-up 01234567 found in the cache"]
+
+
+def play(number: int, cache: Path, warmups: Warmups, training: Sequence[Any], together: Any, told: Any) -> None:
+    """One process of those that fill the cache at once; it begins when the one before is in its training."""
+
+    def meanwhile() -> None:
+        for scratch in (cache / "warmups").glob(".*-*"):
+            os.utime(scratch, (0, 0))  # all that keeps it is its lock
+        training[number].set()
+        together.wait(DEADLINE)
+
+    warmups.meanwhile, warmups.word, warmups.seconds = meanwhile, b"war%d" % number, float(number)
+    if number:
+        training[number - 1].wait(DEADLINE)
+    said = Said()
+    base = warmups.base(cache, said)
+    told.put((base.report["seconds"], damage(base.folder, deep=True), said.texts))
+
+
+@pytest.mark.parametrize("there", ["nothing", "damaged"])
+def test_of_processes_that_fill_it_at_once_one_does(tmp_path: Path, warmups: Warmups, there: str) -> None:
+    """Really at once: each trains beside the others, and all put theirs into the place at the same moment."""
+    forks, count = multiprocessing.get_context("fork"), 4
+    for round_ in range(3):
+        cache = tmp_path / str(round_)
+        if there == "damaged":
+            warmups.base(cache)
+            spoil(cache)
+        training, together, told = [forks.Event() for _ in range(count)], forks.Barrier(count), forks.Queue()
+        shared = cache, warmups, training, together, told
+        processes = [forks.Process(target=play, args=(number, *shared)) for number in range(count)]
+        for process in processes:
+            process.start()
+        answers = [told.get(timeout=DEADLINE) for _ in processes]
+        for process in processes:
+            process.join(DEADLINE)
+            assert process.exitcode == 0
+        (seconds,) = {found for found, _, _ in answers}
+        assert [what for _, what, _ in answers] == [None] * count
+        assert sum("by another process" in text for _, _, texts in answers for text in texts) == count - 1
+        for name in ("model.safetensors", "tokenizer.json"):
+            assert (entry(cache) / name).read_bytes() == b"war%d" % seconds * 30, "all of it is one process's"
+        assert [path.name for path in (cache / "warmups").iterdir()] == [KEY[:32]]
 
 
 def test_of_two_processes_the_second_takes_what_the_first_put_there(

@@ -20,6 +20,8 @@ from fake_vllm import FakeVllm
 from rude_server import completion, reply
 from search_qa_server import Mood, good, serving
 
+pytestmark = pytest.mark.long
+
 SEARCHING = """
 import zlib
 

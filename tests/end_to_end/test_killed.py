@@ -146,7 +146,7 @@ def test_a_warm_up_that_was_killed_is_made_again_and_held_to_what_is_required(
     for aim in (
         Aim("sdar_cli.training.warmup_cache:run_warmup"),
         Aim("sdar_cli.training.base:prepare_base"),
-        Aim("sdar_cli.training.warmup_tracking:_metrics"),  # its own MLflow run is there, and has no curve
+        Aim("sdar_cli.tracking.warmup:_metrics"),  # its own MLflow run is there, and has no curve
         Aim(f"{RECORDER}.evaluation", 2),
     ):
         killed(apart, aim, *command)

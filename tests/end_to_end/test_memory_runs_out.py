@@ -11,6 +11,8 @@ from short_sdar import SHORT, Sdar, Trained, interrupt_after, steps_of
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.training.update import Update
 
+pytestmark = pytest.mark.long
+
 WORDS = (
     *("train", "--recipe", "quickstart", *SHORT, "--init-from", "first", "--name", "tight"),
     *("train.steps=4", "train.checkpoint_every=2", "evaluation.every=0", "evaluation.tasks=2", "tracking.traces=0"),

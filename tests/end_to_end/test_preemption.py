@@ -162,8 +162,8 @@ def test_every_phase_by_every_signal(sdar: Sdar, monkeypatch: pytest.MonkeyPatch
 
 
 def test_steps_that_cannot_be_finished(sdar: Sdar, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One run again: a rollout longer than the grace time, an engine that is gone, and a second Ctrl-C in the update
-    and in the checkpoint that the first one asked for."""
+    """One run again: a rollout longer than the grace time, an engine that is gone between two steps and in one, and a
+    second Ctrl-C in the update and in the checkpoint that the first one asked for."""
     run = RunFolder(sdar.root / "dropped")
 
     def stuck() -> None:
@@ -179,28 +179,32 @@ def test_steps_that_cannot_be_finished(sdar: Sdar, monkeypatch: pytest.MonkeyPat
     def saved() -> list[int]:
         return [kept.step for kept in run.checkpoints()]
 
-    def at(*events: tuple[str, int, Callable[[], None]]) -> Done:
+    def at(*events: tuple[str, int | None, Callable[[], None]]) -> Done:
+        """``None``: in an evaluation between two steps."""
         words = ("resume", "dropped") if run.path.exists() else ("train", "--recipe", "quickstart", *WORDS, *RARE)
         with monkeypatch.context() as patch:
             for target, number, do in events:
-                Sender(patch).at(target, do, step(target, number)[1])
+                target, when = phase("trained without skills") if number is None else step(target, number)
+                Sender(patch).at(target, do, when)
             return sdar(*words, *(("--grace", "1.5") if stuck in events[0] else ()))
 
     done = at(("sdar_cli.training.trainer:SDARTrainer._generate_single_turn", 2, stuck))
     assert_left(done, run, signal.SIGTERM, in_time=False)
     assert "interrupted after step 2" in done.err and saved() == [2], "in the middle of one call that has no end"
 
-    done = at((PLAYING, 4, gone))
-    assert done.code == 1 and done.err.splitlines()[-1] == "error: the server is gone: start it"
-    assert run.state.status == "failed" and saved() == [2, 4]
+    for place, number, steps in (("an evaluation", None, [2, 4]), (PLAYING, 5, [4, 5])):
+        done = at((place, number, gone))
+        assert done.code == 1 and done.err.splitlines()[-1] == "error: the server is gone: start it"
+        assert run.state.status == "failed" and saved() == steps, place
+        assert [row["step"] for row in steps_of(run)] == [*range(1, steps[-1] + 1)], place
 
-    done = at((UPDATE, 5, lambda: (send(signal.SIGINT), send(signal.SIGINT))))
+    done = at((UPDATE, 6, lambda: (send(signal.SIGINT), send(signal.SIGINT))))
     assert_left(done, run, signal.SIGINT)
-    assert "interrupted after" not in done.err and saved() == [2, 4]
+    assert "interrupted after" not in done.err and saved() == [4, 5]
 
-    done = at((PLAYING, 5, lambda: send(signal.SIGINT)), (SAVING, 6, lambda: send(signal.SIGINT)))
+    done = at((PLAYING, 6, lambda: send(signal.SIGINT)), (SAVING, 7, lambda: send(signal.SIGINT)))
     assert_left(done, run, signal.SIGINT)
-    assert "interrupted after" not in done.err and saved() == [2, 4]
+    assert "interrupted after" not in done.err and saved() == [4, 5]
 
     assert sdar("resume", "dropped").code == 0
     assert_same_ending(run, whole(sdar))

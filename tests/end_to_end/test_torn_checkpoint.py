@@ -11,6 +11,8 @@ from short_sdar import Sdar, Trained, steps_of
 
 from sdar_cli.runs.store import RunFolder
 
+pytestmark = pytest.mark.long
+
 FEW = (
     "train.steps=5",
     "train.checkpoint_every=1",

@@ -18,7 +18,7 @@ from fake_vllm import FakeVllm
 from sdar_cli.rollout.replay import read_rollouts
 from sdar_cli.tracking.journal import Journal
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.long]
 
 UNEVEN = ("rollout.context=full", "rollout.max_turns=5", "rollout.max_prompt_tokens=95")
 """Three groups on two ranks, whose tasks differ in length: in one of the steps, an episode of the first rank has room

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -197,6 +198,21 @@ def test_an_edited_file_is_refused(tmp_path: Path, key: str, value: object, sent
     with pytest.raises(PanelError, match=sentence) as error:
         Panel.load(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("place", [0, 11, 12, 40, 63])
+def test_the_hashes_of_an_edited_file_are_shown_where_they_differ(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "panel.json"
+    Panel.make(Toy({"a": 9}), "test", 5, 0).save(path)
+    content = json.loads(path.read_text())
+    whole = content["digest"]
+    for changed in (whole[:place] + "z" + whole[place + 1 :], whole[:place], f"{whole}z"):
+        path.write_text(json.dumps(content | {"digest": changed}))
+        with pytest.raises(PanelError) as error:
+            Panel.load(path)
+        is_now, was = re.search(r"hashes to (\S*), not to (\S*), so", str(error.value)).groups()
+        assert is_now != was and len(is_now) <= 13 and len(was) <= 13
+        assert is_now.removeprefix("…") in whole and was.removeprefix("…") in changed
 
 
 def test_a_file_of_format_1_is_read_and_comes_back(tmp_path: Path) -> None:

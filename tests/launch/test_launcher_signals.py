@@ -50,6 +50,7 @@ def test_each_signal_is_passed_on(number: signal.Signals) -> None:
 
 def test_a_second_one_has_the_others_leave_or_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent, "HURRY", 0.2)
+    monkeypatch.setattr(agent, "TWICE_TOLD", 0.0)
     with STOP.guard(), child(deaf=True) as process:
         with pytest.raises(KeyboardInterrupt), agent._signals_passed_on():
             signal.raise_signal(signal.SIGTERM)
@@ -58,6 +59,38 @@ def test_a_second_one_has_the_others_leave_or_be_ended(monkeypatch: pytest.Monke
             assert process.stdout.readline() == f"{int(signal.SIGINT)}\n", "it has its chance"
             time.sleep(DEADLINE)
         assert process.wait(DEADLINE) == -signal.SIGKILL and STOP.code == 143
+
+
+def told(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Send a signal to this process, and see that it goes on."""
+    signal.raise_signal(number)
+    assert process.stdout.readline() == f"{int(number)}\n"
+
+
+def test_two_within_a_second_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster tells every process of a job: the others count them as one too, and finish their step."""
+    monkeypatch.setattr(agent, "HURRY", 0.01)
+    monkeypatch.setattr(agent, "TWICE_TOLD", DEADLINE)
+    with STOP.guard(), child(deaf=True) as process:
+        with agent._signals_passed_on():
+            told(process, signal.SIGTERM)
+            told(process, signal.SIGTERM)
+            told(process, signal.SIGINT)
+            assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        assert process.poll() is None and STOP.code == 143
+
+
+def test_a_third_one_gives_them_no_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "HURRY", 10 * DEADLINE)
+    monkeypatch.setattr(agent, "TWICE_TOLD", 0.0)
+    with STOP.guard(), child(deaf=True) as process, agent._signals_passed_on():
+        told(process, signal.SIGTERM)
+        told(process, signal.SIGTERM)
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+        for _ in range(3):
+            told(process, signal.SIGTERM)
+            before, (left, _) = left, signal.getitimer(signal.ITIMER_REAL)
+            assert 0 < left < before
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
