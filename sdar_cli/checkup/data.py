@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from sdar_cli.checkup.finding import Finding
 from sdar_cli.paths import user_path
+from sdar_cli.reading import Missing, Unreadable, open_regular
 
 
 def alfworld_games() -> Iterator[Finding]:
@@ -60,9 +61,10 @@ def search_qa_questions() -> Iterator[Finding]:
     folder, counts = user_path(given), []
     for name in ("train.parquet", "test.parquet"):
         try:
-            counts.append(pq.read_metadata(folder / name).num_rows)
-        except (pa.ArrowException, OSError) as error:
-            missing = isinstance(error, FileNotFoundError)
+            with open_regular(folder / name) as content:
+                counts.append(pq.read_metadata(content).num_rows)
+        except (Unreadable, pa.ArrowException, OSError) as error:
+            missing = isinstance(error, Missing)
             found = f"no {name} in {folder}" if missing else f"{folder / name} cannot be read"
             remedy = "point SDAR_SEARCH_QA at the folder that holds it" if missing else "restore it from its source"
             yield Finding(subject, "problem", found, remedy)

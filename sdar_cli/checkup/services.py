@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sdar_cli.checkup.finding import Finding
 from sdar_cli.errors import RunError
+from sdar_cli.reading import Unreadable, open_regular
 
 PATIENCE = 5.0
 """Seconds for a server to answer."""
@@ -35,9 +36,10 @@ def mlflow_store(uri_given: str | None, runs_root: Path) -> Finding:
     if not file.exists():
         return Finding(subject, "ok", f"{file}, made by the first run")
     try:
+        open_regular(file).close()
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=PATIENCE)) as store:
             (count,) = store.execute("SELECT count(*) FROM experiments").fetchone()
-    except sqlite3.Error as error:
+    except (Unreadable, sqlite3.Error) as error:
         remedy = "restore the file, or track elsewhere: --tracking-uri sqlite:////path/to/mlflow.db"
         return Finding(subject, "problem", f"{file} cannot be read ({error})", remedy)
     return Finding(subject, "ok", f"{file}, {count} experiments")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from sdar_cli.cli import render
 from sdar_cli.cli.render import duration
 from sdar_cli.cli.streams import console
+from sdar_cli.errors import without_credentials
 from sdar_cli.paths import is_folder
 from sdar_cli.training.events import Listener
 from sdar_cli.visible import visible
@@ -122,7 +123,7 @@ class Display(Listener):
     def message(self, text: str) -> None:
         self._spoke = time.monotonic()
         if self._progress is not None:
-            self._progress.console.print(visible(text), markup=False, highlight=False)
+            self._progress.console.print(visible(without_credentials(text)), markup=False, highlight=False)
         else:
             render.note(text)
 

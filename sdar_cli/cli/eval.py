@@ -41,6 +41,7 @@ def evaluate(
     Usage: sdar eval latest --both --tasks 64
     """
     from sdar_cli.recipe.load import load_recipe
+    from sdar_cli.runs.own_recipe import own_recipe
     from sdar_cli.runs.resolve import ModelFolder, resolve_run
     from sdar_cli.tracking.location import runs_root
 
@@ -63,7 +64,7 @@ def evaluate(
     elif recipe is not None:
         raise UserError(f"the run {target.name} has its own recipe: leave --recipe out")
     else:
-        resolved = load_recipe(str(target.path / "recipe.yaml"), [], changes, trusted)
+        resolved = own_recipe(target.path / "recipe.yaml", changes, options=trusted)
     announce(resolved.recipe)
 
     from sdar_cli.cli.display import Display, may_download

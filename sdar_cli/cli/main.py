@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sdar_cli.cli import streams
 from sdar_cli.cli.errors import print_error, usage_sentence
-from sdar_cli.errors import SdarError
+from sdar_cli.errors import SdarError, SdarWarning, without_credentials
 from sdar_cli.recipe import trust
 from sdar_cli.training.stop import STOP
 
@@ -26,7 +28,7 @@ NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``sdar`` with the given arguments (default: the process's) and return the exit code."""
     streams.prepare()
-    with trust.scope(), STOP.guard():
+    with trust.scope(), STOP.guard(), _warnings_as_sentences():
         return _main(list(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -77,6 +79,27 @@ def _main(arguments: list[str]) -> int:
         return _bug(error, debug)
 
 
+@contextmanager
+def _warnings_as_sentences() -> Iterator[None]:
+    """Within it, our own warnings are a line each, without the place in our code that found them."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if issubclass(category, SdarWarning):
+            from sdar_cli.cli.render import note
+
+            note(str(message))
+        else:
+            before(message, category, *where)
+
+    warnings.showwarning = show  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if warnings.showwarning is show:
+            warnings.showwarning = before
+
+
 def _bug(error: Exception, debug: bool) -> int:
     if debug:
         _print_traceback()
@@ -123,7 +146,7 @@ def _take_debug(words: list[str]) -> tuple[list[str], bool]:
 def _print_traceback() -> None:
     import traceback
 
-    traceback.print_exc()
+    print(without_credentials(traceback.format_exc()), end="", file=streams.talk)
 
 
 if __name__ == "__main__":

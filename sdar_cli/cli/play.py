@@ -113,6 +113,7 @@ def _setting(
 ) -> Setting:
     from sdar_cli.errors import UserError
     from sdar_cli.recipe.load import load_recipe
+    from sdar_cli.runs.own_recipe import own_recipe
 
     options = {} if data is None else {"environment.options.data": ("--data", data)}
     if environment is not None and "=" in environment:
@@ -122,12 +123,13 @@ def _setting(
             other = "--recipe" if recipe is not None else "--checkpoint"
             raise UserError(f"both {environment!r} and {other} say what to play: leave one out")
         return Setting(_section(environment, overrides, options))
-    weights = None
+    weights, named = None, recipe
     if checkpoint is not None:
         recipe, weights = _weights(checkpoint, recipe, runs)
     if recipe is None:
         raise UserError("what to play is unclear: name an environment, for example household, or give --recipe")
-    loaded = load_recipe(recipe, [], overrides, options).recipe
+    load = own_recipe if named is None else load_recipe
+    loaded = load(recipe, overrides=overrides, options=options).recipe
     return Setting(loaded.environment, loaded.evaluation.split, loaded.rollout.max_turns, loaded, weights)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sdar_cli.cli.streams import console, talk
+from sdar_cli.errors import without_credentials
 from sdar_cli.visible import visible
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], numeric:
 
 def note(text: str) -> None:
     """One line of talk."""
-    print(visible(text), file=talk, flush=True)
+    print(visible(without_credentials(text)), file=talk, flush=True)
 
 
 def moment(seconds: float | None) -> str:

@@ -189,12 +189,14 @@ def _state(file: Path) -> dict[str, Any]:
     from sdar_cli.reading import Unreadable, read_json
 
     try:
-        state = read_json(file, 64 << 20)["retriever"]
-    except (Unreadable, KeyError, TypeError):
-        state = None
-    if not isinstance(state, dict):
-        raise RunError(f"{file} is damaged or unreadable: remove that checkpoint's folder, or restore the file")
-    return state
+        content = read_json(file, 64 << 20)
+        if not isinstance(content, dict) or not isinstance(content.get("retriever"), dict):
+            raise Unreadable("has no state of the retrieval")
+    except Unreadable as error:
+        raise RunError(
+            f"{file} is damaged (it {error}): remove that checkpoint's folder, or restore the file"
+        ) from None
+    return content["retriever"]
 
 
 def _one_of(*options: object) -> None:

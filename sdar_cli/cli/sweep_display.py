@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.cli.render import duration, note
 from sdar_cli.cli.streams import console
+from sdar_cli.errors import without_credentials
 from sdar_cli.visible import visible
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class StudyDisplay:
 
     def message(self, text: str) -> None:
         if self._live is not None:
-            self._live.console.print(visible(text), markup=False, highlight=False)
+            self._live.console.print(visible(without_credentials(text)), markup=False, highlight=False)
         else:
             note(text)
 

@@ -15,7 +15,10 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
     tracking_uri: Annotated[
         str | None,
-        typer.Option(metavar="URI", help="The store; else the newest run's, else as for training."),
+        typer.Option(
+            metavar="URI",
+            help="The store; else the newest run's (asks first where it is not this folder's), else as for training.",
+        ),
     ] = None,
     expose: Annotated[
         bool, typer.Option("--expose", help="Allow a --host that others can reach; they are asked for a token.")
@@ -86,10 +89,27 @@ def _show(page: str, wanted: bool) -> None:
 
 def _store(flag: str | None, root: Path) -> str:
     from sdar_cli.runs.listing import list_all
-    from sdar_cli.tracking.location import tracking_uri, usable
+    from sdar_cli.tracking.location import is_own, tracking_uri, usable
 
-    if flag is None:
-        used = [run.tracking_uri for run in list_all(root)]
-        if used and used[-1] is not None:
-            return usable(used[-1])
-    return tracking_uri(flag, root)
+    runs = [] if flag is not None else list_all(root)
+    if not runs or runs[-1].tracking_uri is None:
+        return tracking_uri(flag, root)
+    if not is_own(runs[-1].tracking_uri, root):
+        _confirm(runs[-1].name, runs[-1].tracking_uri)
+    return usable(runs[-1].tracking_uri)
+
+
+def _confirm(run: str, uri: str) -> None:
+    """Ask before a store is opened that nothing but the run's own file names, which others may have written."""
+    import sys
+
+    from sdar_cli.errors import UserError
+    from sdar_cli.tracking.location import redact
+
+    store = f"the MLflow store {redact(uri)}, which is not that of this folder"
+    if not sys.stdin.isatty():
+        raise UserError(
+            f"the newest run, {run}, names {store}: to open it, name it with --tracking-uri, or in MLFLOW_TRACKING_URI"
+        )
+    if not typer.confirm(f"the newest run, {run}, names {store}: open it?", err=True):
+        raise typer.Exit(1)

@@ -14,6 +14,7 @@ from typing import Any
 from sdar_cli.errors import RunError
 from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.reading import Unreadable, open_regular
+from sdar_cli.runs.checkpoints import SUCCESS
 from sdar_cli.runs.state import RunState, RunStatus
 from sdar_cli.runs.store import RunFolder
 
@@ -40,10 +41,10 @@ class Entry:
         """The recipe as plain data. Raises RecipeError where an old run's recipe can no longer be read."""
         if self.state.settings:
             return self.state.settings
-        from sdar_cli.recipe.load import load_recipe
+        from sdar_cli.runs.own_recipe import own_recipe
 
         file = self.folder.path / "recipe.yaml"
-        return load_recipe(str(file), check_environment=False).recipe.model_dump(mode="json")
+        return own_recipe(file, check_environment=False).recipe.model_dump(mode="json")
 
     @property
     def seed(self) -> int:
@@ -120,7 +121,7 @@ class Entry:
 
     def _journalled(self) -> dict[int, tuple[int, int]]:
         tasks = len(self.no_skills.records)
-        rates = {int(row["step"]): row.get("eval/no_skills/success") for row in self.journal}
+        rates = {int(row["step"]): row.get(SUCCESS) for row in self.journal}
         return {
             step: (round(rate * tasks), tasks)
             for step, rate in rates.items()

@@ -125,6 +125,7 @@ def starting(recipe: Recipe) -> Iterator[None]:
             free.bind(("127.0.0.1", 0))
             os.environ["MASTER_PORT"] = str(free.getsockname()[1])
     extra: dict[str, Any] = {"dtype": recipe.model.dtype, "enable_prefix_caching": True, **on_this_device()}
+    extra["load_format"] = "safetensors"  # and no pickle of a model's folder
     extra["quantization"] = None  # it gets whole weights, also where the trainer holds four bits of them
     if recipe.model.lora is not None and recipe.engine.lora == "hot":
         extra |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": lora_rank(recipe.model.lora.rank)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +37,8 @@ class Engine(ABC):
         self.sampling = sampling
         self.max_response_tokens = max_response_tokens
         self.ends = sorted(ends)
+        self.check: Callable[[], None] = lambda: None
+        """Called where the engine is waited for and nothing is torn by what this raises."""
         self._stream: tuple[object, ...] = ()
         self._drawn = 0
         self._synced: int | None = None

@@ -54,6 +54,7 @@ class InProcessEngine(Engine):
         end = None if seconds is None else time.monotonic() + seconds
         came: list[tuple[int, Generation]] = []
         while self._open and not came:
+            self.check()
             for output in self.llm.llm_engine.step():
                 if output.finished and output.request_id in self._open:
                     came.append((self._open.pop(output.request_id), _generation(output.outputs[0])))

@@ -44,6 +44,7 @@ class OfflineEngine(InProcessEngine):
                 gpu_memory_utilization=recipe.engine.gpu_memory,
                 enable_prefix_caching=True,
                 trust_remote_code=recipe.model.trust_remote_code,
+                load_format="safetensors",
                 seed=recipe.evaluation.panel_seed,
                 **on_this_device(),
                 **extra,

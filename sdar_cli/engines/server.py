@@ -272,6 +272,7 @@ class ServerEngine(Engine):
         why: dict[str, str] = {server.url: "no answer" for server in self.servers}
         told = False
         for waited in self.patience.tries():
+            self.check()
             ready = []
             for server in self._reachable():
                 try:

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,6 +226,10 @@ def _play(
     return played
 
 
+def _folder_tag(run: RunFolder) -> dict[str, str]:
+    return {} if run.state.mlflow_run_id is not None else {"sdar.folder": str(run.path)}
+
+
 def _exchange(recipe: Recipe, run: RunFolder | None) -> Path:
     """A folder of this evaluation's own, for weights on their way to a server."""
     root = recipe.engine.sync_folder or (run.path if run is not None else tempfile.gettempdir())
@@ -247,43 +252,42 @@ def _record(
     their names.
     """
     from sdar_cli.recipe.dump import dump
-    from sdar_cli.tracking.leftover import clear, later
+    from sdar_cli.tracking.leftover import later
     from sdar_cli.tracking.location import runs_option, tracking_uri
     from sdar_cli.tracking.tracker import Tracker
 
     recipe = workshop.recipe
-    spool = None if run is None else later(run)
     state = run.state if run is not None else None
     uri = (state and state.tracking_uri) or tracking_uri(recipe, root)
-    tracker = Tracker.start(
-        uri=uri,
-        experiment=(state and state.experiment) or recipe.tracking.experiment or recipe.name,
-        run_name=target.name,
-        recipe_yaml=dump(recipe),
-        params={},
-        tags={} if run is not None else {"sdar.kind": "evaluation", "sdar.model": target.name},
-        run_id=state.mlflow_run_id if state is not None else None,
-        system_metrics=False,
-        spool=spool,
-        salt="" if spool is None else spool.name,
-        remedy=f"`sdar runs send {target.name}{runs_option(root)}` sends them",
-        say=display.message,
-    )
-    try:
-        for evaluation, episodes in fresh:
-            name = evaluation.name + suffix
+    with nullcontext() if run is None else later(run) as spool:
+        tracker = Tracker.start(
+            uri=uri,
+            experiment=(state and state.experiment) or recipe.tracking.experiment or recipe.name,
+            run_name=target.name,
+            recipe_yaml=dump(recipe),
+            params={},
+            # By its folder MLflow's run is found, or made, where its training could not do that yet.
+            tags={"sdar.kind": "evaluation", "sdar.model": target.name} if run is None else _folder_tag(run),
+            run_id=state.mlflow_run_id if state is not None else None,
+            system_metrics=False,
+            spool=spool,
+            salt="" if spool is None else spool.name,
+            remedy=f"`sdar runs send {target.name}{runs_option(root)}` sends them",
+            say=display.message,
+        )
+        try:
+            for evaluation, episodes in fresh:
+                name = evaluation.name + suffix
+                if run is not None:
+                    run.save_evaluation(name, evaluation.to_json())
+                if run is None or not suffix:
+                    tracker.evaluation(evaluation)
+                else:  # the run's curves, and the files without suffix, are those of its own panel and conditions
+                    tracker.artifact_text(f"evaluations/{name}.json", json.dumps(evaluation.to_json(), indent=1))
+                traces = recipe.tracking.traces
+                tracker.episodes(evaluation.step or 0, episodes, evaluation.mode, limit=traces)
             if run is not None:
-                run.save_evaluation(name, evaluation.to_json())
-            if run is None or not suffix:
-                tracker.evaluation(evaluation)
-            else:  # the run's curves, and the files without suffix, are those of its own panel and conditions
-                tracker.artifact_text(f"evaluations/{name}.json", json.dumps(evaluation.to_json(), indent=1))
-            traces = recipe.tracking.traces
-            tracker.episodes(evaluation.step or 0, episodes, evaluation.mode, limit=traces)
-        if run is not None:
-            tracker.artifact_file(run.save_evaluation(f"report{suffix}", report.to_json()))
-    finally:
-        left = tracker.finish(ENDINGS.get(state.status, "FINISHED") if state is not None else "FINISHED")
-        if spool is not None and not left:
-            clear(spool)
+                tracker.artifact_file(run.save_evaluation(f"report{suffix}", report.to_json()))
+        finally:
+            tracker.finish(ENDINGS.get(state.status, "FINISHED") if state is not None else "FINISHED")
     return uri

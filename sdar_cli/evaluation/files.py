@@ -22,16 +22,21 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, lasting: bool = True) -> None:
     """Write indented JSON beside ``path``, flush it to the disk, then put it in place."""
     text = json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), lasting=lasting)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, lasting: bool = True) -> None:
     """Replace ``path`` by ``content`` in one move; a failure leaves the old file as it was.
 
     A kill may leave a part beside it, named ``.NAME.`` and eight letters.
+
+    Args:
+        lasting: have the move on the disk, too, before returning. Else a power loss may bring the old file back,
+            which is as whole: the content is flushed before the move in any case, as file systems may order the two
+            as they like.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -42,7 +47,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(beside, 0o644)
         os.replace(beside, path)
-        sync_folder(path.parent)
+        if lasting:
+            sync_folder(path.parent)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise

@@ -43,9 +43,10 @@ def read(path: Path) -> dict[str, Any]:
         raise PanelError(f"the task_ids of the panel {path} are empty, repeated or not texts: draw a new panel")
     found = digest({key: content[key] for key in HASHED})
     if content["digest"] != found:
+        is_now, was = _apart(found, content["digest"])
         raise PanelError(
-            f"the panel {path} was edited: its content hashes to {found[:12]}, not to "
-            f"{str(content['digest'])[:12]}, so restore the file or draw a new panel"
+            f"the panel {path} was edited: its content hashes to {is_now}, not to {was}, so restore the file or draw "
+            "a new panel"
         )
     checksum = content.pop("checksum", None)
     if content["format"] == FORMAT and checksum != digest(content):
@@ -57,6 +58,14 @@ def read(path: Path) -> dict[str, Any]:
     if len(entries["task_types"]) not in (0, len(ids)) or not _texts(entries["task_types"]):
         raise PanelError(f"the task_types of the panel {path} are not a text for each task: draw a new panel")
     return entries
+
+
+def _apart(first: str, second: str, letters: int = 12) -> tuple[str, str]:
+    """Two different hashes, cut to some letters in which they differ."""
+    same = next((place for place, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), len(first))
+    start = 0 if same < letters else same - letters // 2
+    mark = "…" if start else ""
+    return mark + first[start : start + letters], mark + second[start : start + letters]
 
 
 def _json(path: Path) -> Any:

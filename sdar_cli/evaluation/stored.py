@@ -58,6 +58,8 @@ def check_record(record: Any) -> Mapping[str, Any]:
     if not isinstance(record, dict):
         raise ValueError("a record is no mapping")
     _check(record, RECORD, RECORD_BESIDE)
+    if unknown := record.keys() - RECORD.keys() - RECORD_BESIDE.keys():
+        raise ValueError(f"a record has the unknown key {min(unknown)!r}")
     if not all(isinstance(skill, str) for skill in record["skills"]):
         raise ValueError("the skills of a record are no texts")
     counts = [record[name] for name in COUNTS] + [record.get("expert_turns") or 0]

@@ -1,17 +1,19 @@
 """Starts a run's processes by torchrun or accelerate, within this process, and ends as they end.
 
 Signals are passed on to the processes, which save and leave; torchrun's own way would kill them after half a minute.
-Behind a second one they have a few seconds. Torchrun's reports of a process that ended badly are left out: the process
-has said its sentence.
+Told twice they have a few seconds; two signals at once are one wish here, as they are to them. Torchrun's reports of a
+process that ended badly are left out: the process has said its sentence.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -20,7 +22,7 @@ from sdar_cli.errors import RunFailed, UserError
 from sdar_cli.importing import importing
 from sdar_cli.launch.options import Launch
 from sdar_cli.launch.place import Place
-from sdar_cli.training.stop import SIGNALS, STOP
+from sdar_cli.training.stop import SIGNALS, STOP, TWICE_TOLD
 
 HURRY = 5.0
 """Seconds that processes have to leave in, once they were told so twice."""
@@ -118,11 +120,13 @@ def _signals_passed_on() -> Iterator[None]:
     """To this process's children; where there are none yet, it leaves itself."""
     import psutil
 
-    count = 0
+    first, hurried = math.inf, False
 
     def forward(number: int, frame: FrameType | None) -> None:
-        nonlocal count
-        count += 1
+        nonlocal first, hurried
+        now = time.monotonic()
+        twice = now - first >= TWICE_TOLD
+        first = min(first, now)
         STOP.hear(number)
         children = psutil.Process().children()
         if not children:
@@ -130,7 +134,8 @@ def _signals_passed_on() -> Iterator[None]:
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.send_signal(number)
-        if count > 1:
+        if twice and not hurried:
+            hurried = True
             signal.setitimer(signal.ITIMER_REAL, HURRY)
 
     def leave(number: int, frame: FrameType | None) -> None:

@@ -13,6 +13,7 @@ import uvicorn
 from sdar_cli.retriever.app import Loaded, build_app
 from sdar_cli.retriever.protocol import Limits
 from sdar_cli.retriever.service import Service
+from sdar_cli.servers.connections import bounded
 from sdar_cli.servers.guard import Rules
 
 KEEP_ALIVE_SECONDS = 75
@@ -20,7 +21,7 @@ KEEP_ALIVE_SECONDS = 75
 LAST_SECONDS = 10
 """For requests under way when the server ends."""
 CONNECTIONS = 4096
-"""Open at a time; further ones get 503."""
+"""Open at a time; further ones are closed."""
 
 
 def serve(
@@ -47,7 +48,7 @@ def serve(
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=LAST_SECONDS,
-        limit_concurrency=CONNECTIONS,
+        http=bounded(CONNECTIONS),
     )
     server = uvicorn.Server(config)
     failure: list[BaseException] = []

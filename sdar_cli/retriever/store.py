@@ -106,12 +106,12 @@ def read_manifest(folder: Path) -> Manifest:
         raise EnvironmentSetupError(
             f"{folder} is no retriever index (it holds no {MANIFEST}): make one with `sdar retriever build`"
         ) from None
-    except Unreadable:
-        raise EnvironmentSetupError(f"{file} is damaged or unreadable: build the index again") from None
+    except Unreadable as error:
+        raise EnvironmentSetupError(f"{file} is damaged (it {error}): build the index again") from None
     if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
         raise EnvironmentSetupError(f"{folder} was built by another version of sdar: build it again")
     if not _is_manifest(content):
-        raise EnvironmentSetupError(f"{file} is damaged or unreadable: build the index again")
+        raise EnvironmentSetupError(f"{file} is damaged: build the index again")
     return Manifest(content["engine"], Source(**content["source"]), content["facts"])
 
 

@@ -61,7 +61,8 @@ def _check(data: str | None, as_json: bool) -> None:
         print_json([asdict(item) for item in checks])
     else:
         rows = [(item.split, source, str(count)) for item in checks for source, count in item.questions.items()]
-        print_table(("split", "data source", "questions"), rows, ("questions",))
+        if rows:
+            print_table(("split", "data source", "questions"), rows, ("questions",))
         train, test = checks
         if train.in_other:
             note(
