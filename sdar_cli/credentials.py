@@ -9,12 +9,45 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 Span = tuple[int, int]
 
 _WORD = re.compile(r"\S+")
-_SCHEME = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://(?!/)")
-_COLON = re.compile(r":(?!/)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a URL's marks are written."""
+
+    scheme: re.Pattern[str]
+    at: re.Pattern[str]
+    colon: re.Pattern[str]
+    end: re.Pattern[str]
+    """Of the authority, in which user, host and port stand."""
+
+    def last_at(self, text: str, start: int, end: int) -> int | None:
+        last = None
+        for found in self.at.finditer(text, start, end):
+            last = found.start()
+        return last
+
+
+_AS_IT_IS = _Form(
+    re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://(?!/)"),
+    re.compile("@"),
+    re.compile(":"),
+    re.compile("[/?#]"),
+)
+_IN_ANOTHER = _Form(
+    re.compile("%3A%2F%2F", re.IGNORECASE),
+    re.compile("%40"),
+    re.compile("%3A", re.IGNORECASE),
+    re.compile("%2F|%3F|%23|[/?#]", re.IGNORECASE),
+)
+"""As a part of another one: ``https%3A%2F%2Fme%3Apw%40host``."""
+_DIGITS = re.compile("[0-9]{1,5}")
+_COLON = re.compile(":(?!/|[0-9]{1,5}[/?#])")
 _BEFORE_A_USER = "\t\n :@=,'\"[({"
 _OPEN = re.compile(r"://[^\s:/?#@\[]*:([^\s/?#@]*)(?=[ \t])")
 """A URL's user with the beginning of a password, which a space cuts."""
@@ -25,7 +58,6 @@ _NEXT = re.compile(r"[ \t]+[^\s@]{0,200}@")
 _PARAMETER = re.compile(r"[?&;#]([^=&;?#\s]*)=")
 _VALUE = re.compile(r"[^&\s]*")
 _ENCODED = re.compile(r"%(?:3F|26|3B|23)([\w.-]{0,64})%3D((?:(?!%26)[^&\s])*)", re.IGNORECASE)
-_ENCODED_SCHEME, _ENCODED_AT = re.compile("%3A%2F%2F", re.IGNORECASE), re.compile("%40")
 _SECRETS = ("token", "passw", "pwd", "secret", "key", "signature", "credential", "odbc_connect")
 """Words in the name of a query's parameter whose value is not shown."""
 _EXACTLY = frozenset({"sig", "pass", "auth"})
@@ -39,6 +71,8 @@ _BEARER = re.compile(r"\bBearer +(\S+)", re.IGNORECASE)
 _SETTING = re.compile(r"(?<![\w.?&;#-])([\w.-]{1,80})(\\?[\"'])?[ \t]{0,8}([=:])[ \t]{0,8}(\\?[\"'])?")
 _QUOTED = {'"': re.compile(r'(?:[^"\\\n]|\\.)*'), "'": re.compile(r"(?:[^'\\\n]|\\.)*")}
 _BARE = re.compile(r"[^\s,;\"'\\)}\]&]+")
+_PROSE = re.compile(r"[A-Z]?[a-z]+(?= +\S)")
+"""What goes on behind the colon of a sentence: ``it holds a password: leave it out``."""
 _ESCAPED = re.compile(r"[^\"'\\\n]*")
 _NAMED = re.compile(
     r"(?:.*[_.-])?(?:(?:api|access|secret|private|client|account|signing|encryption)[_-]?(?:key|token|secret)|apikey"
@@ -50,7 +84,10 @@ _ALONE = re.compile(
     r"(?:[A-Z][A-Z0-9]*_)+KEY|(?:[A-Z][A-Z0-9]*_)*(?:TOKEN|SECRET)|[A-Z0-9_]*PASSW(?:OR)?D|token|secret"
 )
 """Further ones, where an equals sign or quotes show that a setting is meant."""
-_SHAPED = re.compile(r"(?<![A-Za-z0-9])(?:hf_|gh[pousr]_|github_pat_|glpat-|sk-|xox[abpr]-)[A-Za-z0-9_-]{16,}")
+_SHAPED = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:hf_|gh[pousr]_)[A-Za-z0-9]{16,}"
+    r"|(?:github_pat_|glpat-|sk-|xox[abpr]-)(?=[A-Za-z_-]{0,40}[0-9])[A-Za-z0-9_-]{16,})"
+)
 """What well-known services give out."""
 
 OWN = re.compile(r"(?:.*_)?(?:TOKEN|KEY|SECRET)|.*(?:PASSWORD|PASSWD)", re.IGNORECASE)
@@ -80,26 +117,50 @@ def without_credentials(text: str, *, alone: bool = False) -> str:
 
 
 def _users(text: str, alone: bool) -> Iterator[Span]:
-    """Before hosts, the last ``@`` of a word being the one that counts; also where the scheme was forgotten."""
+    """Before the hosts of URLs, also where the scheme was forgotten."""
     for start, end in [(0, len(text))] if alone else (word.span() for word in _WORD.finditer(text)):
-        at = text.rfind("@", start, end)
-        if at < 0:
-            continue
-        schemes = (found.end() for found in _SCHEME.finditer(text, start, at))
-        if (first := next((end for end in schemes if _may_be_a_user(text, end, at)), None)) is not None:
+        for form in (_AS_IT_IS, _IN_ANOTHER):
+            last = form.last_at(text, start, end)
+            if last is None:
+                continue
+            place = start
+            for scheme in form.scheme.finditer(text, start, last):
+                if scheme.start() < place:
+                    continue
+                if form is _AS_IT_IS:
+                    yield from _without_scheme(text, place, scheme.start(), begins=place == start)
+                place = scheme.end()
+                if found := _behind_scheme(text, place, end, last, form):
+                    yield found
+                    place = found[1] + 1
+            if form is _AS_IT_IS:
+                yield from _without_scheme(text, place, end, begins=place == start)
+
+
+def _behind_scheme(text: str, start: int, end: int, last: int, form: _Form) -> Span | None:
+    """A token ends at the last ``@`` of the authority; a password may hold any letter, and ends at the ``last`` of the
+    word. What looks like a port is none."""
+    authority = found.start() if (found := form.end.search(text, start, end)) else end
+    at = form.last_at(text, start, authority)
+    name = text.find("]", start, authority) + 1 if text.startswith("[", start) else start
+    colon = form.colon.search(text, max(start, name), authority if at is None else at)
+    if colon and (at is not None or not _DIGITS.fullmatch(text, colon.end(), authority)):
+        return start, last
+    return None if at is None else (start, at)
+
+
+def _without_scheme(text: str, start: int, end: int, *, begins: bool) -> Iterator[Span]:
+    """``begins``: a user may stand at the start, where no URL goes on."""
+    at = text.rfind("@", start, end)
+    if at < 0:
+        return
+    for colon in _COLON.finditer(text, start, at):
+        first = colon.start()
+        while first > start and text[first - 1] not in _BEFORE_A_USER:
+            first -= 1
+        if first < colon.start() and colon.end() < at and (begins or first > start):
             yield first, at
-        elif found := _COLON.search(text, start, at):
-            first = found.start()
-            while first > start and text[first - 1] not in _BEFORE_A_USER:
-                first -= 1
-            if first < found.start() and found.end() < at:
-                yield first, at
-
-
-def _may_be_a_user(text: str, start: int, at: int) -> bool:
-    """Whether what stands before the ``@`` of a URL is more than a host and its path."""
-    slash = text.find("/", start, at)
-    return slash < 0 or text.find(":", start, slash) >= 0
+            return
 
 
 def _split_users(text: str) -> Iterator[Span]:
@@ -129,17 +190,8 @@ def _is_secret(name: str) -> bool:
 
 
 def _encoded(text: str) -> Iterator[Span]:
-    """Users and parameters of a URL that is written as a part of another (``https%3A%2F%2Fme%3Apw%40host``)."""
-    yield from (found.span(2) for found in _ENCODED.finditer(text) if _is_secret(found[1]))
-    place = 0
-    while scheme := _ENCODED_SCHEME.search(text, place):
-        place = scheme.end()
-        word = _WORD.match(text, place)
-        if word is None:
-            continue
-        if ends := [at.start() for at in _ENCODED_AT.finditer(text, place, word.end())]:
-            yield place, ends[-1]
-        place = word.end()
+    """The same of a URL that is written as a part of another."""
+    return (found.span(2) for found in _ENCODED.finditer(text) if _is_secret(found[1]))
 
 
 def _authorizations(text: str) -> Iterator[Span]:
@@ -155,7 +207,7 @@ def _settings(text: str) -> Iterator[Span]:
         if not (_NAMED.fullmatch(name) or ((sign == "=" or quoted) and _ALONE.fullmatch(name))):
             continue
         if mark is None:
-            value = _BARE.match(text, place)
+            value = None if sign == ":" and not quoted and _PROSE.match(text, place) else _BARE.match(text, place)
         else:
             value = (_QUOTED[mark] if len(mark) == 1 else _ESCAPED).match(text, place)
         secret = "" if value is None else value[0].rstrip(":.") if mark is None else value[0]

@@ -23,6 +23,8 @@ _PIECE = 512
 """Bytes that an unpacker first takes: what is behind a member's end is handed back, and must not be the whole rest."""
 _SUSPECT = re.compile(r"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{19}|\\u[dD][89a-fA-F]")
 """Numbers that may be too large and halves of surrogate pairs: rare, and only then is every value looked at."""
+_REPOSITORY = re.compile(r"(?:models|datasets|spaces)--.")
+"""How Hugging Face's cache names a repository's folder."""
 _KINDS = (
     (stat.S_ISDIR, "folder"),
     (stat.S_ISFIFO, "pipe"),
@@ -70,8 +72,7 @@ def open_inside(path: Path, root: Path) -> BinaryIO:
         Missing: there is nothing at the path.
         Unreadable: it leaves the folder, is no regular file, or may not be read.
     """
-    real = inside(path, root)
-    home = Path(os.path.realpath(root))
+    real, home = _within(path, root)
     parts = real.relative_to(home).parts or (".",)
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptors: list[int] = []
@@ -155,8 +156,11 @@ def read_json(path: Path, most: int, *, depth: int = DEPTH) -> Any:
     return parse_json(read_bytes(path, most), depth=depth)
 
 
-def parse_json(content: bytes | str, *, depth: int = DEPTH) -> Any:
+def parse_json(content: bytes | str, *, depth: int = DEPTH, any_number: bool = False) -> Any:
     """The value of a JSON text that every reader understands alike.
+
+    Args:
+        any_number: one that is not finite or beyond 64 bits is no mistake, and comes as its text.
 
     Raises:
         Unreadable: it is no JSON, or has a key twice, a number that is not finite or beyond 64 bits, half of a
@@ -164,7 +168,7 @@ def parse_json(content: bytes | str, *, depth: int = DEPTH) -> Any:
     """
     text = _text(content) if isinstance(content, bytes) else content
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_constant)
+        value = json.loads(text, object_pairs_hook=_once, **(_ANY if any_number else {"parse_constant": _constant}))
     except json.JSONDecodeError as error:
         raise Unreadable(f"is not JSON (line {error.lineno}: {error.msg})") from None
     except RecursionError:
@@ -217,16 +221,28 @@ def inside(path: Path, root: Path) -> Path:
         Outside: the path leaves the folder.
         Unreadable: it cannot be followed.
     """
+    return _within(path, root)[0]
+
+
+def _within(path: Path, root: Path) -> tuple[Path, Path]:
+    """As ``inside``, and the folder that it is in, of which no part is a link: the root, or a cache's blobs."""
     try:
         real, home = Path(os.path.realpath(path, strict=True)), Path(os.path.realpath(root))
     except FileNotFoundError:
         raise Missing("does not exist") from None
     except (OSError, ValueError) as error:
         raise Unreadable(f"cannot be followed ({getattr(error, 'strerror', None) or error})") from None
-    snapshots = [parent for parent in (home, *home.parents) if parent.name == "snapshots"]
-    if not any(real.is_relative_to(one) for one in (home, *(one.with_name("blobs") for one in snapshots))):
-        raise Outside(f"leads out of the folder {root}")
-    return real
+    for folder in (home, *_blobs(home)):
+        if real.is_relative_to(folder):
+            return real, folder
+    raise Outside(f"leads out of the folder {root}")
+
+
+def _blobs(home: Path) -> Iterator[Path]:
+    """The contents of a repository of the cache whose snapshot the folder is, or is in."""
+    for revision in (home, *home.parents):
+        if revision.parent.name == "snapshots" and _REPOSITORY.match(revision.parent.parent.name):
+            yield revision.parent.parent / "blobs"
 
 
 def size(count: int) -> str:
@@ -258,6 +274,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(name: str) -> None:
     raise Unreadable(f"holds {name}, which is not a number of JSON")
+
+
+def _whole_number(text: str) -> int | str:
+    return int(text) if len(text) < 21 and -_LARGEST <= int(text) < _LARGEST else text
+
+
+def _number(text: str) -> float | str:
+    return number if math.isfinite(number := float(text)) else text
+
+
+_ANY: dict[str, Any] = {"parse_constant": str, "parse_int": _whole_number, "parse_float": _number}
+"""How ``json`` reads numbers of any size."""
 
 
 def _check(value: Any, depth: int) -> None:

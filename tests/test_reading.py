@@ -15,7 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdar_cli.reading import Missing, Unreadable, gunzip, inside, parse_json, read_bytes, read_json, read_text, size
+from sdar_cli.reading import (
+    Missing,
+    Outside,
+    Unreadable,
+    gunzip,
+    inside,
+    open_inside,
+    parse_json,
+    read_bytes,
+    read_json,
+    read_text,
+    size,
+)
 
 JSON = st.recursive(
     st.none()
@@ -150,8 +162,47 @@ def test_a_model_hub_s_cache_is_a_folder_too(tmp_path: Path) -> None:
     (data / "other.json").symlink_to("../../../secret")
     for root in (data, data.parent):
         assert inside(data / "test.json", root).name == "0a1b"
-        with pytest.raises(Unreadable, match="leads out"):
-            inside(data / "other.json", root)
+        with open_inside(data / "test.json", root) as file:
+            assert file.read() == b"{}"
+        for look in (inside, open_inside):
+            with pytest.raises(Outside, match="leads out"):
+                look(data / "other.json", root)
+
+
+def test_contents_that_are_swapped_for_a_link_are_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs, revision = (tmp_path / "models--a--b" / name for name in ("blobs", "snapshots/f00"))
+    for folder in (blobs, revision):
+        folder.mkdir(parents=True)
+    (blobs / "0a1b").write_text("{}")
+    (tmp_path / "secret").write_text("{}")
+    (revision / "config.json").symlink_to("../../blobs/0a1b")
+    real = os.path.realpath
+
+    def followed(path: Path, **more: Any) -> str:
+        try:
+            return real(path, **more)
+        finally:
+            if Path(path).name == "config.json":  # right after the look
+                (blobs / "0a1b").unlink()
+                (blobs / "0a1b").symlink_to(tmp_path / "secret")
+
+    monkeypatch.setattr(os.path, "realpath", followed)
+    with pytest.raises(Unreadable, match="cannot be read"):
+        open_inside(revision / "config.json", revision)
+
+
+@pytest.mark.parametrize("repository", ["vol", "models", "--a--b", "datasets--"])
+def test_any_other_folder_of_snapshots_is_no_cache(tmp_path: Path, repository: str) -> None:
+    blobs, backup = (tmp_path / repository / name for name in ("blobs", "snapshots/monday"))
+    for folder in (blobs, backup):
+        folder.mkdir(parents=True)
+    (blobs / "0a1b").write_text("{}")
+    (backup / "config.json").symlink_to("../../blobs/0a1b")
+    for look in (inside, open_inside):
+        with pytest.raises(Outside):
+            look(backup / "config.json", backup)
 
 
 def test_a_link_may_not_leave_its_folder(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.paths import user_path
-from sdar_cli.reading import Outside, Unreadable, inside, open_regular
+from sdar_cli.reading import Unreadable, open_regular
 from sdar_envs.base import Task
 from sdar_envs.search_qa.scoring import normalise
 
@@ -129,7 +129,7 @@ def _rows(file: Path, progress: Progress | None, only: str | None = None) -> Ite
 
     row, total = 0, 0
     try:
-        with open_regular(inside(file, file.parent)) as content, pq.ParquetFile(content) as parquet:
+        with open_regular(file) as content, pq.ParquetFile(content) as parquet:
             total = parquet.metadata.num_rows
             columns = _columns(parquet.schema_arrow, file)
             columns = {name: path for name, path in columns.items() if only in (None, path)}
@@ -141,10 +141,6 @@ def _rows(file: Path, progress: Progress | None, only: str | None = None) -> Ite
                     row += 1
                 if progress is not None:
                     progress(row, total)
-    except Outside:
-        raise EnvironmentSetupError(
-            f"{file} is a link that leaves its folder: name the folder that it points to"
-        ) from None
     except Unreadable as error:
         raise EnvironmentSetupError(f"{file} {error}: restore the file from its source") from None
     except UnicodeDecodeError as error:

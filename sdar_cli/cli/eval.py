@@ -40,7 +40,7 @@ def evaluate(
 
     Usage: sdar eval latest --both --tasks 64
     """
-    from sdar_cli.recipe.load import load_recipe
+    from sdar_cli.recipe.load import load_recipe, named_model
     from sdar_cli.runs.own_recipe import own_recipe
     from sdar_cli.runs.resolve import ModelFolder, resolve_run
     from sdar_cli.tracking.location import runs_root
@@ -53,19 +53,19 @@ def evaluate(
     run, changes = _split(run, overrides or [])
     root = runs_root(runs)
     target = resolve_run(run, root)
-    trusted = as_option(trust_remote_code)
+    trusted, own = as_option(trust_remote_code), None
     if isinstance(target, ModelFolder):
         if recipe is None:
             raise UserError(f"{target.name} is a bare model: say which recipe to play it by, with --recipe NAME")
         if checkpoint != "last":
             raise UserError(f"{target.name} is a bare model without checkpoints: leave --checkpoint out")
-        model = str(target.path or target.reference)
+        model, own = str(target.path or target.reference), named_model(recipe, changes)
         resolved = load_recipe(recipe, [], changes, {"model.path": ("RUN", model), **trusted})
     elif recipe is not None:
         raise UserError(f"the run {target.name} has its own recipe: leave --recipe out")
     else:
         resolved = own_recipe(target.path / "recipe.yaml", changes, options=trusted)
-    announce(resolved.recipe)
+    announce(resolved.recipe, target.path)
 
     from sdar_cli.cli.display import Display, may_download
     from sdar_cli.cli.results import print_evaluation
@@ -83,6 +83,7 @@ def evaluate(
             checkpoint=checkpoint,
             display=display,
             engine=engine,
+            own=own,
         )
     print_evaluation(result, root, as_json=as_json)
 

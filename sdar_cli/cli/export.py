@@ -40,11 +40,13 @@ def export(
     """
     from sdar_cli.cli.display import Display
     from sdar_cli.paths import user_path
-    from sdar_cli.runs.resolve import resolve_run
+    from sdar_cli.runs.resolve import ModelFolder, resolve_run
     from sdar_cli.tracking.location import runs_root
 
     check_checkpoint(checkpoint)
     target = resolve_run(run, runs_root(runs))
+    if not isinstance(target, ModelFolder):
+        announce(target.recipe(), target.path)
     with Display() as display:
         from sdar_cli.export.export import export_run
 
@@ -57,7 +59,6 @@ def export(
             force=force,
             display=display,
         )
-    announce(exported.source.recipe)
     if as_json:
         print_json({"folder": str(exported.folder), **exported.to_json(), "load": exported.load})
         return

@@ -74,7 +74,7 @@ def _main(arguments: list[str]) -> int:
         if debug:
             _print_traceback()
         print_error("an input is nested too deeply to be read: flatten it, or repeat the command with --debug")
-        return 1
+        return 2
     except Exception as error:
         return _bug(error, debug)
 
@@ -103,7 +103,7 @@ def _warnings_as_sentences() -> Iterator[None]:
 def _bug(error: Exception, debug: bool) -> int:
     if debug:
         _print_traceback()
-    what = " ".join(str(error).split())
+    what = " ".join(without_credentials(str(error)).split())  # a secret may hold a line end
     what = f"{type(error).__name__}: {what}" if what else type(error).__name__
     print_error(f"{what}; this is a bug in sdar: repeat the command with --debug and report what it prints")
     return 1

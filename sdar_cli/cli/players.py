@@ -127,9 +127,9 @@ class Checkpoint:
         from sdar_cli.rollout.policies import HFPolicy
 
         recipe = workshop.recipe
-        trust = recipe.model.trust_remote_code
-        tokenizer = load_tokenizer(folder, trust_remote_code=trust)
-        model = load_model(folder, trust_remote_code=trust, own=recipe.model.path)
+        trust, own = recipe.model.trust_remote_code, recipe.init_from or recipe.model.path
+        tokenizer = load_tokenizer(folder, trust_remote_code=trust, own=own)
+        model = load_model(folder, trust_remote_code=trust, own=own)
         check_vocabulary(model, tokenizer)
         policy = HFPolicy(
             model,

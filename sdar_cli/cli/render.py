@@ -13,7 +13,7 @@ import typer
 
 from sdar_cli.cli.streams import console, talk
 from sdar_cli.errors import without_credentials
-from sdar_cli.visible import visible
+from sdar_cli.visible import escaped, visible
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -25,9 +25,9 @@ RunsOption = Annotated[
 
 
 def print_json(value: Any) -> None:
-    """JSON whatever the stream's encoding; text is as it is, since no terminal should read it."""
+    """JSON whatever the stream's encoding; what a terminal obeys, and what nobody sees, as escapes."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
-    print(json.dumps(value, indent=2, ensure_ascii=encoding not in ("utf-8", "utf8")))
+    print(escaped(json.dumps(value, indent=2, ensure_ascii=encoding not in ("utf-8", "utf8"))))
 
 
 def say(text: str = "", end: str = "\n") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,7 @@ from sdar_cli.cli.launching import (
     RdzvOption,
     run_or_launch,
 )
-from sdar_cli.cli.render import JsonOption, RunsOption
+from sdar_cli.cli.render import JsonOption, RunsOption, note
 from sdar_cli.cli.trust_option import TrustOption, announce
 from sdar_cli.errors import RunError, UserError
 
@@ -77,5 +76,5 @@ def _newest(root: Path) -> RunFolder:
     is_main = Place.here().is_main
     run = newest_open(root, busy=not is_main)  # rank 0, whose choice it is, may hold the lock already
     if is_main:
-        print(f"going on with {run.name} ({how_it_stands(run)})", file=sys.stderr)
+        note(f"going on with {run.name} ({how_it_stands(run)})")
     return run

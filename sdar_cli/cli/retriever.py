@@ -98,7 +98,7 @@ def serve(
             found = f"{len(service.corpus):,} passages of {service.corpus.file.name}, by {service.engine.name}"
             note(f"{found}; Ctrl-C ends it")
 
-        server.serve(opened, load, Limits(topk, max_topk, max_queries), rules, announce)
+        server.serve(opened, load, Limits(topk, max_topk, max_queries), rules, announce, note)
 
 
 @app.command("build")

@@ -10,6 +10,8 @@ from sdar_cli.cli.render import note
 from sdar_cli.recipe import trust
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sdar_cli.recipe.schema import Recipe
 
 
@@ -29,8 +31,14 @@ def as_option(given: bool) -> dict[str, tuple[str, Any]]:
     return {trust.KEY: (trust.OPTION, True)} if given else {}
 
 
-def announce(recipe: Recipe) -> None:
-    """Say that a model's own code may run; processes that this one starts may run it too."""
+def announce(recipe: Recipe, folder: Path | str | None = None) -> None:
+    """Say that a model's own code may run; processes that this one starts may run it too.
+
+    Args:
+        folder: of a run or of weights, from which code may be run too.
+    """
     if recipe.model.trust_remote_code:
         trust.ask()
-        note(f"code that comes with the model {recipe.init_from or recipe.model.path} may run, as {trust.OPTION} says")
+        named = recipe.init_from or recipe.model.path
+        also = "" if folder is None or str(folder) == named else f", or lies in {folder},"
+        note(f"code that comes with the model {named}{also} may run, as {trust.OPTION} says")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.engines.colocate import lora_rank, on_this_device
 from sdar_cli.engines.in_process import InProcessEngine
 from sdar_cli.errors import RunFailed
-from sdar_cli.models.adapter_folder import adapter_settings, check_base, is_adapter
+from sdar_cli.models.adapter_folder import adapter_settings, is_adapter
 from sdar_cli.models.folder import check_folder
+from sdar_cli.models.whose_code import check_base
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Recipe, Sampling
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 class OfflineEngine(InProcessEngine):
     """A Hugging Face folder or hub id, served to this process alone; a LoRA folder goes with its base.
 
+    Args:
+        own: see ``load_model``.
+
     Raises ModelError for a folder that is none of safetensors, RunFailed where vLLM does not start.
     """
 
-    def __init__(self, path: str, recipe: Recipe, sampling: Sampling, ends: set[int], longest: int) -> None:
+    def __init__(
+        self, path: str, recipe: Recipe, sampling: Sampling, ends: set[int], longest: int, own: str | None = None
+    ) -> None:
         super().__init__(sampling, recipe.rollout.max_response_tokens, ends)
         from vllm import LLM
 
@@ -32,7 +38,7 @@ class OfflineEngine(InProcessEngine):
 
             settings = adapter_settings(path)
             base = settings["base_model_name_or_path"]
-            check_base(path, base, own=recipe.model.path, trust_remote_code=recipe.model.trust_remote_code)
+            check_base(path, base, own=own, trust_remote_code=recipe.model.trust_remote_code)
             check_folder(base)
             extra = {"enable_lora": True, "max_loras": 1, "max_lora_rank": lora_rank(settings["r"])}
             self.adapter = LoRARequest("adapter", 1, str(Path(path).absolute()))

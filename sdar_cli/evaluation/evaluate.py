@@ -60,6 +60,8 @@ class Weights:
     step: int
     quantised: Quantised | None = None
     """How a run's base is held under its adapter; an adapter's folder says it itself."""
+    own: str | None = None
+    """The recipe's model, whose code may be run where the recipe's may."""
 
 
 def evaluate_run(
@@ -73,6 +75,7 @@ def evaluate_run(
     checkpoint: str,
     display: Listener,
     engine: str = "hf",
+    own: str | None = None,
 ) -> EvalResult:
     """Play the panel with a checkpoint of a run, and with its base where that was not measured yet.
 
@@ -82,6 +85,7 @@ def evaluate_run(
         panel: a panel file, instead of one that is drawn.
         checkpoint: ``last``, ``best``, ``base`` or a step; of a run only.
         engine: ``hf``, ``vllm`` or the URL of a server; evaluations by another are kept apart and not paired.
+        own: the recipe's own model, where a bare model is played in its place.
 
     Raises:
         RunFailed: the server does not answer.
@@ -90,7 +94,7 @@ def evaluate_run(
     """
     recipe = _with_panel(resolved.recipe, tasks, panel)
     run = target if isinstance(target, RunFolder) else None
-    trained = _weights(target, checkpoint)
+    trained = _weights(target, checkpoint, own)
     with Workshop.open(recipe) as workshop:
         workshop.prepare(display)
         chosen = _panel(workshop, run)
@@ -152,9 +156,9 @@ def _panel(workshop: Workshop, run: RunFolder | None) -> Panel:
     return panel
 
 
-def _weights(target: RunFolder | ModelFolder, checkpoint: str) -> Weights:
+def _weights(target: RunFolder | ModelFolder, checkpoint: str, own: str | None) -> Weights:
     if isinstance(target, ModelFolder):
-        return Weights("model", str(target.path or target.reference), target.name, 0)
+        return Weights("model", str(target.path or target.reference), target.name, 0, own=own)
     if checkpoint == "base":
         return _base(target)
     found = target.wanted_checkpoint(checkpoint)
@@ -162,11 +166,16 @@ def _weights(target: RunFolder | ModelFolder, checkpoint: str) -> Weights:
         raise RunError(
             f"the run {target.name} has no checkpoint yet: wait for one, or evaluate its base with --checkpoint base"
         )
-    return Weights("trained", str(found.path), f"step-{found.step}", found.step)
+    return Weights("trained", str(found.path), f"step-{found.step}", found.step, own=_started_from(target.recipe()))
 
 
 def _base(run: RunFolder) -> Weights:
-    return Weights("base", base_path(run), "base", 0, Quantised.asked(run.recipe().model))
+    recipe = run.recipe()
+    return Weights("base", base_path(run), "base", 0, Quantised.asked(recipe.model), _started_from(recipe))
+
+
+def _started_from(recipe: Recipe) -> str | None:
+    return recipe.init_from or recipe.model.path
 
 
 def base_path(run: RunFolder) -> str:
@@ -199,9 +208,9 @@ def _play(
 
     recipe = evaluator.workshop.recipe
     witness = Witness.of(evaluator.panel.task_ids, recipe.evaluation.transcripts if run is not None else 0)
-    tokenizer = load_tokenizer(weights.path, trust_remote_code=recipe.model.trust_remote_code)
+    tokenizer = load_tokenizer(weights.path, trust_remote_code=recipe.model.trust_remote_code, own=weights.own)
     exchange = _exchange(recipe, run)
-    about = tokenizer, exchange, alone, display.message, weights.quantised
+    about = tokenizer, exchange, alone, display.message, weights.quantised, weights.own
     player = Player(engine, evaluator, weights.path, *about)
     played = []
     with player.playing() as play:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from sdar_cli.engines.make import head_size
 from sdar_cli.engines.patience import Patience
 from sdar_cli.errors import RunFailed, UserError
-from sdar_cli.models.adapter_folder import adapter_base, check_base, is_adapter
+from sdar_cli.models.adapter_folder import adapter_base, is_adapter
 from sdar_cli.models.folder import GENERATION, check_folder, declared_ends
+from sdar_cli.models.hub import check_id
 from sdar_cli.models.quantised import Quantised, is_quantised
 from sdar_cli.models.settings_files import ends_of
+from sdar_cli.models.whose_code import check_base
 from sdar_cli.rollout.policies import end_tokens
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Player:
         folder: where weights are put for a server; every one must see it under this path.
         alone: no other weights are played in this evaluation.
         quantised: how weights without an adapter are held.
+        own: see ``load_model``.
     """
 
     engine: str
@@ -49,6 +52,7 @@ class Player:
     alone: bool
     say: Callable[[str], None]
     quantised: Quantised | None = None
+    own: str | None = None
 
     @cached_property
     def model(self) -> PreTrainedModel:
@@ -57,13 +61,13 @@ class Player:
 
         from sdar_cli.models.load import check_vocabulary, load_model
 
-        own = self.evaluator.workshop.recipe.model
-        trust = own.trust_remote_code
-        model = load_model(self.path, trust_remote_code=trust, quantised=self.quantised, own=own.path)
+        recipe = self.evaluator.workshop.recipe.model
+        trust = recipe.trust_remote_code
+        model = load_model(self.path, trust_remote_code=trust, quantised=self.quantised, own=self.own)
         check_vocabulary(model, self.tokenizer)
         if not torch.cuda.is_available() or is_quantised(model):  # four bits are where they belong, and stay so
             return model
-        return model.to("cuda", getattr(torch, own.dtype))
+        return model.to("cuda", getattr(torch, recipe.dtype))
 
     @contextmanager
     def playing(self) -> Iterator[Callable[..., tuple[Evaluation, list[Episode]]]]:
@@ -89,12 +93,10 @@ class Player:
 
         recipe = self.evaluator.workshop.recipe
         trust = recipe.model.trust_remote_code
-        check_installed(
-            "--engine vllm", "evaluate with --engine hf", head_size(_config(self.path, trust, recipe.model.path))
-        )
-        ends = _declared_ends(self.path, self.tokenizer, trust, recipe.model.path)
+        check_installed("--engine vllm", "evaluate with --engine hf", head_size(_config(self.path, trust, self.own)))
+        ends = _declared_ends(self.path, self.tokenizer, trust, self.own)
         with self._plain_weights() as path:
-            return OfflineEngine(path, recipe, recipe.evaluation.sampling, ends, self._longest())
+            return OfflineEngine(path, recipe, recipe.evaluation.sampling, ends, self._longest(), self.own)
 
     @contextmanager
     def _plain_weights(self) -> Iterator[str]:
@@ -104,8 +106,7 @@ class Player:
         if serves_as_it_is(self.path, self.quantised):
             yield self.path
             return
-        model = self.evaluator.workshop.recipe.model
-        trust, own = model.trust_remote_code, model.path
+        trust, own = self.evaluator.workshop.recipe.model.trust_remote_code, self.own
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=self.folder.parent, prefix=f"{self.folder.name}-") as scratch:
             load_whole(self.path, trust_remote_code=trust, quantised=self.quantised, own=own).save_pretrained(scratch)
@@ -212,6 +213,7 @@ def _config(path: str, trust_remote_code: bool, own: str | None) -> PretrainedCo
     if base != path:
         check_base(path, base, own=own, trust_remote_code=trust_remote_code)
     check_folder(base, weights=False)
+    check_id(base)
     return AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
 
 

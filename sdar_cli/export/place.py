@@ -12,13 +12,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from sdar_cli.errors import RunError, UserError
 from sdar_cli.reading import Unreadable, open_regular, read_json
 from sdar_cli.runs.disk import sync_file
 from sdar_cli.training.stop import STOP
+from sdar_cli.visible import visible
 
 FORMAT = 1
 RECORD = "sdar_export.json"
@@ -66,9 +67,12 @@ def check_place(folder: Path, force: bool) -> None:
             raise UserError(f"{folder} is a file: name a folder with --to")
         if not any(folder.iterdir()):
             return
-        made = _made(folder)
-        if made is None:
-            raise UserError(f"{folder} holds something else than an export of sdar's: {ELSEWHERE}")
+        try:
+            made = _made(folder)
+        except Unreadable as error:
+            raise UserError(
+                f"{folder} holds something else than an export of sdar's (its {RECORD} {error}): {ELSEWHERE}"
+            ) from None
         if not force:
             raise UserError(f"{folder} holds an export already: {ELSEWHERE}, or add --force")
         _check_foreign(folder, made, folder)
@@ -76,16 +80,19 @@ def check_place(folder: Path, force: bool) -> None:
         raise UserError(f"{folder} cannot be looked into ({error.strerror}): {ELSEWHERE}") from error
 
 
-def _made(folder: Path) -> Mapping[str, str] | None:
-    """The marks of the export that is there; None where the folder is none."""
-    try:
-        record = read_json(folder / RECORD, LARGEST)
-    except Unreadable:
-        return None
-    files = record.get("files") if isinstance(record, dict) else None
-    if not isinstance(files, dict) or type(record.get("format")) is not int or record["format"] != FORMAT:
-        return None
-    return files if all(_is_inside(name) and isinstance(mark, str) for name, mark in files.items()) else None
+def _made(folder: Path) -> Mapping[str, str]:
+    """The marks of the export that is there; Unreadable, to follow the record's name, where the folder is none."""
+    record = read_json(folder / RECORD, LARGEST)
+    if not isinstance(record, dict) or type(record.get("format")) is not int or record["format"] != FORMAT:
+        raise Unreadable(f"is not of format {FORMAT}")
+    if not isinstance(files := record.get("files"), dict):
+        raise Unreadable("has no files")
+    for name, mark in files.items():
+        if not _is_inside(name):
+            raise Unreadable(f"names {visible(name)[:80] or 'no file'}, which leads out of the folder")
+        if not isinstance(mark, str):
+            raise Unreadable(f"has no mark of {visible(name)[:80]}")
+    return files
 
 
 def _is_inside(name: str) -> bool:
@@ -155,7 +162,8 @@ def _replace(beside: Path, folder: Path) -> None:
     """What is in the place is moved aside, looked at once more, and only then removed, file by file."""
     aside, made = None, {}
     if folder.exists():
-        made = _made(folder) or {}
+        with suppress(Unreadable):
+            made = _made(folder)
         aside = folder.with_name(f".{folder.name}-old-{os.getpid()}-{time.monotonic_ns()}")
         os.replace(folder, aside)
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdar_cli.errors import RunError, UserError
-from sdar_cli.models.load import adapter_base, is_adapter
+from sdar_cli.models.adapter_folder import adapter_base, is_adapter
 from sdar_cli.models.quantised import Quantised
 from sdar_cli.paths import is_folder
 from sdar_cli.reading import read_text
@@ -42,6 +42,11 @@ class Source:
     def under(self) -> str | None:
         """The folder or hub id of what lies under the adapter; None where there is none."""
         return adapter_base(self.path) if self.adapter else None
+
+    @property
+    def own(self) -> str | None:
+        """What the run started from as its recipe names it, whose code may be run where a model's may."""
+        return self.recipe.init_from or self.recipe.model.path
 
     @property
     def origin(self) -> str | None:

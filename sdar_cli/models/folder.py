@@ -1,7 +1,7 @@
 """A model's folder, looked at before any library reads it: whoever made it, what is wrong is one sentence.
 
 Weights are safetensors and nothing else; configurations are JSON with sizes that a model can have, which fit the
-weights; nothing is a pipe. All of it is seen without torch, in milliseconds.
+weights; nothing that a library opens is a pipe. All of it is seen without torch, in milliseconds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ SETTINGS = (GENERATION, "tokenizer_config.json", "special_tokens_map.json", "add
 MOST_FILES = 20_000
 OTHERS = re.compile(r".*\.(bin|pt|pth|pkl|pickle|ckpt|h5|msgpack|gguf|npz|onnx)", re.IGNORECASE)
 """Weights in a form that is not read: most of these can run code."""
+_OPENED = re.compile(
+    r".*\.(safetensors|json|jinja|txt|model|py|tokenizer|tiktoken|vocab|codes|bpe|spm)|" + OTHERS.pattern, re.IGNORECASE
+)
+"""Files that a library may open in a model's folder."""
 _LAYER = re.compile(r"model\.layers\.([0-9]{1,6})\..*")
 _EMBEDDING = "model.embed_tokens.weight"
 
@@ -48,6 +53,7 @@ def check_folder(path: str, *, weights: bool = True) -> None:
         return
     folder = user_path(path)
     _check_kinds(folder)
+    read_template(folder)
     adapter = (folder / ADAPTER).is_file()
     if not adapter and not (folder / CONFIG).is_file():
         raise ModelError(f"the folder {path!r} holds no config.json: give the folder of a Hugging Face model")
@@ -76,18 +82,17 @@ def declared_ends(path: str) -> set[int] | None:
 
 
 def _check_kinds(folder: Path) -> None:
-    """No pipe, device or socket among the files, which would block whoever opens them."""
+    """No pipe, device or socket under a name that a library opens, which would block it."""
     try:
-        for number, entry in enumerate((*os.scandir(folder), *_templates(folder))):
+        for number, entry in enumerate(chain(os.scandir(folder), _templates(folder))):
             if number > MOST_FILES:
                 raise ModelError(f"the folder {folder} holds more than {MOST_FILES} files: give a model's own folder")
             try:
                 mode = entry.stat().st_mode
             except OSError:  # a link that leads nowhere is no file that anything would open
                 continue
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and _OPENED.fullmatch(entry.name):
                 raise ModelError(f"{entry.path} is no ordinary file: give the folder of a Hugging Face model")
-        read_template(folder)
     except OSError as error:
         raise ModelError(f"the folder {folder} cannot be read ({error.strerror}): give another model") from None
 

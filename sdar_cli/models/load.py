@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.errors import ModelError, SdarError
 from sdar_cli.models import sampling_wishes
-from sdar_cli.models.adapter_folder import ADAPTER, adapter_base, check_base, is_adapter
+from sdar_cli.models.adapter_folder import ADAPTER, adapter_base, is_adapter
 from sdar_cli.models.folder import check_folder
 from sdar_cli.models.hub import check_id
 from sdar_cli.models.quantised import Quantised, check_installed, settle
 from sdar_cli.models.template import check_template
 from sdar_cli.models.vocabulary import vocabulary
+from sdar_cli.models.whose_code import check_base, check_code
 from sdar_cli.paths import is_folder, user_path
 
 if TYPE_CHECKING:
@@ -26,17 +27,24 @@ CHATTY = ("huggingface_hub", "httpx", "transformers", "bitsandbytes")
 """Loggers that advise."""
 
 
-def load_tokenizer(path: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: str, *, trust_remote_code: bool = False, own: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer, with a pad token and a chat template that says what it is given.
 
+    Args:
+        own: the recipe's model, whose code may be run where that of an adapter's folder may not (``whose_code``).
+
     Raises:
-        ModelError: it cannot be found or read, has no chat template, or one that fails or does not end.
+        ModelError: it cannot be found or read, would run code that nobody trusted, has no chat template, or one that
+            fails or does not end.
     """
     check_folder(path, weights=False)
+    if trust_remote_code:
+        check_code(path, own=own)
     path = _written_out(path)
     from transformers import AutoTokenizer
 
     with quiet(), _of_others(path, "tokenizer"):
+        check_id(path)
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, padding_side="left")
         tokenizer.decode(tokenizer("A word.", add_special_tokens=False)["input_ids"], skip_special_tokens=True)
     if tokenizer.chat_template is None:

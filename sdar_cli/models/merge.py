@@ -43,10 +43,10 @@ def serves_as_it_is(path: str, quantised: Quantised | None = None) -> bool:
     return not adapter_settings(path).get("use_dora")
 
 
-def merged_adapter(path: str, out: Path, *, trust_remote_code: bool = False) -> Path:
+def merged_adapter(path: str, out: Path, *, trust_remote_code: bool = False, own: str | None = None) -> Path:
     """Write a LoRA folder as full weights, so that RL can start from it with an adapter of its own."""
-    load_whole(path, trust_remote_code=trust_remote_code).save_pretrained(out)
-    load_tokenizer(path, trust_remote_code=trust_remote_code).save_pretrained(out)
+    load_whole(path, trust_remote_code=trust_remote_code, own=own).save_pretrained(out)
+    load_tokenizer(path, trust_remote_code=trust_remote_code, own=own).save_pretrained(out)
     return out
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import ModelError
+from sdar_cli.models.settings_files import NO_TOKEN
 from sdar_cli.models.vocabulary import vocabulary
 
 if TYPE_CHECKING:
@@ -29,14 +30,15 @@ def forget(model: PreTrainedModel, path: str = "") -> None:
 
     wished = model.generation_config
     tokens = vocabulary(model)
-    ends = wished.eos_token_id if isinstance(wished.eos_token_id, list) else [wished.eos_token_id]
-    if strange := [end for end in ends if end is not None and not _is_token(end, tokens)]:
+    declared = wished.eos_token_id
+    ends = [end for end in (declared if isinstance(declared, list) else [declared]) if end not in (None, NO_TOKEN)]
+    if strange := [end for end in ends if not _is_token(end, tokens)]:
         raise ModelError(
             f"the model {path!r} ends its turns with {str(strange[0])[:40]!r}, which is none of its {tokens} tokens: "
             "correct eos_token_id in generation_config.json"
         )
     model.generation_config = GenerationConfig(
-        eos_token_id=wished.eos_token_id or None if isinstance(wished.eos_token_id, list) else wished.eos_token_id,
+        eos_token_id=None if not ends else ends if isinstance(declared, list) else declared,
         pad_token_id=wished.pad_token_id if _is_token(wished.pad_token_id, tokens) else None,
         bos_token_id=wished.bos_token_id if _is_token(wished.bos_token_id, tokens) else None,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,22 @@ SIZES = {
     "max_position_embeddings": 1 << 31,
 }
 """Numbers of a ``config.json``, and the largest that each may be."""
-_TOLERATED = re.compile(r"(?<=[\s\[:,])(-?Infinity|1000000000000000019884624838656)(?=[\s,\]}])")
-"""What is no number of JSON, and yet in files of good models: limits of some state-space models, and what Transformers
-writes for a tokenizer without a longest text."""
 
 
-def object_of(file: Path, *, there: bool = True) -> dict[str, Any]:
-    """A file's JSON object; empty for one that need not be ``there``."""
+NO_TOKEN = -1
+"""What some configurations write where there is no token."""
+
+
+def object_of(file: Path, *, there: bool = True, any_number: bool = True) -> dict[str, Any]:
+    """A file's JSON object.
+
+    Args:
+        there: it must be; else an object without keys takes its place.
+        any_number: numbers that are none of JSON's come as their text. Files of good models have some: NaN, Infinity,
+            and what Transformers writes for a tokenizer without a longest text, 1e30 as an int.
+    """
     try:
-        value = parse_json(_TOLERATED.sub("0", read_text(file, LARGEST)))
+        value = parse_json(read_text(file, LARGEST), any_number=any_number)
         if not isinstance(value, dict):
             raise Unreadable("holds no JSON object")
     except Missing as error:
@@ -62,16 +68,16 @@ def config_of(file: Path) -> dict[str, Any]:
 
 
 def ends_of(settings: Mapping[str, Any], file: Path) -> set[int]:
-    """The tokens that end a turn as a configuration declares them.
+    """The tokens that end a turn as a configuration declares them; -1 is none.
 
     Raises:
         ModelError: ``eos_token_id`` is neither a token nor a list of some.
     """
     value = settings.get("eos_token_id")
     ends = value if isinstance(value, list) else [] if value is None else [value]
-    if len(ends) > 1000 or any(type(end) is not int or not 0 <= end < SIZES["vocab_size"] for end in ends):
+    if len(ends) > 1000 or any(type(end) is not int or not NO_TOKEN <= end < SIZES["vocab_size"] for end in ends):
         raise ModelError(f"{file} has an eos_token_id that is no token ({short(value)}): give its number, or a list")
-    return set(ends)
+    return {end for end in ends if end != NO_TOKEN}
 
 
 def parts_of(config: Mapping[str, Any], file: Path) -> Sequence[Mapping[str, Any]]:

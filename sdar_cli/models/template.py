@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import ModelError
 from sdar_cli.models import template_probe
@@ -12,21 +13,24 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def check_template(tokenizer: PreTrainedTokenizerBase) -> None:
+def check_template(tokenizer: PreTrainedTokenizerBase, template_kwargs: Mapping[str, Any] | None = None) -> None:
     """
+    Args:
+        template_kwargs: further variables of the template, of the recipe.
+
     Raises:
         ModelError: the template fails, does not end within ``template_probe``'s bounds, or leaves a user's words out.
     """
-    first = template_probe.probes()[0]
+    first, own = next(template_probe.probes()), dict(template_kwargs or {})
     try:
-        template = tokenizer.get_chat_template()
-        if template != CHAT_TEMPLATE and not template_probe.ends(template):
+        template = tokenizer.get_chat_template(tools=own.get("tools"))
+        if template != CHAT_TEMPLATE and not template_probe.ends(template, {**tokenizer.special_tokens_map, **own}):
             raise _bad(
                 tokenizer,
                 f"does not come to an end within {template_probe.SECONDS} s, {template_probe.MEMORY >> 20} MiB of "
                 f"memory and {template_probe.OUTPUT >> 20} MiB of text",
             )
-        text = tokenizer.apply_chat_template(first, tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template(first, tokenize=False, add_generation_prompt=True, **own)
     except ModelError:
         raise
     except Exception as error:

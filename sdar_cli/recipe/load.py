@@ -122,6 +122,16 @@ def read_layers(
     return layers + typed + _option_layers(options or {}, typed + over) + over
 
 
+def named_model(reference: str, overrides: Sequence[str] = ()) -> str | None:
+    """``model.path`` as files and overrides have it, before an option takes its place. Raises RecipeError."""
+    merged = Merged()
+    for layer in read_layers(reference, (), overrides):
+        merged.apply(layer)
+    model = merged.values.get("model")
+    path = model.get("path") if isinstance(model, dict) else None
+    return path if isinstance(path, str) else None
+
+
 def resolve(layers: Sequence[Layer], source: Path | str, check_environment: bool = True) -> ResolvedRecipe:
     """The recipe of these layers, checked as ``load_recipe`` does."""
     layers = with_methods(layers, method_of(layers), shipped_folder() / "methods")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from sdar_cli.errors import SdarError, shortened
 from sdar_cli.retriever.protocol import BadRequest, Limits, answer, parse
 from sdar_cli.retriever.service import Service
 from sdar_cli.servers.guard import Guard, Rules
@@ -24,10 +26,12 @@ class Loaded:
     service: Service | None = None
 
 
-def build_app(loaded: Loaded, limits: Limits, rules: Rules) -> Guard:
+def build_app(loaded: Loaded, limits: Limits, rules: Rules, say: Callable[[str], None]) -> Guard:
+    """``say`` hears why a search failed, once for as long as the reason is the same."""
     # No pages about the interface: they would load scripts from elsewhere.
     app = FastAPI(title="sdar retriever", docs_url=None, redoc_url=None, openapi_url=None)
     limiters: dict[int, anyio.CapacityLimiter] = {}
+    said = ""
 
     def service() -> Service:
         if loaded.service is None:
@@ -63,6 +67,11 @@ def build_app(loaded: Loaded, limits: Limits, rules: Rules) -> Guard:
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:
+        nonlocal said
+        reason = str(error) if isinstance(error, SdarError) else f"{type(error).__name__}: {error}"
+        if reason != said:
+            said = reason
+            say(f"a search failed: {shortened(' '.join(reason.split()))}")
         return JSONResponse({"detail": f"the search failed ({type(error).__name__}): see the server's output"}, 500)
 
     return Guard(app, rules)

@@ -22,7 +22,7 @@ from sdar_cli.reading import Unreadable, open_regular
 from sdar_cli.retriever.engine import Progress
 
 OFFSETS = "offsets.npy"
-"""int64, one more than passages: where each begins, and the file's end."""
+"""int64, one more than passages: where each begins, and the file's end. Blank lines may follow a passage."""
 UNPACKED = "corpus.jsonl"
 LONGEST = 16 * 2**20
 """Bytes of a line: more is not a passage but a file without line breaks."""

@@ -13,15 +13,13 @@ import uvicorn
 from sdar_cli.retriever.app import Loaded, build_app
 from sdar_cli.retriever.protocol import Limits
 from sdar_cli.retriever.service import Service
-from sdar_cli.servers.connections import bounded
+from sdar_cli.servers.configuration import configuration
 from sdar_cli.servers.guard import Rules
 
 KEEP_ALIVE_SECONDS = 75
 """For idle connections, longer than clients keep theirs: a request then never meets a connection being closed."""
 LAST_SECONDS = 10
-"""For requests under way when the server ends."""
 CONNECTIONS = 4096
-"""Open at a time; further ones are closed."""
 
 
 def serve(
@@ -30,27 +28,20 @@ def serve(
     limits: Limits,
     rules: Rules,
     announce: Callable[[Service], None],
+    say: Callable[[str], None],
 ) -> None:
-    """Answer requests until interrupted; ``announce`` is called once searches are answered.
+    """Answer requests until interrupted; ``announce`` is called once searches are answered, ``say`` with the reason
+    why one failed.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C or a request to terminate, after the requests under way.
         Exception: whatever ``load`` raises.
     """
     loaded = Loaded()
-    config = uvicorn.Config(
-        build_app(loaded, limits, rules),
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=LAST_SECONDS,
-        http=bounded(CONNECTIONS),
+    app = build_app(loaded, limits, rules, say)
+    server = uvicorn.Server(
+        configuration(app, CONNECTIONS, last_seconds=LAST_SECONDS, keep_alive_seconds=KEEP_ALIVE_SECONDS)
     )
-    server = uvicorn.Server(config)
     failure: list[BaseException] = []
 
     def load_and_announce() -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import ModelError
-from sdar_cli.models.template import failed
+from sdar_cli.models.template import check_template, failed
 from sdar_cli.rollout.answers import Guarded
 from sdar_cli.rollout.remembered import Messages, Remembered
 from sdar_cli.rollout.special_tokens import breaker
@@ -86,12 +86,15 @@ class Context:
     """Every token that was met, once: a tokenizer makes all numbers anew, and episodes keep theirs for a step."""
 
     def __post_init__(self) -> None:
-        """Raises ModelError without a chat template, RecipeError for one that cannot take skills as placed."""
+        """Raises ModelError without a chat template, or for one that ``check_template`` refuses; RecipeError for one
+        that cannot take skills as placed."""
         if self.tokenizer.chat_template is None:
             raise ModelError(
                 f"the tokenizer of {self.tokenizer.name_or_path!r} has no chat template: use a chat model, or save "
                 "a chat_template.jinja beside its tokenizer.json"
             )
+        if self.template_kwargs:  # without them it was looked at as it was loaded
+            check_template(self.tokenizer, self.template_kwargs)
         asked = self.placement == "system" and (self.policy_sees_skills or self.teacher)
         own = default_system(self.tokenizer, self.template_kwargs) if asked else ""
         object.__setattr__(self, "_default_system", own)

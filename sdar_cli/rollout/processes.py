@@ -16,11 +16,9 @@ from typing import Any
 from sdar_cli.errors import EnvironmentSetupError, RunFailed
 from sdar_cli.rollout.backend import Operation, SlotError
 from sdar_cli.rollout.worker import Locator
-from sdar_cli.rollout.worker_process import DidNotStart, WorkerProcess
+from sdar_cli.rollout.worker_process import START_SECONDS, NoAnswer, WorkerProcess
 from sdar_envs.base import Environment, Options
 
-START_SECONDS = 120.0
-"""Least time that a worker has to import its environment."""
 START_TRIES = 3
 """Of a worker that takes the place of one that had started."""
 LOOK_SECONDS = 1.0
@@ -113,20 +111,19 @@ class Processes:
         if self._memory is not None:
             first = min(first, self._looked + LOOK_SECONDS)
         patience = max(0.0, (first if end is None else min(first, end)) - time.monotonic())
-        ready = multiprocessing.connection.wait([worker.connection for worker in busy], patience)
+        ready = multiprocessing.connection.wait([worker.frames for worker in busy], patience)
         for worker in busy:
-            if worker.connection in ready:
-                self.slow += worker.late(self._timeout)
-                reason = worker.receive(self._answers, self._timeout)
-            elif time.monotonic() >= worker.deadline:
-                self.slow += 1
-                reason = f"timed out after {self._timeout:g} s"
+            late = worker.late(self._timeout)
+            try:
+                took = worker.frames in ready and worker.receive(self._answers, self._timeout)
+                if not took:
+                    worker.check_deadline(self._timeout)
+            except NoAnswer as error:
+                self.slow += late
+                self._lose(worker, error.reason)
             else:
-                continue
-            if reason is None:
+                self.slow += took and late
                 worker.send_next(self._timeout)
-            else:
-                self._lose(worker, reason)
         self._look()
 
     def _look(self) -> None:
@@ -171,7 +168,7 @@ class Processes:
             worker = self._workers[index]
             try:
                 worker.await_start(max(START_SECONDS, self._timeout))
-            except DidNotStart as error:
+            except NoAnswer as error:
                 if not self._proved or number == START_TRIES:
                     times = f" in {number} tries" if number > 1 else ""
                     raise RunFailed(

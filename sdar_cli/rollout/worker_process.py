@@ -1,7 +1,7 @@
 """The pool's end of one worker process: starts it, asks it, reads its answers, and ends it.
 
 What comes back is data of five classes, nothing that a pickle could do beside; what else comes is garbage, and the
-worker is given up.
+worker is given up. Nothing is waited for beyond a deadline, however far a message has come.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,22 @@ from sdar_cli.errors import EnvironmentSetupError
 from sdar_cli.reading import size
 from sdar_cli.rollout.answers import checked, garbage, raised
 from sdar_cli.rollout.backend import Operation, SlotError
+from sdar_cli.rollout.frames import BadLength, Frames
 from sdar_cli.rollout.worker import Answer, Failure, Locator, Started
 from sdar_envs.base import Observation, Step
 
 MOST_BYTES = 16 << 20
 """Of one message; texts are bounded far below."""
+START_SECONDS = 120.0
+"""Least time that a worker has to import its environment."""
 _CLASSES = {(one.__module__, one.__qualname__): one for one in (Started, Answer, Failure, Observation, Step)}
-
-
-class DidNotStart(Exception):
-    """Why, as a phrase that follows its subject."""
 
 
 class _Garbage(Exception):
     """A message that is none of ours."""
 
 
-class _NoAnswer(Exception):
+class NoAnswer(Exception):
     """The worker is to be given up."""
 
     def __init__(self, reason: str) -> None:
@@ -52,7 +52,8 @@ class WorkerProcess:
     """Raises OSError where no process can be started."""
 
     def __init__(self, hello: tuple[Locator, str]) -> None:
-        self.connection, far = multiprocessing.Pipe()
+        near, far = socket.socketpair()
+        self.frames = Frames(near, MOST_BYTES)
         self.slots: set[int] = set()
         self.resets = 0
         self.waiting_for: set[int] = set()
@@ -78,36 +79,37 @@ class WorkerProcess:
                 env=os.environ | settings,
             )
         except OSError:
-            self.connection.close()
+            self.frames.close()
             raise
         finally:
             far.close()
         with contextlib.suppress(OSError):  # a worker that died at once is noticed when it is waited for
-            self.connection.send(hello)
+            self._send(hello, time.monotonic() + START_SECONDS)
 
     def await_start(self, seconds: float) -> None:
         """Wait until the environment is imported.
 
         Raises:
-            DidNotStart: it is not; the process is ended.
+            NoAnswer: it is not; the process is ended.
             EnvironmentSetupError: the environment's own.
         """
         if self._started:
             return
-        reason = self._start(seconds)
-        if reason is not None:
+        try:
+            self._await_word(seconds)
+        except NoAnswer:
             self.kill()
-            raise DidNotStart(reason)
+            raise
         self._started = True
 
-    def _start(self, seconds: float) -> str | None:
-        if not self.connection.poll(seconds):
-            return f"said nothing for {seconds:g} s"
-        try:
-            message = self._message()
-        except _NoAnswer as error:
-            return error.reason
-        return None if isinstance(message, Started) else garbage("no word of its start").reason
+    def _await_word(self, seconds: float) -> None:
+        """The first one."""
+        deadline = time.monotonic() + seconds
+        while (message := self._message()) is None:
+            if not self.frames.wait(deadline - time.monotonic()) or time.monotonic() > deadline:
+                raise NoAnswer(f"said nothing for {seconds:g} s")
+        if not isinstance(message, Started):
+            raise NoAnswer(garbage("no word of its start").reason)
 
     def take_over(self, other: WorkerProcess) -> None:
         """What another was asked and never got."""
@@ -131,8 +133,8 @@ class WorkerProcess:
         self.resets += len(requests) if self._operation == "reset" else 0
         self.deadline = time.monotonic() + timeout
         try:
-            self.connection.send((self._operation, requests))
-        except OSError:  # a dead worker is noticed when its answer is read
+            self._send((self._operation, requests), self.deadline)
+        except OSError:  # one that is dead, or takes nothing, is noticed when its answer is read
             pass
         except Exception as error:
             raise EnvironmentSetupError(
@@ -141,28 +143,33 @@ class WorkerProcess:
             ) from error
 
     def late(self, timeout: float) -> bool:
-        """Whether the answer that is there took more than half of its time."""
+        """Whether the answer takes more than half of its time."""
         return time.monotonic() > self.deadline - timeout / 2
 
-    def receive(self, answers: dict[int, Any], timeout: float) -> str | None:
-        """Take one answer, or say why there will be none.
+    def receive(self, answers: dict[int, Any], timeout: float) -> bool:
+        """Take one answer; False where it is not there as a whole.
 
         Raises:
+            NoAnswer: there will be none.
             EnvironmentSetupError: the environment's own.
         """
-        try:
-            message = self._message()
-        except _NoAnswer as error:
-            return error.reason
+        message = self._message()
+        if message is None:
+            return False
         if not isinstance(message, Answer) or message.slot not in self.waiting_for:
-            return garbage("to a question that nobody asked").reason
+            raise NoAnswer(garbage("to a question that nobody asked").reason)
         answer = checked(self._operation, message.result)
         if isinstance(answer, SlotError):
-            return answer.reason
+            raise NoAnswer(answer.reason)
         answers[message.slot] = answer
         self.waiting_for.discard(message.slot)
         self.deadline = time.monotonic() + timeout
-        return None
+        return True
+
+    def check_deadline(self, timeout: float) -> None:
+        """Raises NoAnswer where its time is up."""
+        if time.monotonic() >= self.deadline:
+            raise NoAnswer(f"timed out after {timeout:g} s")
 
     def memory(self) -> int:
         """Bytes that the process holds now; 0 where it is gone."""
@@ -173,10 +180,10 @@ class WorkerProcess:
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def hang_up(self) -> None:
-        self.connection.close()
+        self.frames.close()
 
     def kill(self, grace: float = 0.0) -> None:
-        self.connection.close()
+        self.frames.close()
         try:
             self._process.wait(grace)
         except subprocess.TimeoutExpired:
@@ -185,38 +192,49 @@ class WorkerProcess:
         if self._process.stdin is not None:
             self._process.stdin.close()
 
+    def _send(self, message: Any, deadline: float) -> None:
+        """Raises OSError where it is not taken."""
+        self.frames.send(ForkingPickler.dumps(message), deadline)
+
     def _message(self) -> Any:
-        """What the worker says, unless that is why it will say nothing more.
+        """What the worker says, unless that is why it will say nothing more; None while it says nothing.
 
         Raises:
-            _NoAnswer: it failed, ended, or said what is no message of ours.
+            NoAnswer: it failed, ended, or said what is no message of ours.
             EnvironmentSetupError: the environment's own.
         """
         try:
             message = self._read()
         except (EOFError, OSError):
-            raise _NoAnswer(self._ending()) from None
+            raise NoAnswer(self._ending()) from None
         except _Garbage as error:
-            raise _NoAnswer(garbage(str(error)).reason) from None
+            raise NoAnswer(garbage(str(error)).reason) from None
         if isinstance(message, Failure):
             if message.setup is not None:
                 raise EnvironmentSetupError(message.setup)
-            raise _NoAnswer(message.reason)
+            raise NoAnswer(message.reason)
         return message
 
     def _read(self) -> Any:
-        """Raises _Garbage for what is no message of ours; EOFError and OSError where there is none."""
+        """A message, or None while it is not there as a whole.
+
+        Raises:
+            _Garbage: it is none of ours.
+            EOFError, OSError: there will be none.
+        """
         try:
-            data = self.connection.recv_bytes(MOST_BYTES)
-        except OSError as error:
-            if "bad message length" in str(error):
-                raise _Garbage(f"a message of more than {size(MOST_BYTES)}") from None
-            raise
+            data = self.frames.receive()
+        except BadLength:
+            raise _Garbage(f"a message of more than {size(MOST_BYTES)}") from None
+        if data is None:
+            return None
         try:
             message = _Unpickler(io.BytesIO(data)).load()
             hash(message.slot) if isinstance(message, Answer) else None
         except Exception as error:
             raise _Garbage(f"a message that {raised(error)}") from None
+        if not isinstance(message, Started | Answer | Failure):
+            raise _Garbage("no message of a worker's")
         return message
 
     def _ending(self) -> str:

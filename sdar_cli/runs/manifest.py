@@ -44,7 +44,7 @@ def entries(folder: Path, *, anew: bool = False) -> dict[str, dict[str, Any]]:
     if not anew:
         try:
             return _read(folder / MANIFEST)
-        except (Unreadable, ValueError, OSError):
+        except Unreadable:
             return {}
     names = sorted(_files(folder))
     with ThreadPoolExecutor(READERS) as pool:
@@ -70,8 +70,8 @@ def damage(folder: Path, *, deep: bool, unread: str | None = None) -> str | None
         files = _read(folder / MANIFEST)
     except Missing:
         return f"has no {MANIFEST}, as its writing was cut short"
-    except (Unreadable, ValueError, OSError):
-        return f"has a damaged {MANIFEST}"
+    except Unreadable as error:
+        return f"has a damaged {MANIFEST} (it {error})"
     with ThreadPoolExecutor(READERS) as pool:
         read = {name for name in files if deep and (unread is None or not name.startswith(unread))}
         found = pool.map(lambda name: _differs(folder / name, visible(name), files[name], name in read), files)
@@ -93,18 +93,21 @@ def _differs(path: Path, name: str, entry: Mapping[str, Any], deep: bool) -> str
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """Raises ValueError where it is no manifest."""
+    """Raises Unreadable also where it is no manifest."""
     told = read_json(path, LARGEST)
     files = told.get("files") if isinstance(told, dict) else None
-    if not isinstance(files, dict) or told.get("format") != FORMAT:
-        raise ValueError
+    if not isinstance(files, dict):
+        raise Unreadable("has no files")
+    if type(told.get("format")) is not int or told["format"] != FORMAT:
+        raise Unreadable(f"is not of format {FORMAT}")
     for name, entry in files.items():
+        shown = visible(name)[:80]
         if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name:
-            raise ValueError
+            raise Unreadable(f"names {shown or 'no file'}, which leads out of the folder")
         if not isinstance(entry, dict) or type(entry.get("bytes")) is not int:
-            raise ValueError
+            raise Unreadable(f"has no size of {shown}")
         if not isinstance(entry.get("sha256"), str) or not re.fullmatch(r"[0-9a-f]{64}", entry["sha256"]):
-            raise ValueError
+            raise Unreadable(f"has no SHA-256 of {shown}")
     return files
 
 

@@ -31,7 +31,7 @@ from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.runs.checkpoints import Checkpoint, Checkpoints
 from sdar_cli.runs.creation import check_name, make_run
-from sdar_cli.runs.disk import disk
+from sdar_cli.runs.disk import disk, sync_tree
 from sdar_cli.runs.leftovers import sweep
 from sdar_cli.runs.lock import RunLock
 from sdar_cli.runs.manifest import damage
@@ -231,12 +231,14 @@ class RunFolder:
 
     @contextmanager
     def saving_failure(self, step: int) -> Iterator[Path]:
-        """A fresh folder to write into; it becomes ``failure/step-N`` when the block ends well."""
+        """A fresh folder to write into; it becomes ``failure/step-N`` when the block ends well, and what the step left
+        there before goes."""
         final = self.failure(step)
-        if final.is_dir():
-            remove_whole(final)
         with whole_folder(final, sealed=False) as beside:
             yield beside
+            sync_tree(beside)
+            if final.is_dir():
+                remove_whole(final)
 
     def save_evaluation(self, name: str, value: Any) -> Path:
         """Write ``evaluations/<name>.json``."""

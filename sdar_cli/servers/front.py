@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 import uvicorn
 
-from sdar_cli.servers.connections import bounded
+from sdar_cli.servers.configuration import configuration
 from sdar_cli.servers.guard import LOOPBACK, Guard, Receive, Rules, Scope, Send
 from sdar_cli.servers.listen import listen, url
 
@@ -25,7 +25,7 @@ ADDRESSES = {"location", "content-location"}
 SECONDS = 120.0
 """Of silence of the server behind."""
 CONNECTIONS = 512
-"""Open at a time; further ones are closed."""
+LAST_SECONDS = 2
 
 
 class Front:
@@ -39,17 +39,7 @@ class Front:
         self._transport: httpx.AsyncHTTPTransport
         rules = Rules(token, hosts=None, max_bytes=64 << 20, seconds=60.0, at_once=256, rate=200.0, login=True)
         self._server = uvicorn.Server(
-            uvicorn.Config(
-                Guard(self._pass_on, rules),
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                ws="none",
-                server_header=False,
-                proxy_headers=False,
-                http=bounded(CONNECTIONS),
-                timeout_graceful_shutdown=2,
-            )
+            configuration(Guard(self._pass_on, rules), CONNECTIONS, last_seconds=LAST_SECONDS)
         )
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -85,11 +75,13 @@ class Front:
                 extensions={"timeout": httpx.Timeout(SECONDS).as_dict()},
             )
         except httpx.InvalidURL:
-            return await _empty(send, 400)
+            await _empty(send, 400)
+            return
         try:
             answer = await self._transport.handle_async_request(request)
         except httpx.HTTPError:
-            return await _empty(send, 502)
+            await _empty(send, 502)
+            return
         try:
             kept = [
                 (name, within(value, self._behind) if name.decode("latin-1").lower() in ADDRESSES else value)
@@ -97,8 +89,11 @@ class Front:
                 if name.decode("latin-1").lower() not in BETWEEN_HOPS
             ]
             await send(_start(answer.status_code, kept))
-            async for chunk in answer.stream:  # type: ignore[union-attr]
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            try:
+                async for chunk in answer.stream:  # type: ignore[union-attr]
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except httpx.HTTPError:
+                return  # uvicorn closes the connection of an answer without an end, so that nobody takes it for whole
             await send({"type": "http.response.body", "body": b""})
         finally:
             await answer.aclose()

@@ -24,6 +24,7 @@ import yaml
 
 from sdar_cli.errors import SkillError
 from sdar_cli.skills.words import words
+from sdar_cli.visible import UNSEEN
 
 MAX_FILE_BYTES = 64 * 1024
 MAX_FRONT_MATTER_CHARACTERS = 8 * 1024
@@ -32,12 +33,7 @@ MAX_BRACKETS = 24
 
 _KEYS = ("name", "description", "task_types", "keywords")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<head>.*?)^---[ \t]*(?:\n|\Z)(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e00ff]"
-    "|(?<![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[\U000e0100-\U000e0fff]"
-)
-"""Controls, what changes the direction of text, and letters that a reader of the file does not see and a model does;
-joiners and marks that writing systems need are not among them, such as a variant's mark behind an ideograph."""
+_CONTROL = re.compile(UNSEEN)
 _CHAT_MARKER = re.compile(r"<\|[^|<>\s]{1,40}\|>")
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sdar_cli.sweep.heartbeat import LEASE
-from sdar_cli.sweep.leash import hold, leashed
+from sdar_cli.sweep.leash import hold, leashed, passed_on
 from sdar_cli.sweep.shares import gpu_of, threads_of
 from sdar_cli.sweep.worker import Ending, Options, worker
 
@@ -95,11 +94,11 @@ class Crew:
         return all(process.poll() is not None for process in self._processes)
 
     def interrupt(self) -> None:
-        """Pass on Ctrl-C: runs are saved; a second time, their steps are not finished first."""
+        """Pass on what told this process to leave: runs are saved; told twice, they leave at once."""
         self._stopping = True
         for process in self._processes:
             with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(passed_on())
 
     @property
     def ending(self) -> Ending:

@@ -1,7 +1,8 @@
-"""A leash: a process that leaves when the one that started it dies, however it dies.
+"""A leash: a process that leaves when the one that started it dies, however it dies, or is told to.
 
-    subprocess.Popen(command, env=os.environ | leashed(os.getpid()))     # in the parent's main thread
-    hold()                                                               # first thing in the child
+    process = subprocess.Popen(command, env=os.environ | leashed(os.getpid()))     # in the parent's main thread
+    process.send_signal(passed_on())                                               # where the parent is to leave
+    hold()                                                                         # first thing in the child
 
 The system sends SIGTERM when the *thread* that started the process ends, hence the main thread.
 """
@@ -13,7 +14,7 @@ import os
 import signal
 import sys
 
-from sdar_cli.training.stop import STOP
+from sdar_cli.training.stop import SIGNALS, STOP
 
 LEASH = "SDAR_LEASH"
 """Environment variable: the pid of the process that must not be outlived."""
@@ -23,6 +24,11 @@ PR_SET_PDEATHSIG = 1
 def leashed(parent: int) -> dict[str, str]:
     """What the child's environment needs."""
     return {LEASH: str(parent)}
+
+
+def passed_on() -> int:
+    """The signal that told this process to leave; SIGTERM for one that a child does not hear, such as SIGHUP."""
+    return STOP.signal if STOP.signal in SIGNALS else signal.SIGTERM
 
 
 def hold() -> None:

@@ -15,8 +15,8 @@ from sdar_cli.runs.manifest import damage
 from sdar_cli.runs.state import LARGEST
 from sdar_cli.tracking.journal import Journal
 
-FolderState = Literal["absent", "unmade", "over", "open", "damaged"]
-"""``unmade``: without run.json, as a kill leaves it that came while the folder was made."""
+FolderState = Literal["absent", "over", "open", "damaged"]
+"""``damaged``: without a run.json that can be read; no kill leaves that, as a run's folder appears whole."""
 OVER = ("finished", "collapsed")
 
 SCORE = "eval/no_skills/score"
@@ -30,8 +30,6 @@ Triple = tuple[int, float, float | None]
 def folder_state(folder: Path) -> FolderState:
     if not folder.exists():
         return "absent"
-    if not (folder / "run.json").exists():
-        return "unmade"
     state = run_json(folder)
     if state is None:
         return "damaged"

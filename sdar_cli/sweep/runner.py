@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sdar_cli.sweep.leash import leashed
+from sdar_cli.sweep.leash import leashed, passed_on
 from sdar_cli.sweep.processes import RUN, end_orphans
 from sdar_cli.sweep.results import failure, folder_state, is_busy, one_line, read_result, trains
 from sdar_cli.training.stop import SIGNALS
@@ -86,14 +85,14 @@ class Runner:
         recipe = job.write_recipe()
         state = folder_state(job.folder)
         if state == "damaged":
-            return Outcome("failed", f"{job.folder / 'run.json'} is damaged: restore it, or remove the folder")
+            file = job.folder / "run.json"
+            what = f"{file} is damaged" if file.exists() else f"{job.folder} has no run.json"
+            return Outcome("failed", f"{what}: restore it, or move the folder away")
         if state in ("over", "open") and not trains(job.folder, recipe):
             # Left by an earlier study of this name, say.
             return Outcome("failed", f"{job.folder} holds a run of other settings: remove it, or move it away")
         if state == "over":
             return _over(job)
-        if state == "unmade":
-            shutil.rmtree(job.folder)
         return self._train(job, self.command(job, None if state == "open" else recipe))
 
     def _wait_for_others(self, job: Job) -> Order | None:
@@ -163,7 +162,7 @@ class Runner:
             elif order is not None and sent < max(1, self.interrupts()):
                 # It saves; asked again, it leaves at once.
                 sent += 1
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(passed_on() if order == "interrupted" else signal.SIGTERM)
 
 
 def _kill(process: subprocess.Popen) -> None:

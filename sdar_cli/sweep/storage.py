@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import StudyError
-from sdar_cli.reading import Unreadable, open_regular, size
+from sdar_cli.reading import Unreadable, open_regular, parse_json, size
 from sdar_cli.sweep.journal_lock import JournalLock
 
 if TYPE_CHECKING:
@@ -81,9 +81,21 @@ def _journal(file: Path) -> BaseStorage:
         return JournalStorage(JournalFileBackend(str(file), JournalLock(file)))
     except OSError as error:
         raise StudyError(f"{file} cannot be read ({error.strerror}): make it readable") from None
-    except Exception as error:  # Optuna believes every word of it
-        what = " ".join(str(error).split())[:80] or type(error).__name__
-        raise StudyError(f"{file} is damaged ({what}): restore it from a copy, or remove the study") from None
+    except Exception:  # Optuna believes every word of it
+        raise StudyError(f"{file} is damaged ({_why(file)}): restore it from a copy, or remove the study") from None
+
+
+def _why(file: Path) -> str:
+    """Why Optuna cannot make sense of a journal: the first line that is no entry of one."""
+    with open_regular(file) as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                entry = parse_json(line)
+            except Unreadable as error:
+                return f"its line {number} {error}"
+            if not isinstance(entry, dict) or type(entry.get("op_code")) is not int:
+                return f"its line {number} is no entry of a journal"
+    return "its entries do not follow from one another"
 
 
 def _database(url: str) -> BaseStorage:

@@ -55,16 +55,19 @@ class Delivery:
             raise ValueError(f"a write of the kind {write.kind} is not known")
         send(write.content, write)
 
-    def open(self) -> MlflowClient:
-        """The store's client; a SQLite file that is gone is not made anew, as the run is not in that one."""
+    def open(self, patience: float | None = None) -> MlflowClient:
+        """The store's client; a SQLite file that is gone is not made anew, as the run is not in that one.
+
+        ``patience``: seconds to wait for another process that opens such a file, or lays it out.
+        """
         if is_missing(self.uri):
             raise ConnectionError("its file is not there")
-        return self.make()
+        return self.make(patience)
 
-    def make(self) -> MlflowClient:
+    def make(self, patience: float | None = None) -> MlflowClient:
         """The same, also where the file is to be made."""
         if self._client is None:
-            with opening(self.uri):
+            with opening(self.uri, patience):
                 self._client = import_mlflow().MlflowClient(tracking_uri=usable(self.uri))
         return self._client
 

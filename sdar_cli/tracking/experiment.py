@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import RunFailed
@@ -16,19 +19,46 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+LAYOUT = 120.0
+"""Seconds, at most, that one process waits for others that open a SQLite store, or lay it out."""
+PAUSE = 0.05
+
+
 @contextmanager
-def opening(uri: str) -> Iterator[None]:
-    """Two processes that begin at once would both lay out a new SQLite store: one waits for the other."""
+def opening(uri: str, patience: float | None = None) -> Iterator[None]:
+    """Two processes that begin at once would both lay out a new SQLite store: one waits for the other.
+
+    Args:
+        patience: seconds, ``LAYOUT`` where nothing is said.
+
+    Raises:
+        TimeoutError: another process has it all the while.
+    """
     file = sqlite_file(uri)
     if file is None:
         yield
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(f".{file.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    beside = file.with_name(f".{file.name}.lock")
+    lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    try:
+        _take(lock, beside, LAYOUT if patience is None else patience)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="alembic")
             yield
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, file: Path, patience: float) -> None:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise TimeoutError(f"another process has held {file} for {patience:g} s") from None
+        time.sleep(PAUSE)
 
 
 def experiment(client: MlflowClient, uri: str, name: str) -> str:

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from sdar_cli.servers.guard import is_loopback
 from sdar_cli.tracking.views import PREFIX, RUNS, link, study_key
 
 SECONDS = 5.0
 """Longest wait for an answer."""
 EXPERIMENTS = 200
+LARGEST = 1 << 26
+"""Bytes of an answer that are read."""
 
 
 def landing(url: str) -> str:
@@ -36,7 +39,7 @@ def landing(url: str) -> str:
             },
         )["runs"]
         return root_of(url) + _page(experiments, runs[0])
-    except (urllib.error.URLError, OSError, ValueError, LookupError, TypeError):
+    except (OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return root_of(url)
 
 
@@ -49,7 +52,7 @@ def root_of(url: str) -> str:
 def _page(experiments: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> str:
     """The newest run is a study's, or a study itself: the study's view; else the view of all runs."""
     own = run["info"]["experiment_id"]
-    there = next(one for one in experiments if one["experiment_id"] == own)
+    there = next((one for one in experiments if one["experiment_id"] == own), {})
     views = {tag["key"].removeprefix(PREFIX) for tag in there.get("tags", []) if tag["key"].startswith(PREFIX)}
     tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
     wanted = [RUNS.key]
@@ -63,8 +66,14 @@ def _ask(url: str, path: str, question: Mapping[str, Any]) -> Any:
     headers = {"Content-Type": "application/json", **_credentials(parts)}
     address = f"{root_of(url)}/api/2.0/mlflow/{path}"
     request = urllib.request.Request(address, json.dumps(question).encode(), headers, method="POST")
-    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-        return json.load(answer)
+    with opener(address).open(request, timeout=SECONDS) as answer:
+        return json.loads(answer.read(LARGEST))
+
+
+def opener(url: str) -> urllib.request.OpenerDirector:
+    """What asks a server; one on this machine is asked without the proxy that the environment may name."""
+    direct = [urllib.request.ProxyHandler({})] if is_loopback(urlsplit(url).hostname or "") else []
+    return urllib.request.build_opener(*direct)
 
 
 def _credentials(parts: SplitResult) -> dict[str, str]:

@@ -7,9 +7,11 @@ for since, such as another value of the same tag, is forgotten instead.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from sdar_cli.errors import RunFailed
 from sdar_cli.tracking.spool import Spool
 from sdar_cli.tracking.spool_file import FILE
 from sdar_cli.tracking.write import Write
@@ -18,10 +20,12 @@ FOLDER = "late"
 
 
 class Late:
-    """Of one spool; for the thread that sends."""
+    """Of one spool; for the thread that sends, and ``close`` for the one that has done with it."""
 
     def __init__(self, spool: Spool) -> None:
         self._main = spool
+        self._lock = threading.Lock()
+        self._closed = False
         self._folder = spool.folder / FOLDER
         self._kept = self._open() if (self._folder / FILE).is_file() else None
         self._left_to_try = 0
@@ -35,10 +39,17 @@ class Late:
         return self._left_to_try > 0
 
     def keep(self, write: Write) -> None:
-        """Take the spool's oldest write; the spool still has it. Raises RunFailed: the disk is full."""
-        self._kept = self._kept or self._open()
-        self._kept.take_over(self._main, write)
-        self._kept.sync()
+        """Take the spool's oldest write; the spool still has it.
+
+        Raises:
+            RunFailed: the disk is full; or it is closed, and the folder may be another process's.
+        """
+        with self._lock:
+            if self._closed:
+                raise RunFailed("it is closed")
+            self._kept = self._kept or self._open()
+            self._kept.take_over(self._main, write)
+            self._kept.sync()
 
     def begin(self) -> None:
         """Each is to be tried once now."""
@@ -71,7 +82,9 @@ class Late:
         return replace(write, content={"traces": self._kept.read_traces(write)})
 
     def close(self) -> int:
-        return 0 if self._kept is None else self._kept.close()
+        with self._lock:
+            self._closed = True
+            return 0 if self._kept is None else self._kept.close()
 
     def _open(self) -> Spool:
         return Spool(self._folder, self._main.run_id)

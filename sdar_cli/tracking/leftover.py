@@ -54,25 +54,26 @@ def send(run: RunFolder, say: Callable[[str], None]) -> tuple[int, int]:
     uri = run.state.tracking_uri
     if uri is None or (run.state.mlflow_run_id is None and not _folders(run)):
         raise RunError(f"the run {run.name} has no MLflow run: it ended before it made one")
-    there = left = 0
+    there, left, is_away = 0, 0, False
     with run.lock():
         for folder in _folders(run):
             run_id = run.state.mlflow_run_id or ""
-            if folder.name == FOLDER:
+            if folder.name != FOLDER and _lock(run, folder).is_held():
+                say(f"an evaluation of {run.name} is at work, and sends by itself")
+                continue
+            if is_away:
+                found = missing = count(folder)
+            elif folder.name == FOLDER:
                 found, missing, made = _send(folder, uri, run_id, say)
                 if made and not run_id:
                     run.update(mlflow_run_id=made)
-            elif _lock(run, folder).is_held():
-                say(f"an evaluation of {run.name} is at work, and sends by itself")
-                continue
             else:
                 with RunLock(folder):
                     found, missing, _ = _send(folder, uri, run_id, say)
                     if not missing:
                         shutil.rmtree(folder, ignore_errors=True)
             there, left = there + found, left + missing
-            if missing:
-                break
+            is_away = is_away or _unsent(folder) > 0  # what is put aside alone holds up no others
     return there - left, left
 
 

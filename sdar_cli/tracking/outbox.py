@@ -23,7 +23,7 @@ from sdar_cli.tracking.wire import Verdict, one_line, refusal
 from sdar_cli.tracking.write import Write
 
 OPENING = 5.0
-"""Longest wait, in seconds, for a store elsewhere before a process goes on: what it loads while that is opened can meet
+"""Longest wait, in seconds, for a store before a process goes on without: what it loads while that is opened can meet
 what others load."""
 FIRST = 10.0
 """The same for the making of a run."""
@@ -132,7 +132,7 @@ class Spooled:
 
     def start(self) -> None:
         """Begin to send. A file's client is made on this thread, as it imports modules that others import meanwhile; a
-        store elsewhere may hold up who opens it for minutes, so that the thread does, and is waited for ``OPENING``
+        store elsewhere may hold up who opens it for minutes, so that the thread does. Both are waited for ``OPENING``
         seconds."""
         if not is_elsewhere(self._uri):
             self._open()
@@ -144,7 +144,7 @@ class Spooled:
 
     def _open(self) -> None:
         with suppress(Exception):  # the first write meets it again, and says so
-            self.deliver.open()
+            self.deliver.open(OPENING)
 
     def wait_for_run(self) -> Exception | None:
         """Until the store has made the run, ``FIRST`` seconds at most; returns why it never will.

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 from sdar_cli.errors import RunError, RunFailed
+from sdar_cli.tracking.landing import opener
 from sdar_cli.tracking.location import ARTIFACTS, sqlite_file
 
 START_SECONDS = 90.0
@@ -98,11 +98,12 @@ class Server:
             if self._process.poll() is not None:
                 raise RunFailed(f"MLflow's server ended at once ({self._last_words()}): check the store")
             try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=2) as answer:
+                with opener(self.url).open(f"{self.url}/health", timeout=2) as answer:
                     if answer.status == 200:
                         return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.2)
+            except (OSError, HTTPException):
+                pass
+            time.sleep(0.2)
         raise RunFailed(f"MLflow's server did not answer at {self.url} in {START_SECONDS:.0f} s: try again")
 
     def wait(self) -> int:

@@ -16,8 +16,6 @@ machine's. The run's lock keeps a second process out; one that was forked has no
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import threading
 import time
@@ -30,16 +28,17 @@ from typing import Any
 
 from sdar_cli.runs.disk import disk
 from sdar_cli.tracking.known import REPLAYED, Known, numbers
-from sdar_cli.tracking.spool_file import Place, SpoolFile
+from sdar_cli.tracking.spool_file import Place, SpoolFile, untorn
 from sdar_cli.tracking.system import PREFIX
 from sdar_cli.tracking.trace_files import TraceFiles, pack
-from sdar_cli.tracking.write import Write, head, line, parse
+from sdar_cli.tracking.write import Write, digest, head, line, parse, read
 
 TRACES = "traces"
 LIMIT = 2**30
 """Bytes of unsent writes above which traces are given up."""
 _WORTH = 2**20
 """Bytes of sent writes for which the file is written anew."""
+_WHAT = "what MLflow is to be sent"
 
 
 class Spool:
@@ -72,7 +71,7 @@ class Spool:
         """Bytes: of sent writes in the file, of unsent writes with their traces."""
         self._gave_up = False
         self._closed = False
-        with disk(folder, "what MLflow is to be sent"):
+        with disk(folder, _WHAT):
             self._traces = TraceFiles(folder / TRACES)
             self._file = SpoolFile(folder, self._read)
             self._begin(before)
@@ -89,8 +88,8 @@ class Spool:
     def name_run(self, run_id: str) -> None:
         """The run was made: it is noted on the disk before anything is sent to it."""
         with self._lock:
-            if not self._closed and self.run_id != run_id:
-                with disk(self.folder, "what MLflow is to be sent"):
+            if self._has_say and self.run_id != run_id:
+                with disk(self.folder, _WHAT):
                     self._rewrite(run_id)
                 self.run_id = run_id
 
@@ -110,17 +109,16 @@ class Spool:
         with self._lock:
             if once and key in self._known.once:
                 return False
-            digest = hashlib.sha256(json.dumps([kind, content]).encode()).hexdigest()[:16] if key else ""
-            if key and not once and self._known.last.get(key) == digest:
-                return False
-            extra = {} if key is None else {"once": key} if once else {"key": key, "sum": digest}
-            return self._append(kind, content, extra)
+            if key is None or once:
+                return self._append(kind, content, {} if key is None else {"once": key})
+            found = digest(kind, content)
+            return self._known.last.get(key) != found and self._append(kind, content, {"key": key, "sum": found})
 
     def traces(self, key: str, traces: list[Any]) -> bool:
         """Put episodes down, once a key, unless there is no room for them."""
         packed = pack(traces)
         with self._lock:
-            if key in self._known.once or not self._has_room(len(packed)):
+            if not self._has_say or key in self._known.once or not self._has_room(len(packed)):
                 return False
             self._traces.write(self._next, packed)
             return self._append("traces", {"bytes": len(packed)}, {"once": key})
@@ -128,7 +126,7 @@ class Spool:
     def take_over(self, other: Spool, write: Write) -> None:
         """Put down a write of another spool as it stands there, with its time, key and traces."""
         with self._lock:
-            if write.kind == "traces":
+            if write.kind == "traces" and self._has_say:
                 self._traces.copy(other._traces, write.number, self._next)
             self._append(write.kind, write.content, write.extra, write.at)
 
@@ -150,10 +148,7 @@ class Spool:
             if write is None or write.number <= self._synced:
                 return write
             synced, file = self._next - 1, self._file.duplicate()
-        try:
-            os.fdatasync(file)
-        finally:
-            os.close(file)
+        self._put_on_disk(file)
         self._synced = synced
         return write
 
@@ -163,22 +158,15 @@ class Spool:
             others = list(islice(self._places, 1, None)) if not self._closed else []
             of_other_kind = [place for place in others if place.kind != write.kind]
             chosen = {place.number: place for place in (*others[:1], *of_other_kind[:1])}
-            return [found for place in chosen.values() if (found := self._write(place)) is not None]
+            return [found for place in chosen.values() if (found := read(self._file.read(place))) is not None]
 
     def _first(self) -> Write | None:
         while self._places and not self._closed:
-            write = self._write(self._places[0])
+            write = read(self._file.read(self._places[0]))
             if write is not None:
                 return write
             self._forget()  # the disk gave back something else than it was given
         return None
-
-    def _write(self, place: Place) -> Write | None:
-        entry = parse(self._file.read(place))
-        if entry is None:
-            return None
-        extra = {name: entry[name] for name in ("once", "key", "sum") if name in entry}
-        return Write(entry["n"], entry["kind"], entry["at"], entry["content"], extra)
 
     def read_traces(self, write: Write) -> list[Any]:
         """Episodes of a write; none where they were given up."""
@@ -192,18 +180,27 @@ class Spool:
 
     def sync(self) -> None:
         """Put what was written on the disk itself, and take sent writes out where they are many."""
-        if self._closed or os.getpid() != self._process:
-            return
-        with disk(self.folder, "what MLflow is to be sent"):
+        with disk(self.folder, _WHAT):
             with self._lock:
+                if not self._has_say:
+                    return
                 if self._is_worth_it():
                     self._rewrite()
-            self._file.sync()
+                file = self._file.duplicate()
+            self._put_on_disk(file)
+
+    def _put_on_disk(self, file: int) -> None:
+        """Episodes first, as their lines say that they were put down; nobody waits for the disk meanwhile."""
+        try:
+            self._traces.sync()
+            os.fdatasync(file)
+        finally:
+            os.close(file)
 
     def close(self) -> int:
         """Leave the folder to the next process; returns how many writes wait in it."""
         with self._lock:
-            if not self._closed and os.getpid() == self._process:
+            if self._has_say:
                 if self._done and not self._places:
                     with suppress(OSError):  # a full disk: the longer file says the same
                         self._rewrite()
@@ -211,18 +208,22 @@ class Spool:
             self._closed = True
             return len(self._places)
 
+    @property
+    def _has_say(self) -> bool:
+        """Not when it is closed, nor in a process that was forked."""
+        return not self._closed and os.getpid() == self._process
+
     def _append(
         self, kind: str, content: Mapping[str, Any], extra: Mapping[str, str] = {}, at: int | None = None
     ) -> bool:
-        if self._closed or os.getpid() != self._process:
+        if not self._has_say:
             return False
         at = int(1000 * time.time()) if at is None else at
         entry = {"n": self._next, "kind": kind, "at": at, "content": content, **extra}
         text = line(entry)
         self._has_room(len(text))
-        with disk(self.folder, "what MLflow is to be sent"):
-            start = self._file.append(text)
-        self._take(entry, start, len(text))
+        with disk(self.folder, _WHAT), untorn():  # else the next write could get the same number
+            self._take(entry, self._file.append(text), len(text))
         return True
 
     def _take(self, entry: Mapping[str, Any], start: int, length: int) -> None:
@@ -281,7 +282,7 @@ class Spool:
 
     def _begin(self, before: Callable[[], Known]) -> None:
         """Go on behind what was sent, and remove traces that belong to nothing."""
-        if self._file.is_new:
+        if not self._file.end:
             self._known = before()
         while self._places and self._places[0].number <= self._file.sent:
             self._forget()
@@ -295,6 +296,5 @@ class Spool:
 
     def _rewrite(self, run_id: str = "") -> None:
         """The file without what was sent, but with the knowledge of it."""
-        first = head(run_id or self.run_id, self._next, self._known)
-        self._file.rewrite(first, self._places)
+        self._file.rewrite(head(run_id or self.run_id, self._next, self._known), self._places)
         self._done = 0

@@ -6,8 +6,9 @@ They know nothing of what a line says, and of threads: that is the spool's.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sdar_cli.errors import RunError
 from sdar_cli.reading import Missing, Unreadable, open_regular
 from sdar_cli.runs.disk import sync_folder
 from sdar_cli.tracking.write import read_number, write_at
+from sdar_cli.training.stop import STOP
 
 FILE, SENT = "spool.jsonl", "sent"
 
@@ -45,7 +47,7 @@ class SpoolFile:
         self.end = 0
         self.sent = read_number(folder / SENT)
         """As it was found."""
-        self.is_new = not self._read(take)
+        self._read(take)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._number = os.open(folder / SENT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.ftruncate(self._file, self.end)
@@ -68,9 +70,6 @@ class SpoolFile:
         with suppress(OSError):  # a full disk: it is sent again after a kill, which is no harm
             os.pwrite(self._number, b"%020d\n" % number, 0)
 
-    def sync(self) -> None:
-        os.fsync(self._file)
-
     def duplicate(self) -> int:
         """A descriptor of the file, to be synced while others go on, and closed."""
         return os.dup(self._file)
@@ -87,23 +86,29 @@ class SpoolFile:
                 starts.append(end)
                 end += place.length
             os.fsync(fresh)
-            os.replace(beside, self._path)
         except BaseException:
             os.close(fresh)
             beside.unlink(missing_ok=True)
             raise
-        os.close(self._file)
-        self._file, self.end = fresh, end
-        for place, start in zip(kept, starts, strict=True):
-            place.start = start
+        with untorn():  # else later writes could go to a file that has no name any more
+            try:
+                os.replace(beside, self._path)
+            except OSError:
+                os.close(fresh)
+                beside.unlink(missing_ok=True)
+                raise
+            old, self._file, self.end = self._file, fresh, end
+            for place, start in zip(kept, starts, strict=True):
+                place.start = start
+            os.close(old)
         sync_folder(self._folder)
 
     def close(self) -> None:
         os.close(self._file)
         os.close(self._number)
 
-    def _read(self, take: Callable[[bytes, int], bool]) -> bool:
-        """Whether there was a file; what is behind its last whole line was cut by a kill."""
+    def _read(self, take: Callable[[bytes, int], bool]) -> None:
+        """What is behind the last whole line was cut by a kill."""
         try:
             with open_regular(self._path) as file:
                 for text in file:
@@ -115,7 +120,11 @@ class SpoolFile:
                         break
                     self.end += len(text)
         except Missing:
-            return False
+            return
         except (Unreadable, OSError) as error:
             raise RunError(f"{self._path} {error}: move it away, and what MLflow lacks with it") from None
-        return True
+
+
+def untorn() -> AbstractContextManager[None]:
+    """Around an instant that no Ctrl-C is to cut in two; ``STOP`` counts for the main thread, the one it reaches."""
+    return STOP.held() if threading.current_thread() is threading.main_thread() else nullcontext()

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from sdar_cli.errors import RunFailed, without_credentials
+from sdar_cli.errors import RunFailed, SdarError, without_credentials
 from sdar_cli.tracking import dataset, tables
 from sdar_cli.tracking.creation import create, creation
 from sdar_cli.tracking.delivery import Delivery, within
@@ -243,13 +243,13 @@ class Tracker:
         self._put("untag", {"key": key}, key=f"tag/{key}")
 
     def on_made(self, note: Callable[[str], None]) -> None:
-        """``note`` gets the run's id, on the thread of the caller of ``sync`` and ``close``, once it is known."""
-        self._note = None if self.run_id else note
+        """``note`` gets the run's id, at the first ``sync`` or ``close`` by which it is known, on that one's thread."""
+        self._note = note
 
     def _tell_made(self) -> None:
         if self._note is not None and self.run_id:
-            note, self._note = self._note, None
-            note(self.run_id)
+            self._note(self.run_id)
+            self._note = None
 
     def sync(self) -> None:
         """Put on the disk itself what waits for the store, as a checkpoint is about to be."""
@@ -283,7 +283,7 @@ class Tracker:
 
     def _watch_system(self) -> None:
         def put(step: int, values: Mapping[str, float]) -> None:
-            with suppress(RunFailed):  # a full disk, of which training hears by itself
+            with suppress(SdarError):  # of a disk, of which training hears by itself
                 self._is_known(step, values)
 
         self._monitor = SystemMonitor(self._outbox.next_system_step, put)

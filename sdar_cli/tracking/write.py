@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Any
 
 from sdar_cli.reading import Unreadable, read_bytes
 from sdar_cli.tracking.known import Known
+
+_LARGEST = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +41,43 @@ def parse(text: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(text)
         if "spool" in entry:
-            return {**entry, "known": Known.from_json(entry["known"]), "next": int(entry["next"])}
+            is_ours = isinstance(entry["run"], str) and _is_count(entry["next"])
+            return {**entry, "known": Known.from_json(entry["known"])} if is_ours else None
         content = entry["content"]
         words = [entry["kind"], *(entry[name] for name in ("once", "key", "sum") if name in entry)]
         counts = [entry["n"], entry["at"]]
         if entry["kind"] == "metrics":
-            words += content["values"]
+            words += content["values"].keys()
             counts.append(content["step"])
+            if not all(type(value) in (int, float) for value in content["values"].values()):
+                return None
         elif entry["kind"] == "traces":
             counts.append(content["bytes"])
         elif entry["kind"] == "tag":
             words += [content["key"], content["value"]]
         is_ours = ("key" in entry) == ("sum" in entry) and isinstance(content, dict)
-        is_ours &= all(isinstance(word, str) for word in words) and all(type(count) is int for count in counts)
+        is_ours &= all(isinstance(word, str) for word in words) and all(map(_is_count, counts))
         return entry if is_ours else None
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def read(text: bytes) -> Write | None:
+    """The write of such a line."""
+    entry = parse(text)
+    if entry is None or "n" not in entry:
+        return None
+    extra = {name: entry[name] for name in ("once", "key", "sum") if name in entry}
+    return Write(entry["n"], entry["kind"], entry["at"], entry["content"], extra)
+
+
+def digest(kind: str, content: Mapping[str, Any]) -> str:
+    """Tells what is put down under a key from what was put down there before."""
+    return hashlib.sha256(json.dumps([kind, content]).encode()).hexdigest()[:16]
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < _LARGEST
 
 
 def write_at(descriptor: int, data: bytes, start: int) -> None:

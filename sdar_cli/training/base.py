@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import RunError, RunFailed
-from sdar_cli.models.load import check_folder
+from sdar_cli.models.adapter_folder import is_adapter
+from sdar_cli.models.folder import check_folder
 from sdar_cli.models.merge import merged_adapter
 from sdar_cli.models.quantised import Quantised, check_installed
 from sdar_cli.rollout.recorded import check_recording
@@ -22,7 +23,7 @@ from sdar_cli.training.events import Listener
 from sdar_cli.training.warmup_cache import WarmBase, warm_base
 
 if TYPE_CHECKING:
-    from sdar_cli.recipe.schema import Recipe
+    from sdar_cli.recipe.schema import Model, Recipe
     from sdar_cli.runs.store import RunFolder
     from sdar_cli.workshop import Workshop
 
@@ -64,12 +65,12 @@ def prepare_base(workshop: Workshop, run: RunFolder, root: Path, listener: Liste
     if _is_there(run, listener):
         return Base(str(run.base))
     if recipe.init_from is not None:
-        return Base(_full_weights(init_folder(recipe.init_from, root), run))
+        return Base(_full_weights(init_folder(recipe.init_from, root), recipe.model, run))
     if recipe.warmup is not None:
         warm = warm_base(recipe, workshop.environment, workshop.bank, listener)
         _keep(warm.folder, run)
         return Base(str(run.base), warm)
-    return Base(_full_weights(recipe.model.path, run))
+    return Base(_full_weights(recipe.model.path, recipe.model, run))
 
 
 def init_folder(reference: str, root: Path) -> str:
@@ -83,12 +84,13 @@ def init_folder(reference: str, root: Path) -> str:
     raise RunError(f"the run {target.name} has no checkpoint yet: name a run that has trained, or a model folder")
 
 
-def _full_weights(path: str, run: RunFolder) -> str:
+def _full_weights(path: str, model: Model, run: RunFolder) -> str:
     """The path itself; for LoRA weights, a merged copy in the run's folder."""
-    if not (Path(path) / "adapter_config.json").is_file():
+    if not is_adapter(path):
         return path
+    trust, own = model.trust_remote_code, model.path
     with disk(run.path, "the base"), tempfile.TemporaryDirectory(dir=run.path, prefix=".base-merging") as scratch:
-        _keep(merged_adapter(path, Path(scratch)), run)
+        _keep(merged_adapter(path, Path(scratch), trust_remote_code=trust, own=own), run)
     return str(run.base)
 
 

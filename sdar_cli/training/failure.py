@@ -139,7 +139,8 @@ def save_failure(
         found = error
 
     def end() -> NoReturn:
-        if found is not None and (number := error_number(found)) is not None:
+        number = None if found is None else error_number(found) or error_number(found.__context__ or found)
+        if number is not None:
             reason = os.strerror(number)
             raise RunFailed(f"{what}, and nothing could be saved in {final} ({reason}): {REMEDY}") from found
         if found is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sdar_cli.errors import RunFailed
+from sdar_cli.errors import SdarError
 from sdar_cli.evaluation.panel import Panel
 from sdar_cli.importing import importing
 from sdar_cli.launch.speaker import said
@@ -42,13 +42,14 @@ def tracking(workshop: Workshop, run: RunFolder, root: Path, display: Listener) 
 
 
 def _end(tracker: Tracker | SilentTracker, status: Literal["KILLED", "FAILED"], tags: Mapping[str, str]) -> None:
-    """On a full disk the reason is not put down, and what was put down before is kept."""
+    """On a disk that is full, or closed to us, the reason is not put down, and what was put down before is kept."""
     try:
         for key, value in tags.items():
             tracker.tag(key, value)
         tracker.finish(status)
-    except RunFailed:
-        tracker.close(0.0)
+    except SdarError:
+        with suppress(SdarError):  # of the same disk; it would hide why the run ends
+            tracker.close(0.0)
 
 
 def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) -> Tracker:
@@ -73,7 +74,7 @@ def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) ->
     )
 
     def before() -> Known:
-        return earlier(run.path / "metrics.jsonl", state.started)
+        return Known() if state.mlflow_run_id is None else earlier(run.path / "metrics.jsonl", state.started)
 
     with importing():  # MLflow, and what its store is made of
         tracker = Tracker.start(
@@ -88,14 +89,14 @@ def _start(workshop: Workshop, run: RunFolder, root: Path, display: Listener) ->
             system_metrics=recipe.tracking.system_metrics,
             spool=run.path / FOLDER,
             limit=int(recipe.tracking.spool * 2**30),
-            before=lambda: (
-                Known() if state.mlflow_run_id is None else earlier(run.path / "metrics.jsonl", state.started)
-            ),
+            before=before,
             remedy=f"`sdar runs send {run.name}{runs_option(root)}` sends them",
             say=display.message,
         )
-    run.update(tracking_uri=kept(uri), mlflow_run_id=tracker.run_id or None, experiment=experiment)
-    tracker.on_made(lambda made: run.update(mlflow_run_id=made))
+    made = tracker.run_id
+    run.update(tracking_uri=kept(uri), mlflow_run_id=made or None, experiment=experiment)
+    if not made:  # maybe meanwhile
+        tracker.on_made(lambda made: run.update(mlflow_run_id=made))
     tracker.panel(panel, run.panel_file)
     tracker.describe(notes.of_training(recipe, run.name, root))
     if state.tracking_uri is not None:

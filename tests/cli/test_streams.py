@@ -135,15 +135,15 @@ def test_work_goes_on_where_talk_cannot_be_heard(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("error", "says"), [(MemoryError(), "memory ran out"), (RecursionError("deep"), "nested too deeply")]
+    ("error", "code", "says"), [(MemoryError(), 1, "memory ran out"), (RecursionError("deep"), 2, "nested too deeply")]
 )
 def test_what_python_ran_out_of_has_its_own_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, says: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, says: str
 ) -> None:
     def fail(*words: object, **more: object) -> None:
         raise error
 
     monkeypatch.setattr("sdar_cli.recipe.load.load_recipe", fail)
-    assert main(["recipes", "show", "quickstart"]) == 1
+    assert main(["recipes", "show", "quickstart"]) == code
     err = capsys.readouterr().err
     assert says in err and "bug in sdar" not in err and err.count("\n") == 1

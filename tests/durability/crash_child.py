@@ -1,8 +1,9 @@
 """A piece of work that ends at its k-th call of the system: killed, without power, by Ctrl-C or on a full disk.
 
 The work is done in a fork of this process, in which every call that changes a disk is counted. Half of what is
-written at the call before is on the disk then. Where power is lost, so is what was not flushed: files are empty, and
-names of files and folders are as they were when their folder was flushed last.
+written at the call before is on the disk then. Where power is lost, so is what was not flushed: files are empty, or as
+long as they were before something was added, and names of files and folders are as they were when their folder was
+flushed last.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from sdar_cli.errors import RunFailed
 WAYS = ("kill", "power", "ctrl-c", "ctrl-c again", "full disk")
 """How the work ends; the last two: at every call from the k-th one on."""
 KILLED, INTERRUPTED, FULL, FAILED = 9, 7, 5, 3
-FREES = ("unlink", "remove", "rmdir", "chmod")
+FREES = ("unlink", "remove", "rmdir", "chmod", "ftruncate")
 """Calls that a full disk allows."""
-COUNTED = ("open", "write", "fsync", "rename", "replace", "unlink", "remove", "rmdir", "mkdir", "sendfile", "chmod")
+WRITES = ("write", "pwrite", "sendfile", "ftruncate")
+SYNCS = ("fsync", "fdatasync")
+COUNTED = (*WRITES, *SYNCS, "open", "rename", "replace", "unlink", "remove", "rmdir", "mkdir", "chmod")
 
 
 def crash(work: Callable[[], object], at: int, way: str, root: Path) -> bool:
@@ -69,6 +72,8 @@ class _Disk:
         self.calls = self.count = 0
         self.over = False
         self.written: set[tuple[int, int]] = set()
+        self.flushed: dict[tuple[int, int], int] = {}
+        """Bytes at a file's beginning that stay: they were flushed, and only what is behind them was written since."""
         self.names: list[tuple[Path, Path | None, Path]] = []
         """New names, each with the one before it and what it replaced, in folders that were not flushed since."""
         self.backups = Path(tempfile.mkdtemp(dir=root.parent))
@@ -118,11 +123,12 @@ class _Disk:
             self._name(_path(args[0], kwargs))
         elif name in ("rename", "replace"):
             self._name(_path(args[1], kwargs), _path(args[0], kwargs))
-        elif name in ("write", "sendfile"):
-            self.note_written(args[0])
-        elif name == "fsync":
+        elif name in WRITES:
+            self.note_written(args[0], args[-1] if name in ("pwrite", "ftruncate") else None)
+        elif name in SYNCS:
             told = os.fstat(args[0])
             self.written.discard((told.st_dev, told.st_ino))
+            self.flushed[told.st_dev, told.st_ino] = told.st_size
             if stat.S_ISDIR(told.st_mode):
                 folder = Path(os.readlink(f"/proc/self/fd/{args[0]}"))
                 self.names = [entry for entry in self.names if entry[0].parent != folder]
@@ -131,9 +137,12 @@ class _Disk:
         self.count += 1
         self.names.append((new, old, self.backups / str(self.count)))
 
-    def note_written(self, descriptor: int) -> None:
+    def note_written(self, descriptor: int, start: int | None = None) -> None:
+        """``start``: where in the file, if that is known."""
         told = os.fstat(descriptor)
-        self.written.add((told.st_dev, told.st_ino))
+        key = told.st_dev, told.st_ino
+        self.written.add(key)
+        self.flushed[key] = min(self.flushed.get(key, 0), start or 0)
 
     def _open(self, file, mode="r", *args, **kwargs):
         if not set(mode) & set("wax+") or isinstance(file, int):
@@ -152,7 +161,7 @@ class _Disk:
             for name in names:
                 told = os.lstat(Path(place, name))
                 if (told.st_dev, told.st_ino) in self.written:
-                    os.truncate(Path(place, name), 0)
+                    os.truncate(Path(place, name), self.flushed[told.st_dev, told.st_ino])
         for new, old, replaced in reversed(self.names):
             if not os.path.lexists(new):
                 continue

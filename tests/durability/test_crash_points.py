@@ -17,6 +17,7 @@ from scripted_warmup import KEY, Warmups
 
 from sdar_cli.recipe.load import ResolvedRecipe, load_recipe
 from sdar_cli.runs import creation, leftovers
+from sdar_cli.runs.disk import disk
 from sdar_cli.runs.manifest import MANIFEST, damage
 from sdar_cli.runs.store import RunFolder, list_runs
 
@@ -235,6 +236,40 @@ def test_a_base(begun: RunFolder, way: str) -> None:
         assert not run.base.is_dir() or damage(run.base, deep=True) is None
 
     at_every_call(way, begun.path.parent, work, check)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_reproduces_a_failure(begun: RunFolder, way: str) -> None:
+    """Of a step that failed before, too: the model that it left is not kept where nobody looks."""
+
+    def fail(run: RunFolder, text: str) -> None:
+        with disk(run.path, "what reproduces the failure"), run.saving_failure(7) as folder:
+            (folder / "model").mkdir()
+            (folder / "model" / "weights").write_text(text)
+            assert run.failure(7).exists() == (text == "again"), "the one before waits for the next one"
+
+    fail(begun, "before")
+    stages = set()
+
+    def check(root: Path, done: bool) -> None:
+        run, _, _ = found(root)
+        kept = run.failure(7) / "model" / "weights"
+        stages.add(kept.read_text() if run.failure(7).exists() else "absent")
+        assert kept.exists() or not done
+
+    at_every_call(way, begun.path.parent, lambda root: fail(RunFolder(root / "mine"), "again"), check)
+    assert stages == {"before", "absent", "again"}, "absent: between two names"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_lock(begun: RunFolder, way: str) -> None:
+    """Whoever was killed while it took the lock holds it no more."""
+
+    def work(root: Path) -> None:
+        with RunFolder(root / "mine").lock():
+            pass
+
+    at_every_call(way, begun.path.parent, work, lambda root, done: found(root))
 
 
 @pytest.mark.parametrize("way", ABRUPT)

@@ -16,10 +16,11 @@ from scripted_warmup import KEY, Said, Warmups
 from sdar_cli.errors import RunFailed
 from sdar_cli.runs.lock import RunLock
 from sdar_cli.runs.manifest import damage, write_manifest
+from sdar_cli.runs.whole import seal
 from sdar_cli.training import ranks, warmup_cache
 from sdar_cli.training.warmup_cache import REPORT, YOUNG
 
-DEADLINE = 60.0
+DEADLINE = 30.0
 """Seconds; reached only where something hangs."""
 
 
@@ -133,8 +134,12 @@ def play(number: int, cache: Path, warmups: Warmups, training: Sequence[Any], to
         for scratch in (cache / "warmups").glob(".*-*"):
             os.utime(scratch, (0, 0))  # all that keeps it is its lock
         training[number].set()
+
+    def sealed(folder: Path) -> None:
+        seal(folder)
         together.wait(DEADLINE)
 
+    warmup_cache.seal = sealed
     warmups.meanwhile, warmups.word, warmups.seconds = meanwhile, b"war%d" % number, float(number)
     if number:
         training[number - 1].wait(DEADLINE)
@@ -161,7 +166,8 @@ def test_of_processes_that_fill_it_at_once_one_does(tmp_path: Path, warmups: War
         for process in processes:
             process.join(DEADLINE)
             assert process.exitcode == 0
-        (seconds,) = {found for found, _, _ in answers}
+        seconds = answers[0][0]
+        assert [found for found, _, _ in answers] == [seconds] * count
         assert [what for _, what, _ in answers] == [None] * count
         assert sum("by another process" in text for _, _, texts in answers for text in texts) == count - 1
         for name in ("model.safetensors", "tokenizer.json"):

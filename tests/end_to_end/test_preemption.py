@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from short_sdar import SHORT, STEPS, Done, Sdar, records, steps_of
+from same_ending import assert_same, outcome
+from short_sdar import SHORT, STEPS, Done, Sdar, steps_of
 
 from sdar_cli.errors import RunFailed
 from sdar_cli.runs.store import RunFolder
@@ -28,8 +29,8 @@ WORDS = (
     "teacher.kind=ema",
     "optimiser.tokens_per_microbatch=600",
     "evaluation.tasks=3",
-    "evaluation.transcripts=0",
-    "tracking.traces=0",
+    "evaluation.transcripts=1",
+    "tracking.traces=1",
 )
 
 
@@ -105,24 +106,6 @@ def whole(sdar: Sdar) -> RunFolder:
     return RunFolder.open(folder) if folder.exists() else sdar.train("undisturbed", *WORDS)
 
 
-def weights(run: RunFolder) -> dict[str, bytes]:
-    """Of the last checkpoint: of model, moments and average."""
-    checkpoint = run.latest_checkpoint()
-    assert checkpoint is not None and checkpoint.step == STEPS
-    return {path.name: path.read_bytes() for path in sorted(checkpoint.path.glob("*.safetensors"))}
-
-
-def assert_same_ending(run: RunFolder, other: RunFolder) -> None:
-    def measured(one: RunFolder) -> list[dict[str, float]]:
-        return [{key: value for key, value in row.items() if not key.startswith("time/")} for row in steps_of(one)]
-
-    assert measured(run) == measured(other)
-    assert run.evaluations().keys() == other.evaluations().keys()
-    for name in run.evaluations().keys() - {"report"}:
-        assert records(run, name) == records(other, name), name
-    assert weights(run) == weights(other)
-
-
 def mlflow_status(run: RunFolder) -> tuple[str, str | None]:
     from mlflow import MlflowClient
 
@@ -158,7 +141,7 @@ def test_every_phase_by_every_signal(sdar: Sdar, monkeypatch: pytest.MonkeyPatch
     done = sdar(*command, "--json")
     assert done.code == 0 and done.json["status"] == "finished", done
     assert mlflow_status(run) == ("FINISHED", "finished")
-    assert_same_ending(run, whole(sdar))
+    assert_same(outcome(whole(sdar)), outcome(run))
 
 
 def test_steps_that_cannot_be_finished(sdar: Sdar, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +190,11 @@ def test_steps_that_cannot_be_finished(sdar: Sdar, monkeypatch: pytest.MonkeyPat
     assert "interrupted after" not in done.err and saved() == [4, 5]
 
     assert sdar("resume", "dropped").code == 0
-    assert_same_ending(run, whole(sdar))
+    expected, got = outcome(whole(sdar)), outcome(run)
+    for one in (expected, got):  # when checkpoints are written, RARE decides
+        del one["checkpoints"], one["checkpoint/trainer_state.json"]["save_steps"]
+    assert any("exp_avg" in part for part in got), "no moments are compared"
+    assert_same(expected, got)
 
 
 def test_while_libraries_are_imported(sdar: Sdar) -> None:

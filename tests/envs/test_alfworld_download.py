@@ -39,7 +39,8 @@ def packed(members: dict[str, bytes], change: Callable[[zipfile.ZipInfo], Any] |
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``contents`` by path; of a path in ``cut``, only so many bytes of the first answer."""
+    """Serves ``contents`` by path, from where it is asked to if ``spans``; of a path in ``cut``, only so many bytes of
+    the first answer."""
 
     daemon_threads = True
 
@@ -47,6 +48,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.contents: dict[str, bytes] = {}
         self.cut: dict[str, int] = {}
+        self.spans = True
         self.asked: list[tuple[str, str | None]] = []
 
 
@@ -59,8 +61,11 @@ class Handler(BaseHTTPRequestHandler):
         if content is None:
             self.send_error(404)
             return
-        start = int(span.removeprefix("bytes=").rstrip("-")) if span else 0
-        self.send_response(206 if span else 200)
+        start = int(span.removeprefix("bytes=").rstrip("-")) if span and self.server.spans else 0
+        if start and start >= len(content):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.wfile.write(content[start:][: self.server.cut.pop(self.path, len(content))])
@@ -162,6 +167,36 @@ def test_a_cut_download_goes_on_where_it_was(server: Server, tmp_path: Path) -> 
     assert len(everything(tmp_path / "data")) == 3
 
 
+def test_a_server_that_starts_again_is_followed(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers a wish for the rest with the whole, which is not put behind what is there."""
+    path = f"/{download.ARCHIVES[1]}"
+    server.cut[path], server.spans = 20_000, False
+    with pytest.raises(EnvironmentSetupError, match="cannot be fetched"):
+        download.fetch(tmp_path / "data", quiet)
+    unpacked: list[bytes] = []
+    monkeypatch.setattr(
+        download, "unpack", lambda file, *more: (unpacked.append(file.read_bytes()), unpack(file, *more))
+    )
+    download.fetch(tmp_path / "data", quiet)
+    assert server.asked[-1][1] is not None and unpacked[-1] == server.contents[path]
+    assert len(everything(tmp_path / "data")) == 3
+
+
+def test_what_was_whole_before_a_kill_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+    """The archive had come to its end, and not yet to its name: the server has no more of it."""
+    scratch = tmp_path / "data" / download.SCRATCH
+    scratch.mkdir(parents=True)
+    for path in download.ARCHIVES:
+        content = server.contents[f"/{path}"]
+        (scratch / f"{path.rpartition('/')[2]}.part").write_bytes(content)
+    server.contents = {path: content[:-1] + b"?" for path, content in server.contents.items()}  # what nobody may take
+    download.fetch(tmp_path / "data", quiet)
+    assert [span for _, span in server.asked] == [f"bytes={len(content)}-" for content in server.contents.values()]
+    assert len(everything(tmp_path / "data")) == 3
+
+
 def test_a_refused_archive_leaves_nothing(server: Server, tmp_path: Path) -> None:
     doubled = packed({TRIAL: b"", f"{TRIAL}/a": b""})
     for content in (b"", b"PK\x03\x04 no", packed({"a": b"x"}), packed({"../a": b"x"}), doubled):
@@ -177,7 +212,7 @@ def test_the_command_says_what_went_wrong(server: Server, tmp_path: Path, capsys
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "error: json_2.1.1_json.zip cannot be fetched (status 404, HTTPStatusError): check" in captured.err
-    assert everything(tmp_path) in ([], ["data/.fetching/json_2.1.1_json.zip.part"])
+    assert everything(tmp_path) == ["data/.fetching/json_2.1.1_json.zip.part"], "what the next call goes on with"
 
 
 def linked(member: zipfile.ZipInfo) -> None:

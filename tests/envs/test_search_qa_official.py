@@ -68,11 +68,16 @@ def test_a_folder_of_hugging_faces_cache(tmp_path: Path) -> None:
     write(tmp_path / "plain" / "test.parquet", seven())
     assert read(revision) == read(tmp_path / "plain")
     assert len(read(revision, "train")) == 21
-    write(tmp_path / "elsewhere", seven())
-    (revision / "test.parquet").unlink()
-    (revision / "test.parquet").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(EnvironmentSetupError, match="is a link that leaves its folder"):
-        read(revision)
+
+
+def test_files_of_a_folder_that_was_named_may_be_links_to_anywhere(tmp_path: Path) -> None:
+    for place, rows in (("train", seven(3)), ("test", seven())):
+        (tmp_path / place).mkdir()
+        write(tmp_path / place / "rows", rows)
+    (tmp_path / "data").mkdir()
+    for split in ("train", "test"):
+        (tmp_path / "data" / f"{split}.parquet").symlink_to(tmp_path / split / "rows")
+    assert [len(read(tmp_path / "data", split)) for split in ("train", "test")] == [21, 14]
 
 
 def test_the_folder_is_found_by_the_variable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,12 +47,16 @@ def test_an_export_is_replaced_only_if_wished(runs: Runs, tmp_path: Path) -> Non
 
 def test_other_folders_are_never_replaced(runs: Runs, tmp_path: Path) -> None:
     _ = runs.adapted
-    for name, words in (("sdar_export.json", "{}"), ("thesis.tex", "x")):
+    for name, words, why in (
+        ("sdar_export.json", "{}", "is not of format 1"),
+        ("sdar_export.json", "{", "is not JSON (line 1: Expecting property name enclosed in double quotes)"),
+        ("thesis.tex", "x", "does not exist"),
+    ):
         folder = tmp_path / name
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         (folder / name).write_text(words)
         sentence = runs.export("adapted", "--to", str(folder), "--force").sentence()
-        assert "holds something else than an export of sdar's" in sentence
+        assert f"holds something else than an export of sdar's (its sdar_export.json {why})" in sentence
         assert (folder / name).is_file()
     sentence = runs.export("adapted", "--to", str(tmp_path / "thesis.tex" / "thesis.tex")).sentence()
     assert sentence.endswith("is a file: name a folder with --to")

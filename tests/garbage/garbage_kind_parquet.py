@@ -201,8 +201,8 @@ def escape(folder: Path, random: Random) -> Call:
         named = random.choice(("~nobody_here/x", "n" * 300, "/dev/zero", "data/train.parquet", "a\nb\x1b[2J", "/"))
         return silent(replace(call, words=["data", "search-qa", "--data", named, "--json"]))
     file = folder / "data" / f"{random.choice(('train', 'test'))}.parquet"
-    file.rename(folder / "elsewhere")
-    file.symlink_to(random.choice(("../elsewhere", folder / "elsewhere")))
+    file.unlink()
+    file.symlink_to(random.choice(("../elsewhere", folder / "elsewhere", "/dev/zero", "../../../../..", "x\n" * 99)))
     return silent(call)
 
 
@@ -273,8 +273,9 @@ def linked(folder: Path, random: Random) -> Call:
     lay(folder)
     (folder / "data").rename(folder / "kept")
     (folder / "data").symlink_to("kept")
-    (folder / "kept" / "train.parquet").rename(folder / "kept" / "x")
-    (folder / "kept" / "train.parquet").symlink_to("x")
+    place = random.choice((folder / "kept" / "x", folder / "elsewhere"))
+    (folder / "kept" / "train.parquet").rename(place)
+    (folder / "kept" / "train.parquet").symlink_to(place)
     return Call(WORDS)
 
 

@@ -9,12 +9,14 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "compare"))
 
@@ -87,8 +89,30 @@ def _runs() -> Path:
     return folder
 
 
-def call(**more: Any) -> Call:
-    return Call(["compare", "a", "b", "--runs", "runs", "--html", "out.html"], outputs=("out.html",), **more)
+def call(within: Callable[[], AbstractContextManager[Any]] = nullcontext) -> Call:
+    words = ["compare", "a", "b", "--runs", "runs", "--html", "out.html"]
+    return Call(words, outputs=("out.html",), within=partial(_templates_kept, within))
+
+
+@contextmanager
+def _templates_kept(within: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
+    """The page's templates are compiled once a process, as a command does, not once a call."""
+    from sdar_cli.compare.html import page
+
+    with mock.patch.object(page, "_templates", return_value=_templates()), within():
+        yield
+
+
+@cache
+def _templates() -> Any:
+    from sdar_cli.compare.html import page
+
+    return page._templates()
+
+
+@cache
+def _piece(piece: bytes) -> bytes:
+    return gzip.compress(piece * (32 << 20), 9, mtime=0)
 
 
 def _lay(folder: Path, data: bytes | None) -> Path:
@@ -187,8 +211,7 @@ def flip(folder: Path, random: Random) -> Call:
 def bomb(folder: Path, random: Random) -> Call:
     """A thousandth of what it becomes."""
     piece = random.choice((b"[", b"0", b" ", b"\n", b'"'))
-    member = gzip.compress(piece * (32 << 20), 9, mtime=0)
-    _lay(folder, gzip.compress(text_of([HEAD]), mtime=0) + member * 5)
+    _lay(folder, gzip.compress(text_of([HEAD]), mtime=0) + _piece(piece) * 5)
     return call()
 
 

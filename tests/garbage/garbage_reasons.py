@@ -148,11 +148,11 @@ OWN: Mapping[str, Mapping[str, str]] = {
     | {
         "control": r"that is no name|holds",
         "duplicate": r"has two columns",
-        "escape": r"is a link that leaves|is not there|cannot be",
+        "escape": r"is not there|cannot be|does not exist|is a (?:device|folder)",
         "missing": r"has no column|, not text|is not there|has no ",
         "misspelt": r"has no column",
         "number": r"row \d+ has no ",
-        "place": rf"{REASONS['place']}|is a link that leaves|is not there",
+        "place": rf"{REASONS['place']}|is not there",
         "type": r"has no column|, not text",
         "surrogate": r"not UTF-8",
     },

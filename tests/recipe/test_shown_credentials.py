@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,13 @@ MARK = "Zq9xK"
 letters = st.characters(
     min_codepoint=33, max_codepoint=0x2FF, exclude_characters="'\"\\", exclude_categories=["C", "Z"]
 )
-passwords = st.tuples(st.text(letters, max_size=9), st.text(letters, max_size=70)).map(MARK.join)
+PORT = re.compile(r"[0-9]{1,5}[/?#]")
+"""What a password may not begin with: ``http://host:5000/a@b`` has none."""
+passwords = (
+    st.tuples(st.text(letters, max_size=9), st.text(letters, max_size=70))
+    .map(MARK.join)
+    .filter(lambda p: not PORT.match(p))
+)
 schemes = st.sampled_from(["http://", "https://", "postgresql+psycopg2://", "mysql://", "s3://", ""])
 TYPED = (
     "tracking.urri={url}",
@@ -103,6 +110,23 @@ def _shows_nothing(recipe: Path, overrides: list[str]) -> None:
         ("https://code.example/org/repo@main and file:/home/jane@uni/mlruns", None),
         ("https://h/x?sig=abc&a=b, http://h/#access_token=abc", "https://h/x?sig=***&a=b, http://h/#access_token=***"),
         ("sent Authorization: Bearer abc.def to it", "sent Authorization: Bearer *** to it"),
+        ("https://ghp_abc@github.com/me/repo.git@main", "https://***@github.com/me/repo.git@main"),
+        ("git+https://ghp_abc@github.com/me/repo.git@main: no", "git+https://***@github.com/me/repo.git@main: no"),
+        ("https://tok@host/a@b", "https://***@host/a@b"),
+        ("https://tok@host:443/a@b?c=d@e", "https://***@host:443/a@b?c=d@e"),
+        ("https://hf_abc@host/mlflow/x@y", "https://***@host/mlflow/x@y"),
+        ("https://me:a@b/c@host/x", "https://***@host/x"),
+        ("https://me:pa/ss@host/x and http://me:p?a#b@host", "https://***@host/x and http://***@host"),
+        ("https://me:443x/a@host and https://me:/a@host", "https://***@host and https://***@host"),
+        ("http://node7:5000/a/@b", None),
+        ("http://node7:5000/a/@b, http://node7/a:b/@c?d=e@f", None),
+        ("http://[::1]:5000/a@b and node7:5000/a@b", None),
+        ("http://[::1]:5000/a,me:pw@host/b", "http://[::1]:5000/a,***@host/b"),
+        ("me:pw@host,https://tok@host/a@b", "***@host,https://***@host/a@b"),
+        ("https://tok@one/a,https://tok@two/b", "https://***@one/a,https://***@two/b"),
+        ("a://tok@one,b://tok@two", "a://***@one,b://***@two"),
+        ("https%3A%2F%2Ftok%40host%2Fa%40b", "https%3A%2F%2F***%40host%2Fa%40b"),
+        ("http%3A%2F%2Fnode7%3A5000%2Fa%40b and http%3A%2F%2Fnode7%2Fa%40b", None),
     ],
 )
 def test_what_is_no_secret_stays(typed: str, shown: str | None) -> None:
@@ -110,11 +134,20 @@ def test_what_is_no_secret_stays(typed: str, shown: str | None) -> None:
     assert str(RunError(typed)) == (shown or typed)
 
 
-@pytest.mark.parametrize("text", [";token", "a:", "a://", "a://@", "?key=", "&a=b", "http://a:b@", ";key=;"])
+@pytest.mark.parametrize(
+    "text", [";token", "a:", "a://", "a://@", "?key=", "&a=b", "http://a:b@", ";key=;", "a@b://", "a://b@", ":a/"]
+)
 @pytest.mark.parametrize("alone", [False, True])
 def test_long_texts_take_time_in_proportion(text: str, alone: bool) -> None:
     """A regular expression that tried every place as a beginning would take hours."""
     assert len(without_credentials(text * 200_000, alone=alone)) > 0
+
+
+def test_a_token_alone_is_no_part_of_an_address(recipe: Path) -> None:
+    with pytest.raises(UserError, match="tracking.uri"):
+        load_recipe(str(recipe), overrides=["tracking.uri=https://hf_TOKEN@host/mlflow/x@y"])
+    uri = "http://node7:5000/a/@b"
+    assert load_recipe(str(recipe), overrides=[f"tracking.uri={uri}"]).recipe.tracking.uri == uri
 
 
 def test_the_sentence_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

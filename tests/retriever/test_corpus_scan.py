@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from retriever_toys import TEXTS, no_progress, record, write_corpus
 
 from sdar_cli.errors import EnvironmentSetupError
+from sdar_cli.retriever import corpus as corpus_module
 from sdar_cli.retriever import scan as scan_module
 from sdar_cli.retriever.corpus import Corpus
 from sdar_cli.retriever.scan import OFFSETS, scan
@@ -107,6 +108,15 @@ def test_a_corpus_without_passages(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_bytes(content)
     with pytest.raises(EnvironmentSetupError, match="holds no passage"):
         scan(tmp_path / "c.jsonl", tmp_path, no_progress)
+
+
+def test_many_blank_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together longer than a line may be."""
+    for module in (scan_module, corpus_module):
+        monkeypatch.setattr(module, "LONGEST", 2**10)
+    blank = b"\n \r\n" * 2**10
+    (tmp_path / "c.jsonl").write_bytes(blank + blank.join([GOOD] * 3) + blank)
+    assert read(tmp_path / "c.jsonl", tmp_path) == [json.loads(GOOD)] * 3
 
 
 def test_a_file_without_line_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,9 +32,9 @@ def service(tmp_path: Path) -> Iterator[Service]:
 Talk = Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]]
 
 
-def talk(loaded: Loaded, what: Talk) -> Any:
+def talk(loaded: Loaded, what: Talk, say: Callable[[str], None] = print) -> Any:
     async def run() -> Any:
-        transport = httpx.ASGITransport(build_app(loaded, LIMITS, RULES), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(build_app(loaded, LIMITS, RULES, say), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://retriever") as client:
             return await what(client)
 
@@ -148,8 +148,11 @@ def test_a_failing_search_tells_nothing_and_ends_nothing(service: Service) -> No
         assert failed.status_code == 500
         assert failed.json() == {"detail": "the search failed (RuntimeError): see the server's output"}
         assert (await client.post("/retrieve", json={"query": "is"})).status_code == 200
+        await client.post("/retrieve", json={"query": "explode"})
 
-    talk(Loaded(service), ask)
+    said: list[str] = []
+    talk(Loaded(service), ask, said.append)
+    assert len(said) == 1 and said[0].startswith("a search failed: RuntimeError: ")
 
 
 def test_a_corpus_that_changes_under_the_server(service: Service) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing.connection
 import os
+import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 from sdar_cli.rollout import worker
 from sdar_cli.rollout.worker import Answer
-from sdar_envs.base import Action, Environment, History, Message, Observation, Step, Task
+from sdar_envs.base import Action, Environment, History, Message, Observation, Options, Step, Task
 
 MEBIBYTE = 1 << 20
 
@@ -142,6 +143,10 @@ class ProcessGarbage(Garbage):
                 _pipe().send_bytes(bytes(20 * MEBIBYTE))
             case "empty":
                 _pipe().send_bytes(b"")
+            case "half a message":
+                _hang_in_a_message()
+            case "drop by drop":
+                _hang_in_a_message(0.05)
             case "leak":
                 self._held = bytearray(b"x") * (300 * MEBIBYTE)
             case "leak and wait":
@@ -157,6 +162,23 @@ class ProcessGarbage(Garbage):
 
     def reset(self, task: Task) -> Observation:
         return Observation(f"begun in {os.getpid()}") if task.id == "pid" else super().reset(task)
+
+
+class HalfStart(ProcessGarbage):
+    """Its worker stops in the middle of its first word."""
+
+    class Options(Options):
+        @classmethod
+        def model_validate_json(cls, *_: Any, **__: Any) -> Any:
+            _hang_in_a_message()
+
+
+def _hang_in_a_message(pause: float = 60.0) -> None:
+    pipe = _pipe().fileno()
+    os.write(pipe, struct.pack("!i", 4096))
+    while True:
+        os.write(pipe, b"x")
+        time.sleep(pause)
 
 
 def _pipe() -> multiprocessing.connection.Connection:

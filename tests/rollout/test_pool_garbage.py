@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +107,34 @@ def test_a_worker_that_writes_what_it_should_not(process: Pool, action: str, wha
     assert isinstance(answer, SlotError) and answer.reason.startswith("answered garbage: ") and what in answer.reason
     assert process.step({1: "seen"})[1] == SlotError("its worker was replaced")
     begin(process, 0, 1)
+
+
+@pytest.mark.parametrize("action", ["half a message", "drop by drop"])
+def test_a_worker_that_stops_in_the_middle_of_a_message_is_late_as_any(action: str) -> None:
+    with Pool(toys.ProcessGarbage, Options(), workers=2, timeout=2.0) as pool:
+        begin(pool, 0, 1)
+        answers = pool.step({0: action, 1: "seen"})
+        assert answers[0] == SlotError("timed out after 2 s") and answers[1].observation.text == "seen"
+        begin(pool, 0, 1)
+
+
+def test_a_worker_that_stops_in_its_first_word_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "START_SECONDS", 3.0)
+    sentence = r"^an environment worker said nothing for 3 s while it started: run `sdar doctor`$"
+    with (
+        Pool(toys.HalfStart, Options(), workers=1, timeout=1.0) as pool,
+        pytest.raises(RunFailed, match=sentence),
+    ):
+        pool.reset({0: FINE})
+
+
+def test_a_worker_that_takes_nothing_is_late_as_any() -> None:
+    """It stands still, and more is to be sent than a socket holds."""
+    with Pool(toys.ProcessGarbage, Options(), workers=1, timeout=2.0) as pool:
+        begun = pool.reset({0: Task("pid", "toy")})[0]
+        os.kill(int(begun.text.split()[-1]), signal.SIGSTOP)
+        assert pool.reset({0: Task("t", "toy", data={"text": "x" * toys.MEBIBYTE})})[0].reason == "timed out after 2 s"
+        begin(pool, 0)
 
 
 def test_a_task_that_cannot_be_sent_is_a_sentence() -> None:

@@ -42,6 +42,8 @@ SHOWN_WITHOUT = [
     "to=http%3a%2f%2fme%3aa%20{}%40host",
     "/login?next=%2Fx%3Ftoken%3D{}%26a%3Db",
     "hf_{0}{0} was refused",
+    "the file has password: {} in line 3",
+    "password: abc{} in line 3",
     "sk-{0}-{0}",
     "https://me@there:{}@host/x",
     "http://h/x?api_key={}&b=c",
@@ -57,6 +59,9 @@ PLAIN = [
     "see http://[::1]:8000 or me@host",
     "Qwen/Qwen3-1.7B has 151,936 tokens: password",
     "ratio 40%3A and %40",
+    "--engine holds a user or password: leave it out, and put the server's key into VLLM_API_KEY",
+    "VllmGuard needs VLLM_API_KEY: set it to a secret",
+    "/data/hf_quantised_checkpoints/sk-learn-random-forest-model",
 ]
 
 
@@ -133,6 +138,8 @@ def test_what_is_short_hides_nothing(monkeypatch: pytest.MonkeyPatch, text: str)
         "%3A%2F%2F%40",
         "%26token%3D",
         "hf_",
+        "sk-",
+        "sk-aaaaaaaaaaaaaaaaaaaa",
         "A_",
         "TOKEN =",
         "a" * 8,

@@ -126,7 +126,7 @@ def test_our_servers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         configured.append(front._server.config.http)
     monkeypatch.setattr(uvicorn, "Config", look)
     with closing(listen("127.0.0.1", 0)) as opened, pytest.raises(Stop):
-        retriever.serve(opened, lambda: None, None, Rules(), lambda _: None)  # type: ignore[arg-type,return-value]
+        retriever.serve(opened, lambda: None, None, Rules(), lambda _: None, print)  # type: ignore[arg-type,return-value]
     assert [one.__name__ for one in configured] == ["Bounded", "Bounded"]
 
 

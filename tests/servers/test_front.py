@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import urljoin
 
@@ -10,6 +13,7 @@ import httpx
 import pytest
 
 from sdar_cli.servers.front import Front, within
+from sdar_cli.servers.listen import listen
 
 OURS = "http://node7:5000/page?x=1"
 PLACES = [
@@ -61,3 +65,29 @@ def test_a_redirect_stays_at_the_front() -> None:
         finally:
             behind.shutdown()
             thread.join()
+
+
+def test_nobody_fills_the_terminal(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    """The server behind closes in the middle of its answer, which is no whole one then; a stranger sends nonsense."""
+    caplog.set_level(logging.DEBUG, "uvicorn")
+
+    def half() -> None:
+        for _ in range(2):
+            line, _ = opened.accept()
+            with line:
+                line.recv(65536)
+                line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+
+    with listen("127.0.0.1", 0) as opened:
+        thread = threading.Thread(target=half)
+        thread.start()
+        with Front("127.0.0.1", 0, f"http://127.0.0.1:{opened.getsockname()[1]}", TOKEN) as front:
+            for _ in range(2):
+                with pytest.raises(httpx.RemoteProtocolError):
+                    httpx.get(front.url, auth=("me", TOKEN), timeout=30)
+            for sent in (b"nonsense\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\r\n\r\n"):
+                with closing(socket.create_connection(("127.0.0.1", int(front.url.rpartition(":")[2])), 30)) as line:
+                    line.sendall(sent)
+                    assert line.recv(1000).startswith(b"HTTP/1.1 400")
+        thread.join()
+    assert capfd.readouterr().err == "" and not [one for one in caplog.records if one.name.startswith("uvicorn")]

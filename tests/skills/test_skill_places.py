@@ -48,6 +48,16 @@ PLACES: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
+def test_a_bank_in_a_model_hub_s_cache(tmp_path: Path) -> None:
+    """Its files are links into the folder of contents beside the snapshots."""
+    contents, bank = (tmp_path / "datasets--a--skills" / name for name in ("blobs", "snapshots/f00/bank"))
+    for folder in (contents, bank):
+        folder.mkdir(parents=True)
+    (contents / "0a1b").write_text(SKILL)
+    (bank / "brief.md").symlink_to("../../../blobs/0a1b")
+    assert [skill.name for skill in SkillBank.load(bank).skills] == ["brief"]
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_in_a_skills_place(bank: Path, place: str) -> None:
     make, complaint = PLACES[place]

@@ -6,7 +6,7 @@
 Weights are a chain of hashes over recipe and step, so that a run that skipped, repeated or mixed steps has others.
 ROOT/guard holds what a test wants to know: every step that was played, and whether two processes played at once.
 ROOT/behaviour.json may ask for failures: {"fail": {NAME: SENTENCE}, "collapse": [NAME], "step": SECONDS,
-"hold": FILE without which no last step is played, …}.
+"hold": FILE without which step "hold_at" (the last) is played only by who is told to leave, …}.
 """
 
 from __future__ import annotations
@@ -55,12 +55,16 @@ def main(words: list[str]) -> int:
 
 
 def make(folder: Path, recipe: Path) -> None:
-    folder.mkdir()
+    """Raises FileExistsError where it is there; it appears whole."""
+    beside = folder.parent / ".new" / f"{folder.name}-{os.getpid()}"
     for name in ("checkpoints", "evaluations"):
-        (folder / name).mkdir()
-    (folder / "recipe.yaml").write_bytes(recipe.read_bytes())
+        (beside / name).mkdir(parents=True)
+    (beside / "recipe.yaml").write_bytes(recipe.read_bytes())
     time.sleep(0.005)
-    write(folder / "run.json", {"name": folder.name, "status": "created", "step": 0, "steps": STEPS, "error": None})
+    write(beside / "run.json", {"name": folder.name, "status": "created", "step": 0, "steps": STEPS, "error": None})
+    if folder.exists():
+        raise FileExistsError
+    os.rename(beside, folder)
 
 
 def play(folder: Path) -> int:
@@ -74,15 +78,16 @@ def play(folder: Path) -> int:
         note(guard, "AGAIN")
         return complain(f"the run {folder.name} is finished")
     note(guard, f"start {os.getpid()}")
-    signal.signal(signal.SIGTERM, lambda number, frame: STOP.append(number))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda number, frame: STOP.append(number))
     key = (folder / "recipe.yaml").read_text("utf-8").partition("\ntracking:")[0]
     step, weights = latest(folder)
     with (folder / "metrics.jsonl").open("a") as metrics:
         metrics.write(json.dumps({"rewind": step}) + "\n")
         update(folder, status="training")
         while step < STEPS:
-            time.sleep(wanted.get("step", 0.02))
-            while "hold" in wanted and step + 1 == STEPS and not STOP and not Path(wanted["hold"]).exists():
+            time.sleep(wanted.get("step", 0.003))
+            while "hold" in wanted and step + 1 == wanted.get("hold_at", STEPS) and not STOP and not Path(wanted["hold"]).exists():
                 time.sleep(0.02)
             step += 1
             weights = hashlib.sha256(f"{weights} {key} {step}".encode()).hexdigest()
@@ -104,7 +109,7 @@ def play(folder: Path) -> int:
             if STOP or step % CHECKPOINT_EVERY == 0:
                 save(folder, step, weights)
             if STOP:
-                update(folder, status="interrupted")
+                update(folder, status="interrupted", told=STOP[0])
                 return 128 + STOP[0]
             if folder.name in wanted.get("collapse", []) and step == 6:
                 break

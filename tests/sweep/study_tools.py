@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import standin_training
+from worker_nursery import Nursery
+
+from sdar_cli.recipe.dump import dump
 from sdar_cli.sweep.make import Wish, make_spec
 from sdar_cli.sweep.spec import StudySpec
 from sdar_cli.sweep.store import StudyStore
@@ -12,6 +16,15 @@ from sdar_cli.sweep.store import StudyStore
 
 def spec_of(name: str = "study", words=("distill.coef=0.1,0.2,0.3,0.4,0.5",), seeds: str = "4", **wish) -> StudySpec:
     return make_spec(Wish(recipe="quickstart", words=list(words), seeds=seeds, name=name, **wish)).spec
+
+
+def begin(store: StudyStore, cell: int, seed: int) -> Path:
+    """A run's folder, as its training leaves it that was killed before its first step."""
+    folder, params = store.run_folder(cell, seed), store.view().cells[cell].params
+    recipe = store.folder / "begun.yaml"
+    recipe.write_text(dump(store.spec.run_recipe(params, seed, cell).recipe), "utf-8")
+    standin_training.make(folder, recipe)
+    return folder
 
 
 def outcomes(store: StudyStore) -> dict[str, tuple]:
@@ -40,6 +53,16 @@ def check_whole(store: StudyStore) -> None:
     for cell, trial in store.cells.all().items():
         assert trial.state.name == "COMPLETE"
         assert trial.value == view.cells[cell].mean
+
+
+def work(nursery: Nursery, store: StudyStore, **options) -> str | None:
+    """A worker, from its start to its end; how it left."""
+    return nursery.wait([nursery.start(store.folder, store.root, **options)])[0]
+
+
+def state(store: StudyStore, run: str) -> str | None:
+    file = store.root / run / "run.json"
+    return json.loads(file.read_text())["status"] if file.exists() else None
 
 
 def guard(store: StudyStore, run: str) -> list[str]:

@@ -91,12 +91,6 @@ def pruned_spec(kind: str = "median", seeds: str = "2"):
     return spec.model_copy(update={"pruner": spec.pruner.model_copy(update={"startup": 1, "after": 0})})
 
 
-@pytest.fixture(scope="module")
-def nursery(tmp_path_factory):
-    with Nursery(tmp_path_factory.mktemp("nursery")) as nursery:
-        yield nursery
-
-
 def test_a_bad_cell_is_stopped_and_its_other_seeds_never_start(nursery: Nursery, tmp_path: Path) -> None:
     write_behaviour(tmp_path, worse={"  coef: 0.2": 0.01}, step=0.1)
     store = StudyStore.create(pruned_spec(), tmp_path)

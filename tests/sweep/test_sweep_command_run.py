@@ -53,11 +53,19 @@ def store_of(root: Path) -> StudyStore:
     return StudyStore.open("st", root)
 
 
-def wait_for(root: Path, condition: Callable[[StudyStore], bool]) -> None:
+def hold(root: Path, step: int) -> None:
+    """Trainings stand still before a step until they are told to leave."""
+    write_behaviour(root, hold=str(root / "never"), hold_at=step)
+
+
+def wait_for(root: Path, *runs: str) -> None:
+    """Until these are trained."""
     deadline = time.monotonic() + DEADLINE
-    while not ((root / "studies" / "st").is_dir() and condition(store_of(root))):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    for run in runs:
+        file = root / run / "run.json"
+        while not file.exists() or json.loads(file.read_text())["status"] != "training":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def test_from_the_command_to_the_table_and_once_more(
@@ -78,8 +86,9 @@ def test_from_the_command_to_the_table_and_once_more(
     } and store.spec.folder == os.getcwd()
 
     before = [guard(store, run.name) for run in store.view().runs]
-    code, again, err = ended(start(*STUDY, "--jobs", "2"))
-    assert (code, again) == (0, out) and err.startswith("study st: it is there already, and goes on\n")
+    assert here(tmp_path, *STUDY, "--jobs", "2") == 0
+    again = capsys.readouterr()
+    assert again.out == out and again.err.startswith("study st: it is there already, and goes on\n")
     assert [guard(store, run.name) for run in store.view().runs] == before
 
     assert here(tmp_path, "resume", "st", "--json") == 0
@@ -87,26 +96,26 @@ def test_from_the_command_to_the_table_and_once_more(
 
 
 def test_a_run_that_fails_does_not_stop_the_others_and_can_be_tried_again(start: Start, tmp_path: Path) -> None:
-    write_behaviour(tmp_path, fail={"st-c000-s1": "the loss is not finite: look into failure/"})
-    code, out, err = ended(start(*STUDY))
+    write_behaviour(tmp_path, fail={"st-c001-s0": "the loss is not finite: look into failure/"})
+    code, out, err = ended(start(*STUDY, "--seeds", "1"))
     assert code == 1
-    assert "st-c000-s1 failed: the loss is not finite: look into failure/\n" in out and "1 of 2 done" in out
+    assert "st-c001-s0 failed: the loss is not finite: look into failure/\n" in out
+    assert out.startswith("st: over; of 2 runs 1 done, 1 failed\n")
     where = f"st --runs {tmp_path}"
     assert err.splitlines()[-1] == (
         f"error: 1 run failed: see the table, and run them again with `sdar sweep retry-failed {where}`"
     )
     write_behaviour(tmp_path)
     assert here(tmp_path, "retry-failed", "st") == 0
-    assert store_of(tmp_path).view().counts == {"done": 3, "waiting": 1}
+    assert store_of(tmp_path).view().counts == {"done": 1, "waiting": 1}
     assert ended(start("resume", "st"))[0] == 0
-    assert store_of(tmp_path).view().counts == {"done": 4}
+    assert store_of(tmp_path).view().counts == {"done": 2}
 
 
 def test_ctrl_c_saves_and_the_study_goes_on_from_there(start: Start, tmp_path: Path) -> None:
-    write_behaviour(tmp_path, step=0.3)
+    hold(tmp_path, 4)
     process = start(*STUDY, "--jobs", "2")
-    wait_for(tmp_path, lambda store: store.view().counts.get("running") == 2)
-    time.sleep(0.5)
+    wait_for(tmp_path, "st-c000-s0", "st-c001-s0")
     process.send_signal(signal.SIGINT)
     code, out, err = ended(process)
     assert code == 130
@@ -120,30 +129,32 @@ def test_ctrl_c_saves_and_the_study_goes_on_from_there(start: Start, tmp_path: P
     check_whole(store_of(tmp_path))
 
 
-def test_a_pause_from_elsewhere(start: Start, tmp_path: Path) -> None:
-    write_behaviour(tmp_path, step=0.3)
-    process = start(*STUDY)
-    wait_for(tmp_path, lambda store: store.view().counts.get("running") == 1)
+def test_a_pause_from_elsewhere(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hold(tmp_path, 4)
+    process = start(*STUDY, "--seeds", "1")
+    wait_for(tmp_path, "st-c000-s0")
     assert here(tmp_path, "pause", "st", "--now") == 0
     code, _, err = ended(process)
     assert code == 130
     assert err.endswith(f"the study is paused: go on with `sdar sweep resume st --runs {tmp_path}`\n")
     write_behaviour(tmp_path)
-    code, _, err = ended(start("worker", "st"))
-    assert code == 0 and err == f"the study st is paused: `sdar sweep resume st --runs {tmp_path}` goes on\n"
+    capsys.readouterr()
+    assert here(tmp_path, "worker", "st") == 0
+    assert capsys.readouterr().err == f"the study st is paused: `sdar sweep resume st --runs {tmp_path}` goes on\n"
     assert ended(start("resume", "st"))[0] == 0
     check_whole(store_of(tmp_path))
 
 
 def test_a_worker_that_was_told_to_leave_and_the_next(start: Start, tmp_path: Path) -> None:
     """What a Slurm array does: a signal before the time is up, then another job."""
-    write_behaviour(tmp_path, step=0.3)
-    process = start(*STUDY)
-    wait_for(tmp_path, lambda store: store.view().counts.get("running") == 1)
+    hold(tmp_path, 4)
+    process = start(*STUDY, "--seeds", "1")
+    wait_for(tmp_path, "st-c000-s0")
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == 143
+    hold(tmp_path, 6)
     worker = start("worker", "st")
-    wait_for(tmp_path, lambda store: store.view().counts.get("running") == 1)
+    wait_for(tmp_path, "st-c000-s0")
     worker.send_signal(signal.SIGUSR1)
     code, _, err = ended(worker)
     assert code == 138 and "stopped, its worker was interrupted" in err
@@ -159,7 +170,8 @@ def test_workers_that_cannot_start_are_told_of(start: Start, tmp_path: Path) -> 
     journal = tmp_path / "studies" / "st" / "journal.log"
     journal.write_bytes(b"not a journal\n" + journal.read_bytes())
     code, _, err = ended(start("resume", "st"))
-    assert code == 2 and err.startswith("error: ") and err.count("\n") == 1 and "journal.log is damaged" in err
+    assert code == 2 and err.startswith("error: ") and err.count("\n") == 1
+    assert "journal.log is damaged (its line 1 is not JSON (line 1: Expecting value)): restore it" in err
 
 
 def _profile(folder: Path) -> Path:

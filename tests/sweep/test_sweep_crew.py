@@ -14,13 +14,17 @@ from worker_nursery import alive, until
 
 from sdar_cli.sweep.crew import MOST_RESTARTS, Crew
 from sdar_cli.sweep.store import StudyStore
+from sdar_cli.training.stop import SIGNALS, STOP
 
 PROGRAM = """
 import json, os, signal, sys, time
 task = json.loads(os.environ["SDAR_SWEEP_WORKER"])
 class Stop(BaseException): pass
-def stop(*_): raise Stop
-signal.signal(signal.SIGTERM, stop)
+def stop(number, frame):
+    print("told", signal.Signals(number).name, flush=True)
+    raise Stop
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, stop)
 print(task["gpu"], task["threads"], flush=True)
 try:
     {}
@@ -58,13 +62,19 @@ def test_each_worker_gets_one_gpu_and_its_share_of_the_processors(
     assert words(tmp_path) == {1: ["4 None\n"], 3: ["4 2\n", "4 2\n", "6 2\n"]}[jobs]
 
 
-def test_ctrl_c_is_passed_on_and_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("heard", [None, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
+def test_what_told_it_to_leave_is_passed_on_and_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: signal.Signals | None
+) -> None:
+    monkeypatch.setattr(STOP, "signal", heard)
     with start(tmp_path, "time.sleep(60)") as crew:
         until(lambda: len(words(tmp_path)) == 2)
         assert not crew.is_over()
         crew.interrupt()
         until(crew.is_over)
     assert (crew.ending, crew.pids) == ("interrupted", [])
+    passed_on = heard.name if heard in SIGNALS else "SIGTERM"
+    assert words(tmp_path)[2:] == [f"told {passed_on}\n"] * 2
 
 
 def test_leaving_the_block_leaves_no_worker(tmp_path: Path) -> None:

@@ -1,51 +1,38 @@
-"""What a worker meets: failing, collapsing and half-made runs, orphans, people, signals, thieves."""
+"""What a worker meets while it works: failing and collapsing runs, signals, pauses, thieves."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-from study_tools import check_steps, check_whole, guard, outcomes, spec_of, write_behaviour
-from worker_nursery import Nursery, alive, until
+from study_tools import check_steps, check_whole, guard, spec_of, state, work, write_behaviour
+from worker_nursery import until
 
-from sdar_cli.sweep.processes import RUN, trainings_of
+from sdar_cli.sweep.processes import trainings_of
 from sdar_cli.sweep.store import StudyStore
 
 ONE = ["distill.coef=0.1,0.2"]
 
 
-@pytest.fixture(scope="module")
-def nursery(tmp_path_factory):
-    with Nursery(tmp_path_factory.mktemp("nursery")) as nursery:
-        yield nursery
+@pytest.fixture
+def store(tmp_path: Path) -> StudyStore:
+    """Two cells of one seed, unless a test asks for more."""
+    return StudyStore.create(spec_of(words=ONE, seeds="1"), tmp_path)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> StudyStore:
+def wide(tmp_path: Path) -> StudyStore:
+    """Two cells of two seeds."""
     return StudyStore.create(spec_of(words=ONE, seeds="2"), tmp_path)
 
 
-def work(nursery: Nursery, store: StudyStore, **options) -> str | None:
-    return nursery.wait([nursery.start(store.folder, store.root, **options)])[0]
-
-
-def state(store: StudyStore, run: str) -> str | None:
-    file = store.root / run / "run.json"
-    return json.loads(file.read_text())["status"] if file.exists() else None
-
-
-def test_a_study_from_start_to_end(nursery, store):
-    assert work(nursery, store) == "over"
-    check_whole(store)
-    run = store.view().runs[0]
+def test_a_study_from_start_to_end(nursery, wide):
+    assert work(nursery, wide) == "over"
+    check_whole(wide)
+    run = wide.view().runs[0]
     assert run.result["seconds"] > 0
     assert [step for step, *_ in run.result["evaluations"]] == [2, 4, 6, 8]
     assert (run.result["score"], run.result["success_skills"], run.result["collapsed"]) == (
@@ -53,17 +40,17 @@ def test_a_study_from_start_to_end(nursery, store):
         0.9,
         False,
     )
-    assert (store.folder / "logs" / f"{run.name}.0.log").exists()
-    assert list(store.folder.glob("shown-*"))
-    assert (store.folder / "published").read_text() == "2\n"
-    assert work(nursery, store) == "over"
-    assert all(len(run.attempts) == 1 for run in store.view().runs)
+    assert (wide.folder / "logs" / f"{run.name}.0.log").exists()
+    assert list(wide.folder.glob("shown-*"))
+    assert (wide.folder / "published").read_text() == "2\n"
+    assert work(nursery, wide) == "over"
+    assert all(len(run.attempts) == 1 for run in wide.view().runs)
 
 
-def test_a_failing_run_says_why_and_the_study_goes_on(nursery, store):
-    write_behaviour(store.root, fail={"study-c000-s1": "the GPU ran out of memory: lower rollout.group"})
-    assert work(nursery, store) == "over"
-    view = store.view()
+def test_a_failing_run_says_why_and_the_study_goes_on(nursery, wide):
+    write_behaviour(wide.root, fail={"study-c000-s1": "the GPU ran out of memory: lower rollout.group"})
+    assert work(nursery, wide) == "over"
+    view = wide.view()
     assert view.counts == {"done": 3, "failed": 1}
     assert [cell.state for cell in view.cells] == ["partial", "done"]
     run = view.cells[0].runs[1]
@@ -71,17 +58,17 @@ def test_a_failing_run_says_why_and_the_study_goes_on(nursery, store):
     assert view.cells[0].mean == view.cells[0].runs[0].result["success"]
 
 
-def test_a_forgiven_run_goes_on_from_its_checkpoint(nursery, store):
-    write_behaviour(store.root, fail={"study-c000-s1": "no memory"})
-    assert work(nursery, store) == "over"
-    write_behaviour(store.root)
-    assert store.forgive() == 1
-    assert work(nursery, store) == "over"
-    run = store.view().cells[0].runs[1]
+def test_a_forgiven_run_goes_on_from_its_checkpoint(nursery, wide):
+    write_behaviour(wide.root, fail={"study-c000-s1": "no memory"})
+    assert work(nursery, wide) == "over"
+    write_behaviour(wide.root)
+    assert wide.forgive() == 1
+    assert work(nursery, wide) == "over"
+    run = wide.view().cells[0].runs[1]
     assert (run.state, [attempt.from_step for attempt in run.attempts]) == ("done", [0, 3])
-    assert store.view().cells[0].state == "done"
-    assert store.cells.all()[0].value == store.view().cells[0].mean
-    check_steps(guard(store, run.name))
+    assert wide.view().cells[0].state == "done"
+    assert wide.cells.all()[0].value == wide.view().cells[0].mean
+    check_steps(guard(wide, run.name))
 
 
 def test_a_training_that_makes_no_run_gives_the_last_error_that_it_printed(nursery, store):
@@ -89,16 +76,6 @@ def test_a_training_that_makes_no_run_gives_the_last_error_that_it_printed(nurse
     assert work(nursery, store) == "over"
     run = store.view().runs[0]
     assert (run.state, run.reason) == ("failed", "the model is not here: give a folder with --model")
-
-
-def test_a_damaged_run_has_failed(nursery, store):
-    folder = store.run_folder(0, 0)
-    folder.mkdir()
-    (folder / "run.json").write_text("{")
-    assert work(nursery, store) == "over"
-    view = store.view()
-    assert view.counts == {"done": 3, "failed": 1}
-    assert "run.json is damaged: restore it, or remove the folder" in view.runs[0].reason
 
 
 def test_a_collapsed_run_is_a_result(nursery, store):
@@ -126,87 +103,6 @@ def test_a_training_that_others_end_each_time_has_failed_after_eight(nursery, st
     assert store.view().runs[0].state == "done"
 
 
-def test_a_folder_that_a_kill_left_half_made_is_made_anew(nursery, store):
-    folder = store.run_folder(0, 0)
-    folder.mkdir()
-    (folder / "recipe.yaml").write_text("half")
-    assert work(nursery, store) == "over"
-    check_whole(store)
-
-
-def test_a_run_that_finished_and_was_not_told_is_told_and_not_run_again(nursery, store):
-    assert work(nursery, store) == "over"
-    expected = outcomes(store)
-    again = StudyStore.create(store.spec.model_copy(update={"name": "other"}), store.root)
-    for cell in range(2):
-        for seed in store.spec.seeds:
-            os.rename(store.run_folder(cell, seed), again.run_folder(cell, seed))
-    before = {path.name: (path / "log").read_text() for path in (store.root / "guard").iterdir()}
-    assert work(nursery, again) == "over"
-    assert {key: value[1:] for key, value in outcomes(again).items()} == {k: v[1:] for k, v in expected.items()}
-    assert {path.name: (path / "log").read_text() for path in (store.root / "guard").iterdir()} == before
-
-
-@pytest.mark.parametrize("finished", [True, False])
-def test_a_folder_of_other_settings_is_no_result_of_this_study(nursery, store, finished):
-    """As a study of the same name leaves it that was removed by hand: neither adopted nor resumed."""
-    write_behaviour(store.root, fail={} if finished else {"study-c001-s0": "no memory"})
-    assert work(nursery, store) == "over"
-    shutil.rmtree(store.folder)
-    write_behaviour(store.root)
-    again = StudyStore.create(spec_of(words=["distill.coef=0.1,0.3"], seeds="2"), store.root)
-    before = (store.root / "study-c001-s0" / "run.json").read_bytes()
-    assert work(nursery, again) == "over"
-    assert [run.state for run in again.view().runs] == ["done", "done", "failed", "failed"]
-    folder = again.run_folder(1, 0)
-    assert again.view().runs[2].reason == f"{folder} holds a run of other settings: remove it, or move it away"
-    assert (folder / "run.json").read_bytes() == before
-    for seed in again.spec.seeds:
-        shutil.rmtree(again.run_folder(1, seed))
-    assert again.forgive() == 2
-    assert work(nursery, again) == "over"
-    assert again.view().counts == {"done": 4}
-
-
-def test_a_run_that_a_person_works_on_is_waited_for(nursery, store):
-    folder = store.run_folder(0, 0)
-    folder.mkdir()
-    with (folder / "run.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        pid = nursery.start(store.folder, store.root, patience=0.1)
-        until(lambda: store.view().runs[0].state == "running")
-        time.sleep(0.4)
-        assert state(store, "study-c000-s0") is None
-    assert nursery.wait([pid]) == ["over"]
-    check_whole(store)
-
-
-@pytest.mark.parametrize("stubborn", [False, True])
-def test_an_orphan_is_waited_for_and_ended_at_last(nursery, store, tmp_path, stubborn):
-    """Its worker is gone, and it holds the lock: as between the worker's death and the end of the step."""
-    folder = store.run_folder(0, 0)
-    folder.mkdir()
-    seconds = 60 if stubborn else 0.4
-    script = f"""
-import fcntl, signal, sys, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-lock = open(sys.argv[1], "w")
-fcntl.flock(lock, fcntl.LOCK_EX)
-print("held", flush=True)
-time.sleep({seconds})
-"""
-    shell = f"{sys.executable} -c '{script}' {folder / 'run.lock'} & echo $!"
-    environment = os.environ | {RUN: str(folder)}
-    with subprocess.Popen(["sh", "-c", shell], env=environment, stdout=subprocess.PIPE, text=True) as process:
-        orphan = int(process.stdout.readline())
-        assert process.stdout.readline() == "held\n"
-        assert trainings_of(folder) == [orphan]
-        pid = nursery.start(store.folder, store.root, patience=0.5 if stubborn else 30)
-        assert nursery.wait([pid]) == ["over"]
-        assert not alive(orphan)
-    check_whole(store)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
 def test_an_interrupted_worker_saves_its_run_and_the_next_goes_on_with_it(nursery, store, number):
     write_behaviour(store.root, step=0.1)
@@ -217,7 +113,9 @@ def test_an_interrupted_worker_saves_its_run_and_the_next_goes_on_with_it(nurser
     run = store.view().runs[0]
     assert (run.state, run.reason) == ("stopped", "its worker was interrupted")
     assert state(store, run.name) == "interrupted"
-    assert store.view().counts["waiting"] == 3
+    heard = json.loads((store.root / run.name / "run.json").read_text())["told"]
+    assert heard == (signal.SIGTERM if number == signal.SIGHUP else number), "passed on as it was heard"
+    assert store.view().counts["waiting"] == 1
     write_behaviour(store.root)
     assert work(nursery, store) == "over"
     check_whole(store)
@@ -245,14 +143,14 @@ def test_a_pause_lets_runs_end_and_a_pause_now_saves_them(nursery, store):
     until(lambda: state(store, "study-c000-s0") == "training")
     store.pause()
     assert nursery.wait([pid]) == ["paused"]
-    assert store.view().counts == {"done": 1, "waiting": 3}
+    assert store.view().counts == {"done": 1, "waiting": 1}
     assert work(nursery, store) == "paused"
     store.unpause()
     pid = nursery.start(store.folder, store.root)
-    until(lambda: state(store, "study-c000-s1") == "training")
+    until(lambda: state(store, "study-c001-s0") == "training")
     store.pause(now=True)
     assert nursery.wait([pid]) == ["paused"]
-    assert store.view().counts == {"done": 1, "stopped": 1, "waiting": 2}
+    assert store.view().counts == {"done": 1, "stopped": 1}
     store.unpause()
     write_behaviour(store.root)
     assert work(nursery, store) == "over"

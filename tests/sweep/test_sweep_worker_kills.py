@@ -10,18 +10,12 @@ import time
 
 import pytest
 from study_tools import check_whole, outcomes, spec_of, write_behaviour
-from worker_nursery import Nursery, alive, until
+from worker_nursery import alive, until
 
 from sdar_cli.sweep.processes import trainings_of
 from sdar_cli.sweep.store import StudyStore
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def nursery(tmp_path_factory):
-    with Nursery(tmp_path_factory.mktemp("nursery")) as nursery:
-        yield nursery
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +51,7 @@ def test_two_of_four_workers_killed_ten_times_over_one_study(nursery, undisturbe
 
 def test_two_workers_finish_what_four_began(nursery, undisturbed, tmp_path):
     draw = random.Random(1)
+    write_behaviour(tmp_path, step=0.02)
     store = StudyStore.create(spec_of("survivors"), tmp_path)
     workers = [nursery.start(store.folder, tmp_path) for _ in range(4)]
     for pid in draw.sample(workers, 2):
@@ -69,6 +64,7 @@ def test_two_workers_finish_what_four_began(nursery, undisturbed, tmp_path):
 
 
 def test_all_workers_killed_and_one_comes_later(nursery, undisturbed, tmp_path):
+    write_behaviour(tmp_path, step=0.02)
     store = StudyStore.create(spec_of("alone"), tmp_path)
     workers = [nursery.start(store.folder, tmp_path) for _ in range(4)]
     time.sleep(0.5)
@@ -83,6 +79,7 @@ def test_all_workers_killed_and_one_comes_later(nursery, undisturbed, tmp_path):
 
 
 def test_a_killed_worker_leaves_no_training_behind(nursery, tmp_path):
+    write_behaviour(tmp_path, step=0.02)
     store = StudyStore.create(spec_of("leash", ["distill.coef=0.1,0.2"], seeds="1"), tmp_path)
     worker = nursery.start(store.folder, tmp_path)
     folder = store.run_folder(0, 0)

@@ -20,15 +20,18 @@ class Answers(BaseHTTPRequestHandler):
 
     answers: dict[str, Any] = {}
     seen: list[tuple[str, Any, str | None]] = []
+    short = 0
+    """Bytes that do not come."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.seen.append((self.path, asked, self.headers["Authorization"]))
-        content = json.dumps(self.answers[self.path.split("/")[-2]]).encode()
+        answer = self.answers[self.path.split("/")[-2]]
+        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content[: len(content) - self.short])
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -36,9 +39,9 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    Answers.seen = []
+    Answers.seen, Answers.short = [], 0
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
+        threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
         yield f"127.0.0.1:{http.server_address[1]}"
         http.shutdown()
 
@@ -94,3 +97,33 @@ def test_who_asks_is_known_from_the_environment(
     Answers.answers = {"experiments": {}}
     landing(f"http://{server}")
     assert Answers.seen[0][2] == sent
+
+
+@pytest.mark.parametrize(
+    "experiments",
+    [
+        *(b"", b"<html>", b"[" * 100_000, [], {"experiments": 5}, {"experiments": [{"experiment_id": "1"}]}),
+        {"experiments": [{"experiment_id": "7", "tags": "abc"}]},
+        {"experiments": [{"experiment_id": "7", "tags": [{"key": 5}]}]},
+    ],
+)
+def test_garbage_leads_to_the_root(server: str, experiments: Any) -> None:
+    holds([], {})
+    Answers.answers["experiments"] = experiments
+    assert landing(f"http://{server}").removesuffix("/#/experiments/7/runs?workflowType=machine_learning") == (
+        f"http://{server}"
+    )
+
+
+def test_half_an_answer_leads_to_the_root(server: str) -> None:
+    holds([], {})
+    Answers.short = 10
+    assert landing(f"http://{server}") == f"http://{server}"
+
+
+def test_this_machine_is_asked_without_a_proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a cluster's environment may name one that knows nothing of it."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    holds(["sdar-runs"], {})
+    assert landing(f"http://{server}").endswith("viewStateShareKey=sdar-runs")

@@ -118,3 +118,12 @@ def test_traces_put_aside_keep_their_episodes(tmp_path: Path, store: Store, said
     store.fails = lambda write: bool(found.append(write.content["traces"]))
     sender.start()
     assert sender.finish() == 0 and found == [[{"a": 1}]]
+
+
+def test_what_is_closed_puts_nothing_aside(tmp_path: Path, store: Store, said: list[str]) -> None:
+    """A try that comes back late, when the folder is another process's."""
+    spool, sender = made(tmp_path, store, said)
+    spool.metrics(1, {"a": 1.0})
+    write = spool.first()
+    assert write is not None and sender.finish(0.0) == 1
+    assert not sender._put_aside(write) and not (tmp_path / "late").exists()

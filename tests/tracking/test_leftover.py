@@ -13,7 +13,7 @@ from sdar_cli.cli.main import main
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking import sender as sender_module
-from sdar_cli.tracking.leftover import FOLDER, later, waiting
+from sdar_cli.tracking.leftover import FOLDER, later, send, waiting
 from sdar_cli.tracking.location import sqlite_uri
 from sdar_cli.tracking.spool import Spool
 from sdar_cli.tracking.tracker import Tracker
@@ -51,7 +51,7 @@ def test_it_waits_in_the_folder_until_it_is_sent(
     with run.lock():
         assert sdar("send", "mine")[0] == 2, "a run at work sends by itself"
     code, out, err = sdar("send", "mine", "--json")
-    assert code == 1 and json.loads(out) == {"mine": {"sent": 0, "left": 10}} and "its file is not there" in err
+    assert code == 1 and json.loads(out) == {"mine": {"sent": 0, "left": waits}} and "its file is not there" in err
     assert "Traceback" not in err and not there.exists()
     away.rename(there)
     code, out, _ = sdar("send", "--json")
@@ -88,3 +88,21 @@ def test_an_evaluation_at_work_sends_by_itself(
     assert waiting(run) == 1, "it was cut short"
     assert main(["runs", "send", "mine", "--runs", str(tmp_path)]) == 0
     assert waiting(run) == 0 and not folder.exists()
+
+
+def test_what_is_put_aside_holds_up_no_evaluation(client, store: str, tmp_path: Path) -> None:
+    """A write that the store fails at for ever, such as that of a file that is gone, is that one's alone."""
+    run = RunFolder.create(tmp_path, load_recipe("quickstart"), "mine")
+    tracker = Tracker.start(store, "leftover", "mine", "", {}, spool=run.path / FOLDER)
+    run.update(tracking_uri=store, mlflow_run_id=tracker.run_id, status="finished")
+    assert tracker.finish() == 0
+    late = Spool(run.path / FOLDER / "late", tracker.run_id)
+    late.put("version", {"name": "a", "checkpoint": 5}, key="version/1", once=True)
+    late.close()
+    with later(run) as folder:
+        spool = Spool(folder, tracker.run_id)
+        spool.metrics(3, {"a": 1.0})
+        spool.close()
+    assert waiting(run) == 2
+    assert send(run, lambda text: None) == (1, 1)
+    assert not folder.exists() and waiting(run) == 1

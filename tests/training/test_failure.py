@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from sdar_cli.errors import RunFailed
 from sdar_cli.recipe.load import load_recipe
+from sdar_cli.runs.disk import disk
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.training.failure import NotFinite, check_finite, save_failure
 
@@ -137,12 +139,20 @@ def test_a_step_that_fails_again_replaces_what_was_kept(run: RunFolder) -> None:
     assert [path.name for path in (run.path / "failure").iterdir()] == ["step-3"]
 
 
-def test_a_full_disk_leaves_nothing_half_done(run: RunFolder) -> None:
-    def full(path: Path) -> None:
-        path.write_bytes(b"some")
-        raise OSError(28, "No space left on device")
+def full(path: Path) -> None:
+    path.write_bytes(b"some")
+    raise OSError(28, "No space left on device")
 
-    sentence = FakeTrainer().save(run, rows_file_writer=full)
+
+def full_in_a_sentence(path: Path) -> None:
+    """As recordings say it, who know nothing of the step."""
+    with disk(path.parent, "the recording"):
+        full(path)
+
+
+@pytest.mark.parametrize("writer", [full, full_in_a_sentence])
+def test_a_full_disk_leaves_nothing_half_done(run: RunFolder, writer: Callable[[Path], None]) -> None:
+    sentence = FakeTrainer().save(run, rows_file_writer=writer)
     assert sentence == (
         "step 3 met a NaN or an infinity in the policy loss, and nothing could be saved in "
         f"{run.failure(3)} (No space left on device): lower optimiser.learning_rate or optimiser.max_grad_norm"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -11,11 +12,11 @@ Options = TypeVar("Options")
 
 
 def checked(options: type[Options], values: Mapping[str, Any]) -> Options:
-    """The options of these values; RecipeError names the first that cannot be."""
+    """The options of these values, read as a recipe's are; RecipeError names the first that cannot be."""
     from pydantic import ValidationError
 
     try:
-        return options.model_validate(dict(values))  # type: ignore[attr-defined, no-any-return]
+        return options.model_validate_json(json.dumps(dict(values)))  # type: ignore[attr-defined, no-any-return]
     except ValidationError as error:
         first = error.errors()[0]
         key = first["loc"][0] if first["loc"] else "generate"

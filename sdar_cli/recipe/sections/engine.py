@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from sdar_cli.recipe.sections.section import Fraction, Positive, Section
+from sdar_cli.recipe.sections.section import Fraction, Positive, Seconds, Section
 
 
 class Engine(Section):
@@ -26,9 +26,9 @@ class Engine(Section):
     """Compare the engine's weights with the policy's after every sync, and stop the run where they differ."""
     lora: Literal["merge", "hot"] = "merge"
     """An adapter goes to vLLM merged into the weights, or by itself."""
-    patience: Annotated[float, Field(gt=0)] = 300.0
+    patience: Seconds = 300.0
     """Seconds to wait for a server that does not answer."""
-    request_timeout: Annotated[float, Field(gt=0)] = 600.0
+    request_timeout: Seconds = 600.0
     """Seconds that a server may take for one whole answer, before it counts as gone."""
     gpu_memory: Fraction = 0.5
     """Share of GPU memory for vLLM in colocate mode."""

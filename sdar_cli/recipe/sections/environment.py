@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from sdar_cli.recipe.sections.section import Plain, Positive, Section
+from sdar_cli.recipe.sections.section import GiB, Plain, Positive, Seconds, Section
 
 
 class EnvironmentSection(Section):
@@ -16,8 +12,8 @@ class EnvironmentSection(Section):
     """Checked against the environment's own ``Options``."""
     workers: Positive = 2
     """Processes of the pool, for environments that need them."""
-    timeout: Annotated[float, Field(gt=0)] = 120.0
+    timeout: Seconds = 120.0
     """Seconds after which a worker that does not answer is replaced."""
-    worker_memory: Annotated[float, Field(gt=0)] | None = None
+    worker_memory: GiB | None = None
     """GiB that a worker process may hold. It is renewed between episodes when it holds three quarters of them, and
     ended within one when it holds more. null: not watched."""

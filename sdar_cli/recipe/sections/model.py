@@ -8,6 +8,13 @@ from pydantic import model_validator
 
 from sdar_cli.recipe.sections.section import Fraction, Plain, Positive, Section
 
+NO_VARIABLES = (
+    *("conversation", "messages", "chat_template", "add_generation_prompt", "continue_final_message", "tokenize"),
+    *("padding", "truncation", "max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask"),
+    "tokenizer_kwargs",
+)
+"""What a prompt is made by, beside a template's variables (``apply_chat_template``'s own parameters)."""
+
 
 class TinyModel(Section):
     """A Qwen3 of this shape, random-initialised, with a word tokenizer over the environment's vocabulary."""
@@ -54,6 +61,16 @@ class Model(Section):
     gradient_checkpointing: bool = False
     trust_remote_code: bool = False
     lora: Lora | None = None
+
+    @model_validator(mode="after")
+    def _kwargs_are_variables(self) -> Model:
+        for name in NO_VARIABLES:
+            if name in self.template_kwargs:
+                raise ValueError(
+                    f"model.template_kwargs holds {name}, which is no variable of a chat template, but what sdar makes "
+                    "prompts by: remove it"
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> Model:

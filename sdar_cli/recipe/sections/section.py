@@ -12,6 +12,9 @@ LARGEST = 10**9
 Positive = Annotated[int, Field(gt=0, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Seconds = Annotated[float, Field(gt=0, le=1e6)]
+"""Twelve days at most: threads, pipes and the system's own clocks take no time of any length."""
+GiB = Annotated[float, Field(gt=0, le=1e6)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from sdar_cli.errors import without_credentials
-from sdar_cli.recipe.sections.section import Count, Positive, Section
+from sdar_cli.recipe.sections.section import Count, GiB, Positive, Section
 
 NO_SECRETS = (
     "holds a user, password or token, which every copy of the recipe would show: leave it out, and put it into "
@@ -20,7 +20,7 @@ NO_SECRETS = (
 class Tracking(Section):
     uri: str | None = None
     """MLflow tracking URI; null: ``MLFLOW_TRACKING_URI``, else a SQLite store under the runs folder."""
-    spool: Annotated[float, Field(gt=0)] = 1.0
+    spool: GiB = 1.0
     """GiB that may wait on disk for a store that is away; above that the oldest traces go, and nothing else does."""
     experiment: str | None = None
     """null: the recipe's name."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sdar_cli.recipe.sections.section import Fraction, Positive, Section
+from sdar_cli.recipe.sections.section import Count, Fraction, Positive, Section
 
 
 class Optimiser(Section):
@@ -26,6 +26,6 @@ class Train(Section):
     checkpoint_every: Positive = 25
     keep_checkpoints: Positive = 2
     """The newest so many are kept."""
-    keep_best: Annotated[int, Field(ge=0)] = 0
+    keep_best: Count = 0
     """Kept besides: so many with the highest success without skills, by the evaluations at their very steps
     (``evaluation.every``); of equal ones the earlier."""

@@ -30,8 +30,9 @@ def by_turn(rows: Sequence[Row]) -> Figure | None:
 
 def _heat(figure: Figure, axes: Axes, rows: Sequence[Row], signal: str) -> None:
     turns = range(turn_count(rows, signal))
-    shown = [row for row in rows if any(finite(row, mean_name(signal, turn)) for turn in turns)]
-    cells = np.array([[row.get(mean_name(signal, turn), math.nan) for row in shown] for turn in turns])
+    names = [mean_name(signal, turn) for turn in turns]
+    shown = [row for row in rows if any(finite(row, name) for name in names)]
+    cells = np.array([[row[name] if finite(row, name) else math.nan for row in shown] for name in names])
     steps = edges([row["step"] for row in shown])
     if signal == "gap":
         # A few outliers must not wash out all the rest: the scale ends where 98 % of the cells do.

@@ -33,6 +33,11 @@ PALE = {BLUE: "#9fcbe5", ORANGE: "#f6d79b"}
 BAND = 0.18
 """Opacity of a band behind its line."""
 
+LARGEST = 1e30
+"""Of a value, beyond which there is nothing to be seen, and axes overflow."""
+LAST_STEP = 10**12
+"""The same of steps."""
+
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -54,7 +59,8 @@ def series(rows: Sequence[Row], name: str) -> tuple[list[float], list[float]]:
 
 
 def finite(row: Row, name: str) -> bool:
-    return math.isfinite(row.get(name, math.nan))
+    """Whether a metric has a value that can be drawn."""
+    return abs(row.get(name, math.nan)) < LARGEST
 
 
 def present(rows: Sequence[Row], *names: str) -> bool:
@@ -64,9 +70,9 @@ def present(rows: Sequence[Row], *names: str) -> bool:
 
 def success_interval(row: Row, mode: str, part: str = "") -> Interval | None:
     """Wilson's interval of an evaluation's success from its share and its number of episodes; ``part`` is
-    ``/turns_le_5`` and so on. None where one of the two is missing."""
+    ``/turns_le_5`` and so on. None where one of the two is missing, or is none."""
     share, count = f"eval/{mode}/success{part}", f"eval/{mode}/episodes{part}"
-    if not (finite(row, share) and finite(row, count)):
+    if not (finite(row, share) and finite(row, count) and 0 <= row[share] <= 1 <= round(row[count])):
         return None
     return wilson(round(row[share] * row[count]), round(row[count]))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sdar_cli.evaluation.files import write_bytes
 from sdar_cli.tracking.plots.by_turn import by_turn
-from sdar_cli.tracking.plots.canvas import STYLE, Row
+from sdar_cli.tracking.plots.canvas import LAST_STEP, STYLE, Row
 from sdar_cli.tracking.plots.gap_and_gate import gap_and_gate
 from sdar_cli.tracking.plots.gate_histogram import gate_histogram
 from sdar_cli.tracking.plots.horizon import horizon
@@ -45,6 +45,7 @@ def write_plots(rows: Sequence[Row], folder: Path, kind: str = "png") -> list[Pa
     from matplotlib import rc_context
 
     folder.mkdir(parents=True, exist_ok=True)
+    rows = [row for row in rows if row["step"] <= LAST_STEP]
     made = []
     with rc_context(STYLE):
         for name, draw in PLOTS.items():

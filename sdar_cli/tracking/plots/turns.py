@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sdar_cli.tracking.plots.canvas import Row, finite, whole_numbers
+from sdar_cli.tracking.plots.canvas import Row, present, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
@@ -21,8 +20,8 @@ SIGNALS = {"gap": "mean gap Δ (nats a token)", "gate": "mean gate g"}
 
 def turn_count(rows: Sequence[Row], signal: str) -> int:
     """One more than the highest turn index that was seen; 0 where there is none."""
-    found = (re.fullmatch(rf"{signal}/turn_(\d+)/mean", name) for row in rows for name in row if finite(row, name))
-    return max((int(match[1]) + 1 for match in found if match), default=0)
+    turns = range(LAST, -1, -1)
+    return next((turn + 1 for turn in turns if present(rows, mean_name(signal, turn))), 0)
 
 
 def mean_name(signal: str, turn: int) -> str:

@@ -1,0 +1,98 @@
+"""Where a person trusts a model's code, an adapter's folder chooses neither whose that is nor brings its own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import hollow_model
+import pytest
+from hollow_model import TOKENIZER_CONFIG, write, write_adapter, write_json
+
+from sdar_cli.errors import ModelError
+from sdar_cli.models.load import load_model, load_tokenizer
+from sdar_cli.models.merge import merged_adapter
+
+CODE = "open({mark!r}, 'w').close()\nfrom transformers import PreTrainedTokenizerFast as Words\n"
+
+
+@pytest.fixture(autouse=True)
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+
+
+def with_code(folder: Path, mark: Path, reference: str = "code.Words") -> Path:
+    """The folder's tokenizer is made by code, which leaves a mark."""
+    told = {"tokenizer_class": "Words", "auto_map": {"AutoTokenizer": [None, reference]}}
+    write_json(folder / "tokenizer_config.json", TOKENIZER_CONFIG | told)
+    (folder / "code.py").write_text(CODE.format(mark=str(mark)))
+    return folder
+
+
+def test_an_adapters_base_is_not_trusted_by_a_file(tmp_path: Path) -> None:
+    """Only the recipe's model, or the base of the adapter's own run, may bring code that is run."""
+    foreign = write(tmp_path / "foreign")
+    adapter = write_adapter(tmp_path / "adapter", foreign)
+    with pytest.raises(ModelError, match="is not the recipe's model, so its code is not trusted: name the base in"):
+        load_model(str(adapter), trust_remote_code=True)
+    load_model(str(adapter))
+    load_model(str(adapter), trust_remote_code=True, own=str(foreign))
+    run = write(tmp_path / "run" / "base").parent
+    load_model(str(write_adapter(run / "checkpoints" / "step-1", run / "base")), trust_remote_code=True)
+
+
+def test_an_adapter_brings_no_code(tmp_path: Path) -> None:
+    base, mark = write(tmp_path / "base"), tmp_path / "ran"
+    adapter = str(with_code(write_adapter(tmp_path / "adapter", base), mark))
+    for own in (None, str(base)):
+        with pytest.raises(ModelError, match=r"tokenizer_config\.json would run code of its own \('code\.Words'"):
+            load_tokenizer(adapter, trust_remote_code=True, own=own)
+    with pytest.raises(ModelError, match="would run code of its own"):
+        merged_adapter(adapter, tmp_path / "out", trust_remote_code=True, own=str(base))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "processor_config.json"])
+@pytest.mark.parametrize("told", [{"AutoConfig": "code.Config"}, ["code.A", None], {"A": {"b": ["code.C"]}}, "code.D"])
+def test_wherever_it_says_so(tmp_path: Path, name: str, told: Any) -> None:
+    adapter = write_adapter(tmp_path / "adapter", "some/base")
+    write_json(adapter / name, hollow_model.CONFIG | {"auto_map": told})
+    with pytest.raises(ModelError, match="would run code of its own"):
+        load_tokenizer(str(adapter), trust_remote_code=True, own="some/base")
+
+
+def test_what_a_run_saved_is_the_runs(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    run = write(tmp_path / "run" / "base").parent
+    write_json(run / "run.json", "{}")
+    checkpoint = with_code(write_adapter(run / "checkpoints" / "step-1", run / "base"), mark)
+    load_tokenizer(str(checkpoint), trust_remote_code=True)
+    assert mark.exists()
+
+
+def test_the_recipes_model_may_be_an_adapter(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    adapter = with_code(write_adapter(tmp_path / "adapter", write(tmp_path / "base")), mark)
+    load_tokenizer(str(adapter), trust_remote_code=True, own=str(adapter))
+    assert mark.exists()
+
+
+def test_code_of_another_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter may name the code of the recipe's model, as Transformers writes it down, and none else."""
+    adapter = with_code(write_adapter(tmp_path / "adapter", "some/base"), tmp_path / "ran", "other/repo--code.Words")
+    for own in (None, "some/base", "other/rep"):
+        with pytest.raises(ModelError, match=r"'other/repo--code\.Words' in auto_map"):
+            load_tokenizer(str(adapter), trust_remote_code=True, own=own)
+    with pytest.raises(ModelError, match="cannot be loaded"):  # it is asked for, and not to be had here
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        load_tokenizer(str(adapter), trust_remote_code=True, own="other/repo")
+
+
+def test_a_merged_adapter_has_its_bases_code(tmp_path: Path) -> None:
+    base = write(tmp_path / "base")
+    adapter = str(write_adapter(tmp_path / "adapter", base))
+    with pytest.raises(ModelError, match="is not the recipe's model"):
+        merged_adapter(adapter, tmp_path / "out", trust_remote_code=True)
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    load_model(str(merged_adapter(adapter, tmp_path / "out", trust_remote_code=True, own=str(base))))
