@@ -7,7 +7,6 @@ is ever held. What is wrong comes as ``Unreadable``, whose text goes on after th
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import stat
@@ -16,9 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from sdar_cli.json_values import ANY_NUMBERS, NUMBERS, check_values, once
+from sdar_cli.unreadable import Missing, Outside, Unreadable
+
 DEPTH = 64
 """Levels of nesting that JSON may have."""
-_LARGEST = 1 << 63
 _PIECE = 512
 """Bytes that an unpacker first takes: what is behind a member's end is handed back, and must not be the whole rest."""
 _SUSPECT = re.compile(r"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{19}|\\u[dD][89a-fA-F]")
@@ -32,18 +33,6 @@ _KINDS = (
     (stat.S_ISCHR, "device"),
     (stat.S_ISBLK, "device"),
 )
-
-
-class Unreadable(Exception):
-    """Why a file cannot be used, in words that follow its path."""
-
-
-class Missing(Unreadable):
-    """There is no such file."""
-
-
-class Outside(Unreadable):
-    """The path leaves the folder that it should be in."""
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -168,7 +157,7 @@ def parse_json(content: bytes | str, *, depth: int = DEPTH, any_number: bool = F
     """
     text = _text(content) if isinstance(content, bytes) else content
     try:
-        value = json.loads(text, object_pairs_hook=_once, **(_ANY if any_number else {"parse_constant": _constant}))
+        value = json.loads(text, object_pairs_hook=once, **(ANY_NUMBERS if any_number else NUMBERS))
     except json.JSONDecodeError as error:
         raise Unreadable(f"is not JSON (line {error.lineno}: {error.msg})") from None
     except RecursionError:
@@ -176,7 +165,7 @@ def parse_json(content: bytes | str, *, depth: int = DEPTH, any_number: bool = F
     except ValueError:
         raise Unreadable("holds a number of thousands of digits") from None
     if text.count("[") + text.count("{") > depth or _SUSPECT.search(text):
-        _check(value, depth)
+        check_values(value, depth)
     return value
 
 
@@ -228,7 +217,7 @@ def _within(path: Path, root: Path) -> tuple[Path, Path]:
     """As ``inside``, and the folder that it is in, of which no part is a link: the root, or a cache's blobs."""
     try:
         real, home = Path(os.path.realpath(path, strict=True)), Path(os.path.realpath(root))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise Missing("does not exist") from None
     except (OSError, ValueError) as error:
         raise Unreadable(f"cannot be followed ({getattr(error, 'strerror', None) or error})") from None
@@ -261,55 +250,3 @@ def _text(content: bytes) -> str:
     if "\0" in text:
         raise Unreadable("holds a NUL character, which no text has")
     return text
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise Unreadable(f"has the key {_short(twice)} twice")
-    return value
-
-
-def _constant(name: str) -> None:
-    raise Unreadable(f"holds {name}, which is not a number of JSON")
-
-
-def _whole_number(text: str) -> int | str:
-    return int(text) if len(text) < 21 and -_LARGEST <= int(text) < _LARGEST else text
-
-
-def _number(text: str) -> float | str:
-    return number if math.isfinite(number := float(text)) else text
-
-
-_ANY: dict[str, Any] = {"parse_constant": str, "parse_int": _whole_number, "parse_float": _number}
-"""How ``json`` reads numbers of any size."""
-
-
-def _check(value: Any, depth: int) -> None:
-    """Look at every value; iterative, so that no depth matters."""
-    waiting = [(value, 0)]
-    while waiting:
-        item, level = waiting.pop()
-        if isinstance(item, str):
-            try:
-                item.encode()
-            except UnicodeEncodeError:
-                raise Unreadable(f"holds half of a surrogate pair in {_short(item)}") from None
-        elif isinstance(item, float):
-            if not math.isfinite(item):
-                raise Unreadable("holds a number that is too large")
-        elif isinstance(item, int):
-            if not -_LARGEST <= item < _LARGEST:
-                raise Unreadable("holds a number that is too large")
-        elif isinstance(item, (dict, list)):
-            if level >= depth:
-                raise Unreadable(f"is nested deeper than {depth} levels")
-            parts = [*item, *item.values()] if isinstance(item, dict) else item
-            waiting += ((part, level + 1) for part in parts)
-
-
-def _short(text: str) -> str:
-    return ascii(text if len(text) <= 40 else text[:39] + "…")

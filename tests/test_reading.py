@@ -169,9 +169,7 @@ def test_a_model_hub_s_cache_is_a_folder_too(tmp_path: Path) -> None:
                 look(data / "other.json", root)
 
 
-def test_contents_that_are_swapped_for_a_link_are_not_followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_contents_that_are_swapped_for_a_link_are_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blobs, revision = (tmp_path / "models--a--b" / name for name in ("blobs", "snapshots/f00"))
     for folder in (blobs, revision):
         folder.mkdir(parents=True)
@@ -217,6 +215,9 @@ def test_a_link_may_not_leave_its_folder(tmp_path: Path) -> None:
     assert inside(tmp_path / "door" / "good", tmp_path / "door").name == "file"
     for name in ("bad", "nowhere", "loop", "../secret"):
         with pytest.raises(Unreadable):
+            inside(tmp_path / "home" / name, tmp_path / "home")
+    for name in ("nowhere", "file/below"):
+        with pytest.raises(Missing):
             inside(tmp_path / "home" / name, tmp_path / "home")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sdar_cli.cli.render import note
 from sdar_cli.launch.dist import Dist
 from sdar_cli.launch.options import Launch, Launcher
 from sdar_cli.launch.place import Place
@@ -108,7 +109,7 @@ def _warn_of_memory(recipe: Recipe, launch: Launch) -> None:
 
     place = Place.here()
     if place.is_main and (words := too_large(recipe, Processes(place.world, launch.dist), place.local_rank)):
-        print(words, file=sys.stderr)
+        note(words)
 
 
 @contextmanager

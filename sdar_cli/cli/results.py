@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdar_cli.cli.render import print_json, say
+from sdar_cli.cli.streams import console
 from sdar_cli.errors import RunFailed
 from sdar_cli.tracking.location import runs_option
 
 if TYPE_CHECKING:
     from sdar_cli.evaluation.evaluate import EvalResult
+    from sdar_cli.evaluation.report import InternalisationReport
+    from sdar_cli.evaluation.single import SingleReport
     from sdar_cli.training.guards import Finding
     from sdar_cli.training.run import TrainResult
 
@@ -23,7 +27,7 @@ def print_training(result: TrainResult, *, as_json: bool) -> None:
         RunFailed: after all was printed, for a run that ended because it collapsed.
     """
     if as_json:
-        _json(result.to_json())
+        print_json(result.to_json())
     else:
         _training(result)
     if result.collapse is not None:
@@ -35,10 +39,10 @@ def _training(result: TrainResult) -> None:
     if result.report is not None:
         _report(result.report)
     if result.warnings:
-        print(f"\n{_warnings(result.warnings)} (sdar runs show {result.run.name})")
-    print(f"\nrun folder   {result.run.path}")
+        say(f"\n{_warnings(result.warnings)} (sdar runs show {result.run.name})")
+    say(f"\nrun folder   {result.run.path}")
     if result.report is None:
-        print(f"go on with   sdar resume {result.run.name}{runs_option(result.run.path.parent)}")
+        say(f"go on with   sdar resume {result.run.name}{runs_option(result.run.path.parent)}")
         return
     _next(result.run.path.parent)
 
@@ -51,25 +55,17 @@ def _warnings(found: Sequence[Finding]) -> str:
 
 def print_evaluation(result: EvalResult, root: Path, *, as_json: bool) -> None:
     if as_json:
-        _json(result.to_json())
+        print_json(result.to_json())
         return
-    print(f"{result.target}, checkpoint {result.checkpoint}\n")
+    say(f"{result.target}, checkpoint {result.checkpoint}\n")
     _report(result.report)
-    print()
+    say()
     _next(root)
 
 
-def _report(report) -> None:
-    from rich.console import Console
-
-    report.render(Console(highlight=False))
+def _report(report: InternalisationReport | SingleReport) -> None:
+    report.render(console())
 
 
 def _next(root: Path) -> None:
-    print(f"open the UI  sdar ui{runs_option(root)}")
-
-
-def _json(value) -> None:
-    from sdar_cli.cli.render import print_json
-
-    print_json(value)
+    say(f"open the UI  sdar ui{runs_option(root)}")

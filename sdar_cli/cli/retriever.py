@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sdar_cli.cli.progress import progress_bar
-from sdar_cli.cli.render import note
+from sdar_cli.cli.render import note, say
 
 if TYPE_CHECKING:
     from sdar_cli.retriever.service import Service
@@ -94,7 +94,7 @@ def serve(
         note(f"loading; {address} answers 503 until then")
 
         def announce(service: Service) -> None:
-            print(f"{address}/retrieve", flush=True)
+            print(f"{address}/retrieve", flush=True)  # for who reads a pipe to know when it answers
             found = f"{len(service.corpus):,} passages of {service.corpus.file.name}, by {service.engine.name}"
             note(f"{found}; Ctrl-C ends it")
 
@@ -124,4 +124,4 @@ def build(
 
     settings = Settings(model, device, index_type)
     manifest = build_index(user_path(corpus), user_path(out), ENGINES[engine], settings, progress_bar)
-    print(f"{manifest.source.documents:,} passages, by {engine}, in {out}")
+    say(f"{manifest.source.documents:,} passages, by {engine}, in {out}")

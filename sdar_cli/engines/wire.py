@@ -155,7 +155,7 @@ def message(content: bytes) -> str:
         text = str(error.get("message", text) if isinstance(error, dict) else error)
     except (ValueError, AttributeError, RecursionError):
         pass
-    text = visible(without_credentials(" ".join(text.split())))
+    text = visible(" ".join(without_credentials(text).split()))
     return text[:200] + "…" if len(text) > 200 else text
 
 

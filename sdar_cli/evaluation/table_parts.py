@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sdar_cli.evaluation.cells import Cells
 from sdar_cli.evaluation.report import points
 from sdar_cli.statistics import Interval
+from sdar_cli.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +73,7 @@ def plain(render: Callable[[Console], None], width: int = 80) -> str:
 
 
 def escape(text: str) -> str:
-    """The text as it is, also where rich would read markup."""
+    """The text as it is, also where rich would read markup, or a terminal a command."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(visible(text))

@@ -89,7 +89,7 @@ def _made(folder: Path) -> Mapping[str, str]:
         raise Unreadable("has no files")
     for name, mark in files.items():
         if not _is_inside(name):
-            raise Unreadable(f"names {visible(name)[:80] or 'no file'}, which leads out of the folder")
+            raise Unreadable(f"names {visible(name)[:80] or 'nothing'}, which cannot be a file in the folder")
         if not isinstance(mark, str):
             raise Unreadable(f"has no mark of {visible(name)[:80]}")
     return files

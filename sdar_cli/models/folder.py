@@ -10,7 +10,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ def declared_ends(path: str) -> set[int] | None:
 def _check_kinds(folder: Path) -> None:
     """No pipe, device or socket under a name that a library opens, which would block it."""
     try:
-        for number, entry in enumerate(chain(os.scandir(folder), _templates(folder))):
+        for number, entry in enumerate(_entries(folder)):
             if number > MOST_FILES:
                 raise ModelError(f"the folder {folder} holds more than {MOST_FILES} files: give a model's own folder")
             try:
@@ -97,9 +96,12 @@ def _check_kinds(folder: Path) -> None:
         raise ModelError(f"the folder {folder} cannot be read ({error.strerror}): give another model") from None
 
 
-def _templates(folder: Path) -> Iterator[os.DirEntry[str]]:
-    further = folder / "additional_chat_templates"
-    return os.scandir(further) if further.is_dir() else iter(())
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Of the folder, and of that of further templates."""
+    for one in (folder, folder / "additional_chat_templates"):
+        if one.is_dir():
+            with os.scandir(one) as listed:
+                yield from listed
 
 
 def read_template(folder: Path) -> str | None:

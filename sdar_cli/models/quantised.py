@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sdar_cli.errors import ModelError
+from sdar_cli.paths import user_path
 from sdar_cli.reading import Missing, Unreadable, read_json
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Quantised:
     @classmethod
     def beside(cls, folder: str | Path) -> Self | None:
         """What an adapter's folder says. Raises ModelError when that cannot be read."""
-        file = Path(folder) / FILE
+        file = user_path(folder) / FILE
         try:
             match read_json(file, 1 << 16):
                 case {"kind": "nf4" as kind, "compute": "float32" | "bfloat16" as compute, **others} if not others:

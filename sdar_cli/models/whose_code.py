@@ -6,7 +6,7 @@ person named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def check_code(path: str, *, own: str | None) -> None:
             if elsewhere:
                 trusted = repository == own or (repository == base and _is_own(base, path, own))
             else:
-                trusted = _is_same(path, own) or any((run / "run.json").is_file() for run in _above(path))
+                trusted = _is_same(path, own) or _run_of(path) is not None
             if not trusted:
                 raise ModelError(
                     f"{folder / name} would run code of its own ({short(reference)} in auto_map), and an adapter's is "
@@ -66,12 +66,14 @@ def _is_own(base: str, adapter: str, own: str | None) -> bool:
         return True
     if not is_folder(base):
         return False
-    return _is_same(base, own) or user_path(base).resolve() in (run / "base" for run in _above(adapter))
+    run = _run_of(adapter)
+    return _is_same(base, own) or (run is not None and user_path(base).resolve() == run / "base")
 
 
-def _above(adapter: str) -> Sequence[Path]:
-    """Folders of which one is the run that an adapter is a checkpoint of, if it is of any."""
-    return user_path(adapter).resolve().parents[:2]
+def _run_of(adapter: str) -> Path | None:
+    """The run that an adapter's folder is a checkpoint or an export of."""
+    above = user_path(adapter).resolve().parents[1:2]
+    return next((folder for folder in above if (folder / "run.json").is_file()), None)
 
 
 def _is_same(path: str, own: str | None) -> bool:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from sdar_cli.errors import RecipeError, UserError, several
 from sdar_cli.paths import is_file, is_folder, user_path
+from sdar_cli.reading import Unreadable, open_regular
 from sdar_cli.recipe.explain import nearest, schema_keys, sentences
 from sdar_cli.recipe.layers import SYNONYMS, Layer, Merged, layer_of, leaves, normalise
 from sdar_cli.recipe.methods import method_of, with_methods
@@ -68,8 +69,12 @@ def recipe_file(reference: str) -> Path:
     if is_file(path):
         return path
     if is_folder(path) or path.suffix in (".yaml", ".yml") or path.is_absolute():
-        what = "is a folder" if is_folder(path) else "does not exist"
-        raise RecipeError(f"the recipe {reference} {what}: give the path of a .yaml file or a shipped recipe's name")
+        try:
+            open_regular(path).close()
+        except Unreadable as error:
+            hint = "give the path of a .yaml file or a shipped recipe's name"
+            raise RecipeError(f"the recipe {reference} {error}: {hint}") from None
+        return path
     meant = nearest(reference, shipped_recipes())
     hint = f"did you mean {meant!r}?" if meant else "choose one from `sdar recipes ls`, or give a .yaml file"
     raise RecipeError(f"there is no recipe {reference!r}: {hint}")

@@ -59,7 +59,7 @@ def raised(error: BaseException) -> str:
         text = str(error)[:_LOOKED_AT]
     except Exception:
         text = ""
-    text = visible(without_credentials(" ".join(text.split())))
+    text = visible(" ".join(without_credentials(text).split()))
     return f"raised {type(error).__name__}: {text}"[:MOST_REASON]
 
 

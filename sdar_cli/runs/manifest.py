@@ -103,7 +103,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     for name, entry in files.items():
         shown = visible(name)[:80]
         if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name:
-            raise Unreadable(f"names {shown or 'no file'}, which leads out of the folder")
+            raise Unreadable(f"names {shown or 'nothing'}, which cannot be a file in the folder")
         if not isinstance(entry, dict) or type(entry.get("bytes")) is not int:
             raise Unreadable(f"has no size of {shown}")
         if not isinstance(entry.get("sha256"), str) or not re.fullmatch(r"[0-9a-f]{64}", entry["sha256"]):

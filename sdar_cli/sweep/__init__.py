@@ -2,7 +2,8 @@
 
     what is asked for   space, space_file (axes as typed), draws, suggest (settings), unread (keys that a cell does not
                         read), spec (all of it, as kept), make, check (from words to a spec), start (made, or found)
-    where it is kept    study_folder, storage (journal or database), journal_lock, store; view (a look at it, as values)
+    where it is kept    study_folder, storage (journal or database), journal_lock, stored (is it sound), store; view (a
+                        look at it, as values)
     who has what        claims (attempts), cell_trials (cells), heartbeat, processes (who is alive)
     who works           crew (workers of one machine), shares (GPU and threads of each), worker, choose (what is next),
                         runner (one attempt), orders (what ends it early), leash, results (what a run's folder says)

@@ -45,11 +45,10 @@ def ranked(view: StudyView) -> list[Ranked]:
     scale = 100 if view.spec.metric == "score" else 1
     grid = panel_grid(view.spec) if view.spec.metric == "success" else None
     rows = [(cell, _rate(cell, scale), _interval(cell, view.spec.metric, scale, grid)) for cell in view.cells]
-    rows.sort(key=lambda row: (row[0].state != "done", -math.inf if row[1] is None else -row[1], row[0].index))
-    none_last = sorted(rows, key=lambda row: (row[0].state != "done", row[1] is None))
+    rows.sort(key=lambda row: (row[0].state != "done", math.inf if row[1] is None else -row[1], row[0].index))
     return [
         Ranked(place + 1 if cell.state == "done" else None, cell, rate, interval)
-        for place, (cell, rate, interval) in enumerate(none_last)
+        for place, (cell, rate, interval) in enumerate(rows)
     ]
 
 

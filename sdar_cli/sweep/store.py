@@ -86,6 +86,7 @@ class StudyStore:
             raise StudyError(f"there is a study {spec.name!r} in {root} already: {_go_on(spec.name)}")
         created = time.time()
         beside = folder.with_name(f".{spec.name}-{os.getpid()}")
+        shutil.rmtree(beside, ignore_errors=True)  # a killed process of this pid may have left it
         try:
             write_study(beside, spec.model_dump(mode="json"), created, storage)
             opened = open_storage(beside, storage)

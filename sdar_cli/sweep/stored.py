@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdar_cli.errors import RecipeError
 from sdar_cli.recipe.yaml_reader import parse
+from sdar_cli.runs.state import LAST_MOMENT
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -40,8 +41,6 @@ RESULT_BESIDE: Mapping[str, tuple[type, ...]] = {
     "mlflow_run_id": (str, NoneType),
     "evaluations": (list, tuple),
 }
-MOMENTS = 1e11
-"""Seconds since the epoch that no clock shows."""
 
 
 def contradiction(spec: StudySpec) -> str | None:
@@ -123,7 +122,7 @@ def _attempt_damage(trial: FrozenTrial) -> str | None:
     for name, kinds in ATTEMPT.items():
         if type(told.get(name)) not in kinds:
             return f"has no {name}"
-    if not 0 <= told["started"] < MOMENTS or min(told["cell"], told["seed"], told["from_step"], told["pid"]) < 0:
+    if not 0 <= told["started"] <= LAST_MOMENT or min(told["cell"], told["seed"], told["from_step"], told["pid"]) < 0:
         return "has a number that cannot be"
     if type(told.get("beat", 0)) is not int:
         return "has no beat"

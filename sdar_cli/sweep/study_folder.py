@@ -53,25 +53,28 @@ def read_study(file: Path) -> dict[str, Any]:
     """
     try:
         content = read_json(file, LARGEST)
-        if content["format"] != FORMAT or type(content["format"]) is not int:
-            raise StudyError(f"{file} is of format {content['format']!r}, not {FORMAT}: use the sdar that made it")
-        created, storage, spec = content["created"], content["storage"], content["spec"]
-        if type(created) not in (int, float) or not 0 <= created <= LAST_MOMENT:
-            raise TypeError("its moment is none")
-        if not isinstance(storage, str | None) or not isinstance(spec, dict):
-            raise TypeError("its storage or its spec is not what it should be")
-    except (Unreadable, LookupError, TypeError) as error:
-        raise StudyError(f"{file} is damaged ({_why(error)}): restore it, or remove its folder") from None
+        version = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
+        if version != FORMAT or type(version) is not int:
+            raise StudyError(f"{file} is of format {version!r}, not {FORMAT}: use the sdar that made it")
+        what = _damage(content)
+    except Unreadable as error:
+        what = f"it {error}"
+    if what is not None:
+        raise StudyError(f"{file} is damaged ({what}): restore it, or remove its folder")
     return content
 
 
-def _why(error: Unreadable | LookupError | TypeError) -> str:
-    if isinstance(error, Unreadable):
-        return f"it {error}"
-    if isinstance(error, LookupError):
-        return f"it has no {error}"
-    text = str(error)
-    return text if text.startswith("its ") else "it is no object of a study's keys"
+def _damage(content: Any) -> str | None:
+    if not isinstance(content, dict):
+        return "it is no object of a study's keys"
+    for key in ("format", "created", "storage", "spec"):
+        if key not in content:
+            return f"it has no {key!r}"
+    if type(content["created"]) not in (int, float) or not 0 <= content["created"] <= LAST_MOMENT:
+        return "its moment is none"
+    if not isinstance(content["storage"], str | None) or not isinstance(content["spec"], dict):
+        return "its storage or its spec is not what it should be"
+    return None
 
 
 def read_spec(content: Any, file: Path) -> StudySpec:

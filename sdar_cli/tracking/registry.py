@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdar_cli.tracking.notes import shortened
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
@@ -100,7 +102,7 @@ class Registration:
             source=model.artifact_location,
             run_id=self._run_id,
             tags={**version.tags, STEP: str(version.step)},
-            description=version.description,
+            description=shortened(version.description),
             model_id=model.model_id,
         )
 

@@ -93,14 +93,15 @@ class SpoolFile:
         with untorn():  # else later writes could go to a file that has no name any more
             try:
                 os.replace(beside, self._path)
-            except OSError:
-                os.close(fresh)
-                beside.unlink(missing_ok=True)
-                raise
-            old, self._file, self.end = self._file, fresh, end
-            for place, start in zip(kept, starts, strict=True):
-                place.start = start
-            os.close(old)
+            finally:
+                if beside.exists():
+                    os.close(fresh)
+                    beside.unlink()
+                else:
+                    old, self._file, self.end = self._file, fresh, end
+                    for place, start in zip(kept, starts, strict=True):
+                        place.start = start
+                    os.close(old)
         sync_folder(self._folder)
 
     def close(self) -> None:

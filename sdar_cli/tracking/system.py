@@ -6,10 +6,14 @@ not come.
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
+
+from sdar_cli.errors import RunError
 
 PREFIX = "system/"
 LAST_SECONDS = 5.0
@@ -22,13 +26,10 @@ class SystemMonitor:
     """``put(step, metrics)`` is called from a thread of its own; steps are counted from ``first``."""
 
     def __init__(self, first: int, put: Callable[[int, Mapping[str, float]], None]) -> None:
-        from mlflow.environment_variables import (
-            MLFLOW_SYSTEM_METRICS_NODE_ID,
-            MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING,
-        )
+        from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_NODE_ID
 
         self._every = interval()
-        self._samples = MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING.get() or 1
+        self._samples = math.ceil(_positive("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", 1.0))
         node = MLFLOW_SYSTEM_METRICS_NODE_ID.get()
         self._prefix = f"{PREFIX}{node}/" if node else PREFIX
         self._step, self._put = first, put
@@ -53,17 +54,27 @@ class SystemMonitor:
                     return
             values = {}
             for measure in self._measures:
-                values |= {self._prefix + name: value for name, value in measure.aggregate_metrics().items()}
+                with suppress(Exception):
+                    values |= {self._prefix + name: value for name, value in measure.aggregate_metrics().items()}
                 measure.clear_metrics()
             self._put(self._step, values)
             self._step += 1
 
 
 def interval() -> float:
-    """Seconds between two values."""
-    from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL
+    """Seconds between two values. Raises RunError: the variable holds something else."""
+    return _positive("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", EVERY)
 
-    return MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get() or EVERY
+
+def _positive(variable: str, otherwise: float) -> float:
+    text = os.environ.get(variable, "")
+    try:
+        value = float(text or otherwise)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= threading.TIMEOUT_MAX:
+        raise RunError(f"{variable} is {text!r}, but must be a number above 0: correct it, or unset it")
+    return value
 
 
 def _measures() -> list[Any]:

@@ -91,13 +91,16 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Raising:
     return stand_in
 
 
-def test_a_bug_says_so(capsys: pytest.CaptureFixture[str], failing: Raising) -> None:
+def test_a_bug_says_so(capsys: pytest.CaptureFixture[str], failing: Raising, monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = run(capsys, "fail")
     assert code == 1
     assert "error: RuntimeError: boom and more; this is a bug in sdar" in err
     assert "Traceback" not in err and err.count("\n") == 1
     code, _, err = run(capsys, "fail", "--debug")
     assert code == 1 and "Traceback" in err
+    monkeypatch.setenv("SOME_PRIVATE_KEY", "boom\nand")
+    code, _, err = run(capsys, "fail")
+    assert err.startswith("error: RuntimeError: *** more; this is a bug")
 
 
 def test_our_own_failure_is_exit_code_1(capsys: pytest.CaptureFixture[str], failing: Raising) -> None:

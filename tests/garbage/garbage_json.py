@@ -141,7 +141,13 @@ def displaced(call: Call, file: Path, random: Random, without: frozenset[str] = 
     names = ("folder", "pipe", "socket", "device", "dangling link", "loop", "missing", "denied")
     kind = random.choice([name for name in names if name not in without])
     if kind == "denied":
-        return replace(call, within=partial(denied, file.name))
+
+        @contextlib.contextmanager
+        def within() -> Iterator[None]:
+            with call.within(), denied(file.name):
+                yield
+
+        return replace(call, within=within)
     file.unlink()
     if kind != "missing":
         PLACES[kind](file)

@@ -126,15 +126,15 @@ def retyped(folder: Path, random: Random) -> Call:
 
 @on_file
 def number(folder: Path, random: Random) -> None:
-    name, key = random.choice(
-        (
-            *(("config.json", key) for key in SIZED),
-            ("generation_config.json", "temperature"),
-            ("config.json", "rms_norm_eps"),
-        )
-    )
-    raw = random.choice([one for one in m.NUMBERS if "Infinity" not in one])
-    (folder / name).write_text(m.spliced(trees(folder)[name], (key,), raw))
+    raw = random.choice(m.NUMBERS)
+    (folder / "config.json").write_text(m.spliced(hollow.CONFIG, (random.choice(SIZED),), raw))
+
+
+@on_file
+def other_number(folder: Path, random: Random) -> None:
+    """Of no size: real configurations hold some that are none of JSON's."""
+    name, key = random.choice((("generation_config.json", "temperature"), ("config.json", "rms_norm_eps")))
+    (folder / name).write_text(m.spliced(trees(folder)[name], (key,), random.choice(m.NUMBERS)))
 
 
 def missing(folder: Path, random: Random) -> Call:
@@ -263,5 +263,5 @@ KIND = Kind(
     },
     ACCEPTED,
     read_back,
-    {"flip": flip},
+    {"flip": flip, "other number": other_number},
 )

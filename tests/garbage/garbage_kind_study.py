@@ -124,7 +124,7 @@ def _value(folder: Path, random: Random) -> Call:
     """An attribute of another kind, under a journal that Optuna reads."""
     lines = list(_lines())
     key = random.choice(("cell", "seed", "worker", "pid", "birth", "from_step", "started", "token", "params"))
-    place = random.choice(_attributes(key))
+    place = random.choice([at for at in _attributes(key) if key in json.loads(lines[at]).get("user_attrs", ())])
     entry = json.loads(lines[place])
     told = entry["user_attrs"]
     if random.random() < 0.3:

@@ -1,4 +1,4 @@
-"""Why an input is refused: what each kind's sentence must name, and what it must say of each class of damage."""
+"""Why an input is refused: what a sentence must say of each class of damage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ REASONS: Mapping[str, str] = {
     "flip": r"is damaged|has changed since it was written",
     "encoding": r"not UTF-8",
     "surrogate": r"half of a (?:surrogate pair|character)|holds the character U\+D[89A-F]",
-    "control": r"holds the (?:control )?character U\+|special characters are not allowed|Invalid control character",
+    "control": r"holds the (?:control )?character U\+|special characters are not allowed|Invalid control character|"
+    r"holds a NUL character",
     "depth": r"nested (?:deeper|too deeply)",
     "size": r"larger than|longer than|more than|has \d+ letters",
     "bomb": r"more than|repeats itself through anchors too often",
@@ -32,21 +33,22 @@ REASONS: Mapping[str, str] = {
 """Class → what a sentence says of it, for most kinds."""
 
 _YAML = {
+    "control": rf"{REASONS['control']}|there is no key '",  # a line's end that YAML takes for one
     "size": rf"{REASONS['size']}|could not find expected ':'",  # a key that YAML reads as words
-    "mixed": r"not UTF-8|is not valid YAML",
+    "mixed": rf"not UTF-8|is not valid YAML|{REASONS['depth']}",
     "unknown": rf"{REASONS['unknown']}|has a key of \d+ letters",
 }
-_NO_EXPORT = r"holds something else than an export of sdar's"
-_NOT_WRITTEN = rf"{_NO_EXPORT}|which the export there did not write, or not as it is now"
+_UNMARKED = r"\(its? (?:sdar_export\.json )?(?:is not of format 1|has no (?:files|size of|SHA-256 of|mark of))"
+_NOT_WRITTEN = r"which the export there did not write, or not as it is now"
 _NO_STATE = r"it has no state of the retrieval"
 _EPISODE = r"is no recorded episode \("
 _STORED = r"store\.sqlite is (?:damaged|not as long)|index is damaged|holds another|is not what was written"
 
 OWN: Mapping[str, Mapping[str, str]] = {
     "alfworld": {
-        "bomb": r"more than",
+        "bomb": r"more than|is longer than",
         "code": r"its (?:grammar|task line|PDDL \w+) is not (?:a known one|plain words)",
-        "control": r"no list of commands|which no problem has|is not a known one|Invalid control",
+        "control": r"no list of commands|which no problem has|is not a known one|Invalid control|cannot be printed",
         "edited": r"is not a known one",
         "escape": r"leads out|is a link to a folder|are not at|does not exist",
         "flip": r"because its PDDL problem ",
@@ -56,17 +58,24 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "place": rf"{REASONS['place']}|leads out|are not at",
         "type": r"it lacks|no list of commands",
         "unknown": r"does not say the game's task_type",
-        "mixed": rf"not UTF-8|{_JSON}",
+        "mixed": rf"not UTF-8|{_JSON}|{REASONS['number']}",
     },
     "checkpoint": dict.fromkeys(("misspelt", "unknown", "missing", "type"), rf"is no state of ucb|{_NO_STATE}")
     | {"empty": rf"{_JSON}|{_NO_STATE}"},
-    "manifest": {"": r"no checkpoint of step 3|other content in \S+ than was written"},
+    "manifest": dict.fromkeys(("missing", "misspelt", "type"), _UNMARKED)
+    | {
+        "edited": r"has (?:other content in|\S+ with [\d,]+ of [\d,]+ bytes)|lacks |cannot be read",
+        "empty": rf"{_JSON}|{_UNMARKED}",
+        "escape": r"which cannot be a file in the folder",
+        "number": rf"{REASONS['number']}|{_UNMARKED}",
+        "place": rf"{REASONS['place']}|has no manifest\.json, as its writing was cut short",
+    },
     "corpus": {
         "bomb": r"longer than|unpacks to more than",
-        "code": r"not UTF-8|cannot be unpacked",
+        "code": r"not UTF-8|cannot be unpacked|is not valid JSON",
         "cut": rf"{REASONS['cut']}|cannot be unpacked",
-        "empty": r"is no JSON object|holds no passage|is empty|not valid JSON",
-        "escape": r"exists: remove|does not exist|is a |cannot be|leads out|no name",
+        "empty": r"is no JSON object|holds no passage|is empty|not valid JSON|has no 'contents'",
+        "escape": r"exists: remove|does not exist|is a |cannot be|leads out|no name|a name that is no text",
         "misspelt": r"has no 'contents'",
         "missing": r"has no 'contents'|does not exist",
         "number": rf"{REASONS['number']}|\(Exceeds the limit|holds a \w+ in '",
@@ -77,58 +86,68 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "empty": rf"{_JSON}|is not an evaluation of format",
         "missing": r"it has no|it lacks|was edited \(its summary",
         "misspelt": r"it has no|was edited \(its summary|unknown",
+        "type": rf"{REASONS['type']}|was edited \(its summary",
         "unknown": r"has the unknown key|was edited \(its summary",
     },
-    "export": dict.fromkeys(("missing", "misspelt", "edited", "duplicate", "unknown"), _NOT_WRITTEN) | {"": _NO_EXPORT},
+    "export": dict.fromkeys(("missing", "misspelt", "type"), rf"{_UNMARKED}|{_NOT_WRITTEN}")
+    | {
+        "edited": _NOT_WRITTEN,
+        "empty": rf"{_JSON}|{_UNMARKED}",
+        "escape": r"which cannot be a file in the folder",
+        "number": rf"{REASONS['number']}|{_UNMARKED}",
+    },
     "index": {
-        "code": r"is damaged \(|pickled \(object\) data",
+        "code": r"is damaged \(|does not belong to this index|pickled \(object\) data",
         "cut": rf"{REASONS['cut']}|cannot be read \(",
-        "edited": r"does not belong to this index|the corpus \S+ (?:is a|does not exist|has)|is damaged|has changed",
+        "edited": r"does not belong to this index|the corpus \S+ (?:is a|does not exist|has)|is damaged|has changed|"
+        r"vectors\.faiss does not exist|an index of the kind ",
         "escape": r"leads out|is a file, so a faiss index|is no retriever index|there is no index|outside",
         "misspelt": r"is damaged|another (?:version|format)",
         "missing": r"is damaged|does not exist|is no retriever index|no whole index",
         "number": rf"{REASONS['number']}|is damaged|another (?:version|format)",
         "place": rf"{REASONS['place']}|is no retriever index|leads out|there is no (?:whole )?index",
-        "size": r"not as long as it was written|larger than|cannot be read \(",
-        "type": r"is damaged|another (?:version|format)",
+        "size": r"is not the corpus that|not as long as it was written|larger than|cannot be read \(",
+        "type": r"an index of the kind |is damaged|another (?:version|format)",
         "unknown": r"is damaged",
         "empty": rf"is damaged|{_JSON}",
-        "flip": r"(?:is|has) damaged|has changed|not belong|cannot be read",
+        "flip": r"(?:is|has) damaged|has changed|not belong|cannot be read|is not valid JSON",
     },
     "mapping": {
-        "code": r"holds the control character|is larger than|has no text|not UTF-8|a marker",
-        "control": r'has (?:"|skill_files|task_to_skill|task_keywords|the unknown key)|holds the',
+        "code": r"holds the control character|larger than|has no text|not UTF-8|a marker|the bank's mapping gives",
+        "control": r'has (?:"|skill_files|task_to_skill|task_keywords|the (?:unknown key|name ")) ?|holds the',
         "cut": rf"{_JSON}|not UTF-8",
         "depth": r"nested|larger than",
-        "escape": r"outside the bank|is not a folder|leads out|is a link",
+        "place": rf"{REASONS['place']}|which is not there|is a link that leaves the bank's folder",
+        "escape": r"outside the bank|is not a folder|leads out|is a link|name a markdown file|which is not there",
         "missing": r"has no '|does not list|is not a folder",
-        "mixed": rf"{_JSON}|not UTF-8|NUL|larger than",
-        "type": r"has '?\w+'? (?:that is not|'.*' = )|is not an object|has (?:skill_files|task_)",
+        "mixed": rf"{_JSON}|not UTF-8|NUL|larger than|not a number of JSON|twice",
+        "type": r"has '?\w+'? (?:that is not|'.*' = )|is not an object|has (?:skill_files|task_)|lists no files",
         "unknown": r"has the unknown key|has (?:skill_files|task_to_skill|task_keywords) '",
     },
     "model": {
         "bomb": r"that no model has|makes no sense|more than|larger than",
-        "code": r"no safetensors|asks for|not in the safetensors format|is not (?:JSON|UTF-8)|names code|pickle",
+        "code": r"no safetensors|asks for|in the safetensors format|is not (?:JSON|UTF-8)|names code|pickle",
         "edited": r"and the weights beside it have|lacks|has no|is not",
         "empty": rf"{REASONS['empty']}|cut short",
         "escape": r"no safetensors in its folder|is no index of safetensors|leads out|outside",
-        "missing": r"holds no|has no|lacks",
+        "missing": r"holds no|has no|lacks|set base_model_name_or_path|another adapter than LoRA \(peft_type\)",
         "number": rf"{REASONS['number']}|that no model has|that is no token|makes no sense|has no rank",
-        "place": rf"{REASONS['place']}|no ordinary file|holds no config\.json|is no folder",
+        "place": rf"{REASONS['place']}|no ordinary file|holds no (?:config\.json|model\.safetensors)|is no folder",
         "size": rf"{REASONS['size']}|{_JSON}|goes beyond its end",
-        "type": rf"{REASONS['type']}|that no model has|that is no token|another adapter|makes no sense|has no|is no ",
+        "type": rf"{REASONS['type']}|that no model has|that is no token|another adapter|makes no sense|"
+        r"has no|is no |neither names of modules|set base_model_name_or_path",
     },
     "override": {
-        "bomb": rf"{REASONS['bomb']}|must be|is not valid YAML",
+        "bomb": rf"{REASONS['bomb']}|must be|is not valid YAML|{REASONS['depth']}",
         "control": rf"{REASONS['control']}|there is no key|no readable key",
-        "depth": rf"{REASONS['depth']}|no readable key",
+        "depth": rf"{REASONS['depth']}|no readable key|has \d{{6}} letters",
         "duplicate": r"same wish|twice",
         "empty": r"no readable key|has no value",
         "encoding": r"not UTF-8|special characters are not allowed|has no value|holds the character U\+D",
         "escape": r"cannot change what a recipe extends|holds the character",
         "missing": r"no model|has no value|no readable key|must be|is missing",
         "surrogate": rf"{REASONS['surrogate']}|special characters are not allowed|not UTF-8",
-        "unknown": r"there is no key|no readable key",
+        "unknown": r"there is no key|no readable key|is {'x': .*}, but must be a number",
         "code": r"uses the YAML tag|no readable key|must be",
     },
     "panel": {
@@ -139,7 +158,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "misspelt": r"has no '|is not of format",
         "type": r"has no '|are not a text for each task|is not of format|repeated or not texts|is not a JSON object",
         "unknown": r"is not of format",
-        "mixed": rf"{_JSON}|NUL|not UTF-8|{REASONS['depth']}",
+        "mixed": rf"{_JSON}|NUL|not UTF-8|{REASONS['depth']}|twice",
     },
     "parquet": dict.fromkeys(
         ("cut", "bomb", "empty", "size", "mixed", "flip"),
@@ -150,15 +169,17 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "duplicate": r"has two columns",
         "escape": r"is not there|cannot be|does not exist|is a (?:device|folder)",
         "missing": r"has no column|, not text|is not there|has no ",
-        "misspelt": r"has no column",
+        "misspelt": r"has no column|holds struct<.*, not text",
         "number": r"row \d+ has no ",
         "place": rf"{REASONS['place']}|is not there",
-        "type": r"has no column|, not text",
+        "type": r"has no column|, not text|has no golden answer",
         "surrogate": r"not UTF-8",
     },
     "recipe": _YAML
     | {
-        "escape": r"extends (?:itself|names)|there is no recipe|holds the character|is not valid YAML|cannot be",
+        "escape": r"extends (?:itself|names)|there is no recipe|holds the character|is not valid YAML|cannot be|"
+        r"the recipe \S+ (?:is a (?:folder|device)|does not exist)",
+        "place": rf"{REASONS['place']}|there is no recipe 'sample\.yaml/below'",
         "missing": r"is missing|no model|cannot act",
     },
     "recording": {
@@ -177,7 +198,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "missing": r"\(it has no |is not what it should be|is not a run",
         "misspelt": r"\(it has no ",
         "empty": rf"{_JSON}|it is not JSON|is no object",
-        "number": rf"{REASONS['number']}|not what it should be",
+        "number": rf"{REASONS['number']}|not what it should be|{_JSON}",  # 1e11e is none
         "place": rf"{REASONS['place']}|is not a run|there is no run",
         "type": r"not what it should be|is no object",
     },
@@ -190,6 +211,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "escape": r"holds the bank|is a link|is not a folder|leads? out|has no '|not to be printed|outside",
         "missing": r"has no ",
         "mixed": r"bank",
+        "place": rf"{REASONS['place']}|is a link that leaves the bank's folder",
         "number": r"write (?:a line|words|a list|one)|has no front matter|cannot be read|not readable YAML",
         "size": r"front matter over|larger than|more than|longer than|too long",
         "surrogate": r"not UTF-8|not to be printed|write a list|surrogate|cannot be read|U\+D",
@@ -201,13 +223,15 @@ OWN: Mapping[str, Mapping[str, str]] = {
     | {
         "bomb": rf"{REASONS['bomb']}|lists \d+ values|combinations",
         "control": rf"{REASONS['control']}|there is no key",
-        "empty": rf"{_OBJECT}|empty choice|has no ",
-        "escape": r"set the same section|there is no key|has no readable key|cannot change what|must be|is set",
+        "depth": rf"{REASONS['depth']}|has no readable key",
+        "empty": rf"{_OBJECT}|empty choice|has no |the axis \S+=(?:zzz|null): .* but must be",
+        "escape": r"set the same section|there is no key|has no readable key|cannot change what|must be|is set|"
+        r"extends cannot be an axis|is no key",
         "number": r"must be|is not whole|does not rise|no logarithm|no number|is not a number|has no|step|range|finite",
         "size": rf"{_YAML['size']}|lists \d+ values",
-        "surrogate": rf"{REASONS['surrogate']}|not UTF-8",
+        "surrogate": rf"{REASONS['surrogate']}|not UTF-8|special characters are not allowed",
         "type": r"must be|axis",
-        "unknown": r"there is no key|neither a command|has a key of",
+        "unknown": r"there is no key|seed cannot be an axis|neither a command|has a key of",
     },
     "study": dict.fromkeys(
         ("edited", "missing", "misspelt", "type", "unknown"),
@@ -215,7 +239,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
     )
     | {"place": rf"{REASONS['place']}|there is no study", "empty": rf"{_JSON}|it is not JSON|is no object"},
     "study's journal": dict.fromkeys(("type", "number"), r"is damaged \(trial \d+ of its \w+ has ")
-    | {"code": r"is damaged \(", "missing": r"does not hold the study"},
+    | {"code": r"is damaged \(its (?:line \d+ |entries do not follow)", "missing": r"does not hold the study"},
     "transcript": {
         "": r"holds lines that are none of a transcript",
         "bomb": r"unpacks to more than",
@@ -229,14 +253,15 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "cut": rf"{REASONS['cut']}|half of a surrogate pair",
         "empty": r"does not hold a|ends in the middle|is empty|holds no",
         "encoding": r"not UTF-8|is not JSON|does not hold a",
-        "escape": r"is a link that leaves|is neither|something else than a store|name the products|holds no|does not",
+        "escape": r"is a link that leaves|is neither|something else than (?:a store|an unfinished import)|"
+        r"name the products|holds no|does not",
         "missing": r"has no '|holds no|does not exist",
         "misspelt": r"has no '",
         "mixed": r"source/items_",
         "number": rf"{REASONS['number']}|{_JSON}|not a text",
         "place": rf"{REASONS['place']}|holds no items|is a link that leaves",
         "size": r"does not hold a|more than|larger than",
-        "type": r", not a |does not hold a|has no '",
+        "type": r", not a |does not hold a|has no '|has no text as '",
         "duplicate": r"twice",
     },
     "webshop_store": {
@@ -251,41 +276,13 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "misspelt": r"is damaged",
         "mixed": r"is damaged \(",
         "number": r"is damaged",
-        "place": rf"{REASONS['place']}|is not whole|there is no store|is damaged \(",
+        "place": rf"{REASONS['place']}|is not whole|there is no store|is damaged \(|leads out of",
         "size": r"larger than|not as long",
         "type": r"is damaged|another format",
         "unknown": r"is damaged|another format",
     },
 }
 """Kind → class → what its sentences say beside, or instead; "" is every class that is not there."""
-
-NAMES: Mapping[str, str] = {
-    "alfworld": r"/json_2\.1\.1",
-    "checkpoint": r"/step-3/sdar\.json|the checkpoint's 'retriever'",
-    "manifest": r"checkpoint of step 3",
-    "corpus": r"^error: (?:the corpus |corpus\.jsonl|größer)",
-    "evaluation": r"/evaluations/trained-step-\d-no_skills\.json",
-    "export": r"/out (?:holds|is)",
-    "index": r"\bindex\b|the corpus",
-    "journal": r"/runs/a/metrics\.jsonl",
-    "mapping": r"bank",
-    "model": r"\bmodel",
-    "override": r"the override|^error: quickstart: no model",
-    "panel": r"the panel panel\.json",
-    "parquet": r"\.parquet",
-    "recipe": r"\.yaml|the recipe|^error: (?:d{200}|n{200})",
-    "recording": r"\br\.jsonl",
-    "run": r"/runs\b",
-    "skills": r"bank",
-    "slurm": r"\.yaml|^error: (?:d{200}|n{200})",
-    "space": r"axis|\.yaml|the override|the setting|the grid|neither a command|^error: (?:d{200}|n{200})",
-    "study": r"/studies/study/study\.json|there is no study in",
-    "study's journal": r"/studies/study/journal\.log",
-    "transcript": r"the transcript \S+/transcripts/base-no_skills\.jsonl\.gz",
-    "webshop_json": r"source|new/store|/dev/zero",
-    "webshop_store": r"\bstore\b",
-}
-"""Kind → what each line of a refusal names: the file, or the words that were typed."""
 
 
 def why(kind: str, klass: str, classes: Collection[str]) -> str:

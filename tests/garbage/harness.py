@@ -10,7 +10,7 @@ How to add a kind (one module a kind, ``garbage_kind_<name>.py`` in this folder;
 4. ``accepted``: the same for valid variants: another spelling of the same content.
 5. ``read_back(outcome)``: what the command made of its input; variants must give what the plain sample gives, or
    what their ``Call(…, expects=…)`` says.
-6. ``garbage_reasons``: what its sentences name, and what they say of each class.
+6. ``garbage_names``: what its sentences name; ``garbage_reasons``: what they say of each class.
 7. ``KIND = Kind("skills", plain, refused, accepted, read_back, either)``. Nothing else: tests and table find it.
 
 Samples are tiny, calls take milliseconds, all chance comes from ``random``. A failure prints ``kind/class/number``:
@@ -34,10 +34,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from garbage_reasons import NAMES, why
+from garbage_names import NAMES
+from garbage_reasons import why
 from garbage_watch import alarm, captured, peak, tree
 
-COUNT = int(os.environ.get("SDAR_GARBAGE", "20"))
+COUNT = int(os.environ.get("SDAR_GARBAGE", "12"))
 """Inputs of a kind that must be refused, and as many that must be accepted, spread over the classes."""
 SECONDS = 10.0
 """Of the processor, which no call may take."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +64,17 @@ def test_a_folder_of_very_many_files_is_not_listed_to_its_end(tmp_path: Path, mo
     assert len(seen) == 12
 
 
-def endless_of(real: Any, path: object, seen: list[Any]) -> Any:
+@contextmanager
+def endless_of(real: Any, path: object, seen: list[Any]) -> Iterator[Iterator[Any]]:
     """A listing a hundred times as long; ``seen`` of it is what was asked for."""
-    for entry in list(real(path)) * 100:
-        seen.append(entry)
-        yield entry
+    with real(path) as listed:
+        yield (seen.append(entry) or entry for entry in list(listed) * 100)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"target_modules": r".*\.(q_proj|v_proj)$"},
+        {"target_modules": r".*\.(q_proj|x_proj)$"},
         {"target_modules": r"(?:.*?(?:language|text).*?(?:self_attn|mlp).*?(?:q_proj|k_proj).*?)|(?:.*q_proj)"},
         {"exclude_modules": "lm_head|embed"},
         {"rank_pattern": {r".*\.layers\.[0-3]\.self_attn\.q_proj": 2}},

@@ -13,8 +13,13 @@ from hollow_model import TOKENIZER_CONFIG, write, write_adapter, write_json
 from sdar_cli.errors import ModelError
 from sdar_cli.models.load import load_model, load_tokenizer
 from sdar_cli.models.merge import merged_adapter
+from sdar_cli.recipe.load import load_recipe
+from sdar_cli.recipe.trust import VARIABLE
+from sdar_cli.runs.store import RunFolder
+from sdar_cli.training.base import _full_weights
 
-CODE = "open({mark!r}, 'w').close()\nfrom transformers import PreTrainedTokenizerFast as Words\n"
+CODE = "open({mark!r}, 'w').close()\nfrom transformers import PreTrainedTokenizerFast\n"
+CODE += "class Words(PreTrainedTokenizerFast):\n    pass\n"
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +44,11 @@ def test_an_adapters_base_is_not_trusted_by_a_file(tmp_path: Path) -> None:
     load_model(str(adapter))
     load_model(str(adapter), trust_remote_code=True, own=str(foreign))
     run = write(tmp_path / "run" / "base").parent
-    load_model(str(write_adapter(run / "checkpoints" / "step-1", run / "base")), trust_remote_code=True)
+    checkpoint = str(write_adapter(run / "checkpoints" / "step-1", run / "base"))
+    with pytest.raises(ModelError, match="is not the recipe's model"):  # a folder that looks like a run's is none
+        load_model(checkpoint, trust_remote_code=True)
+    write_json(run / "run.json", "{}")
+    load_model(checkpoint, trust_remote_code=True)
 
 
 def test_an_adapter_brings_no_code(tmp_path: Path) -> None:
@@ -96,3 +105,19 @@ def test_a_merged_adapter_has_its_bases_code(tmp_path: Path) -> None:
         merged_adapter(adapter, tmp_path / "out", trust_remote_code=True)
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     load_model(str(merged_adapter(adapter, tmp_path / "out", trust_remote_code=True, own=str(base))))
+
+
+def test_training_from_an_adapter_trusts_the_recipes_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``init_from`` the adapter, ``model.path`` its base; the adapter may be given by ``~``."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(VARIABLE, "1")
+    base = with_code(write(tmp_path / "base"), tmp_path / "ran")
+    write_adapter(tmp_path / "adapter", base)
+    changes = ["model.tiny=null", "warmup=null", "init_from=~/adapter", f"model.path={base}"]
+    trusted = {"model.trust_remote_code": ("--trust-remote-code", True)}
+    run = RunFolder.create(tmp_path, load_recipe("quickstart", [], changes, trusted), "mine")
+    assert _full_weights("~/adapter", run.recipe().model, run) == str(run.base)
+    load_model(str(run.base))
+    other = run.recipe().model.model_copy(update={"path": "some/other"})
+    with pytest.raises(ModelError, match="is not the recipe's model"):
+        _full_weights("~/adapter", other, run)

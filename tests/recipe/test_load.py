@@ -213,7 +213,9 @@ def test_an_overlay_may_be_empty_but_cannot_extend(recipe: Path, tmp_path: Path)
         ("x" * 300, "there is no recipe"),
         ("nowhere/x.yaml", "does not exist"),
         ("../base/paper", "there is no recipe"),
-        ("/", "is a folder"),
+        ("/", "the recipe / is a folder, not a file: "),
+        ("/dev/zero", "the recipe /dev/zero is a device, not a file: "),
+        ("/dev/null/x.yaml", "does not exist"),
     ],
 )
 def test_unknown_references(reference: str, says: str) -> None:

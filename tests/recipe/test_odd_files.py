@@ -93,9 +93,27 @@ def test_all_counts_have_a_bound() -> None:
 
     recipe = load_recipe("quickstart").recipe
     assert isinstance(recipe, Recipe)
-    for key in counts(recipe):
-        with pytest.raises(RecipeError):
+    found = counts(recipe)
+    assert {"train.keep_best", "rollout.tasks", "seed", "model.tiny.width", "warmup.batch"} < set(found)
+    for key in found:
+        with pytest.raises(RecipeError, match=rf"{key} is {10**12}, but must be "):
             load_recipe("quickstart", overrides=[f"{key}={10**12}"])
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("environment.timeout", "environment.worker_memory", "engine.patience", "engine.request_timeout"),
+        "tracking.spool",
+    ],
+)
+def test_no_clock_and_no_memory_takes_any_number(key: str) -> None:
+    """As milliseconds of a poll, bytes or a thread's timeout, what is larger is an OverflowError in the middle of a
+    run."""
+    assert load_recipe("quickstart", overrides=[f"{key}=1e6"])
+    for number in ("1000001", "1e7", "1e10", "1e305", "0"):
+        with pytest.raises(RecipeError, match=key):
+            load_recipe("quickstart", overrides=[f"{key}={number}"])
 
 
 def test_many_mistakes_are_told_by_some(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_long_texts_take_time_in_proportion(text: str, alone: bool) -> None:
 
 
 def test_a_token_alone_is_no_part_of_an_address(recipe: Path) -> None:
-    with pytest.raises(UserError, match="tracking.uri"):
+    with pytest.raises(UserError, match=r"tracking\.uri"):
         load_recipe(str(recipe), overrides=["tracking.uri=https://hf_TOKEN@host/mlflow/x@y"])
     uri = "http://node7:5000/a/@b"
     assert load_recipe(str(recipe), overrides=[f"tracking.uri={uri}"]).recipe.tracking.uri == uri

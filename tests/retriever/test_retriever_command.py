@@ -100,7 +100,7 @@ def test_a_dense_index_is_built_and_served(corpus: Path, tmp_path: Path, capsys:
         os.kill(os.getpid(), signal.SIGINT)
 
     with listen("127.0.0.1", 0) as opened, pytest.raises(KeyboardInterrupt):
-        serve(opened, plan(tmp_path / "index", None, Settings(), no_bar), Limits(), Rules(), ask)
+        serve(opened, plan(tmp_path / "index", None, Settings(), no_bar), Limits(), Rules(), ask, print)
     assert health == {"name": "c.jsonl", "engine": "dense", "documents": 5}
     ranked, blank = answer["result"]
     assert sorted(row["document"]["id"] for row in ranked) == list("01234") and blank == []
@@ -176,6 +176,7 @@ def test_an_interrupt_lets_the_searches_under_way_finish(tmp_path: Path) -> None
             Limits(),
             Rules(),
             lambda _: answers.append(httpx.post(f"{url(opened, '127.0.0.1')}/retrieve", json={"query": "capital"})),
+            print,
         )
     passages.close()
     assert [answer.json() for answer in answers] == [{"result": [[record(2, TEXTS[2])]]}]

@@ -6,12 +6,16 @@ import json
 import os
 from pathlib import Path
 
+import hollow_model
 import pytest
 
 from sdar_cli.cli.main import main
-from sdar_cli.errors import RecipeError
-from sdar_cli.recipe.load import load_recipe
+from sdar_cli.errors import RecipeError, UserError
+from sdar_cli.models.load import load_model, load_tokenizer
+from sdar_cli.recipe.load import ResolvedRecipe, load_recipe
 from sdar_cli.recipe.trust import VARIABLE
+from sdar_cli.runs.resolve import ModelFolder
+from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.labels import of_training
 
 ASKS = "model:\n  trust_remote_code: true\n"
@@ -100,3 +104,50 @@ def test_mlflow_says_so(tmp_path: Path) -> None:
     trusted = load_recipe("quickstart", overrides=["model.trust_remote_code=true"]).recipe
     assert "sdar.trust_remote_code" not in of_training(plain, tmp_path, **facts)
     assert of_training(trusted, tmp_path, **facts)["sdar.trust_remote_code"] == "true"
+
+
+def test_it_is_said_before_the_code_is_run_and_where_from(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's checkpoints hold what its model brought; they are not the model that the recipe names."""
+    from sdar_cli.export import export
+
+    trusted = {"model.trust_remote_code": ("--trust-remote-code", True)}
+    changes = ["model.path=some/model", "model.tiny=null", "warmup=null"]
+    folder = RunFolder.create(tmp_path, load_recipe("quickstart", [], changes, trusted), "kept")
+    said = f"code that comes with the model some/model, or lies in {folder.path}, may run, as --trust-remote-code says"
+
+    def export_run(*words: object, **named: object) -> None:
+        assert said in capsys.readouterr().err
+        raise UserError("no further")
+
+    monkeypatch.setattr(export, "export_run", export_run)
+    code, _, err = run(capsys, "export", str(folder.path), "--trust-remote-code")
+    assert code == 2 and err == "error: no further\n"
+
+
+def test_a_bare_adapters_base_may_be_the_recipes_model(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RUN takes the place of ``model.path``, whose code stays the one that is trusted."""
+    from sdar_cli.evaluation import evaluate
+
+    base = hollow_model.write(tmp_path / "base")
+    adapter = hollow_model.write_adapter(tmp_path / "adapter", base)
+    found = []
+
+    def evaluate_run(target: ModelFolder, resolved: ResolvedRecipe, *, own: str | None, **named: object) -> None:
+        weights = evaluate._weights(target, "last", own)
+        load_tokenizer(weights.path, trust_remote_code=True, own=weights.own)
+        found.append(load_model(weights.path, trust_remote_code=True, own=weights.own))
+        raise UserError("no further")
+
+    monkeypatch.setattr(evaluate, "evaluate_run", evaluate_run)
+    words = ("eval", str(adapter), "--recipe", "quickstart", "--runs", str(tmp_path), "--trust-remote-code")
+    code, _, err = run(capsys, *words)
+    assert code == 2 and "is not the recipe's model, so its code is not trusted" in err and not found
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text(f"extends: quickstart\nwarmup: null\nmodel: {{path: {base}, tiny: null}}\n")
+    code, _, err = run(capsys, *words[:3], str(recipe), *words[4:])
+    assert (code, len(found)) == (2, 1) and err.endswith("error: no further\n")
+    assert f"code that comes with the model {adapter} may run" in err

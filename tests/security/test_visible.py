@@ -9,9 +9,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.text import Text
 
 from sdar_cli.cli.render import print_json
 from sdar_cli.errors import SkillError
+from sdar_cli.evaluation.table_parts import escape
 from sdar_cli.skills.skill import parse_skill
 from sdar_cli.visible import escaped, visible
 
@@ -74,6 +76,12 @@ def test_what_is_hidden_is_shown(text: str, capsys: pytest.CaptureFixture[str]) 
 def test_a_skill_may_not_hide_it(text: str) -> None:
     with pytest.raises(SkillError, match="which nobody sees"):
         _skill(text)
+
+
+def test_a_tables_label_is_obeyed_by_nothing() -> None:
+    """The task types of somebody's data, in the tables of an evaluation."""
+    text = Text.from_markup(escape("\x1b[2J[red]a\u202e"))
+    assert text.plain == "⟨U+001B⟩[2J[red]a⟨U+202E⟩"
 
 
 @given(st.text(st.sampled_from('\u200c\u200d\ufe0f\ufe01\U000e0100\u202e\x9b\\"\ud800\udc00🔬❤葛مa 1'), max_size=12))

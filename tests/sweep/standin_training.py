@@ -87,7 +87,8 @@ def play(folder: Path) -> int:
         update(folder, status="training")
         while step < STEPS:
             time.sleep(wanted.get("step", 0.003))
-            while "hold" in wanted and step + 1 == wanted.get("hold_at", STEPS) and not STOP and not Path(wanted["hold"]).exists():
+            held = "hold" in wanted and step + 1 == wanted.get("hold_at", STEPS)
+            while held and not STOP and not Path(wanted["hold"]).exists():
                 time.sleep(0.02)
             step += 1
             weights = hashlib.sha256(f"{weights} {key} {step}".encode()).hexdigest()

@@ -48,6 +48,23 @@ def test_a_new_study_waits(store: StudyStore) -> None:
     assert view.cells[1].runs[1].name == "study-c001-s1"
 
 
+def test_what_a_kill_left_of_a_study_is_in_nobodys_way(tmp_path: Path) -> None:
+    """In a container the next process may well have the same pid."""
+    spec = spec_of(words=["distill.coef=0.1,0.2"], seeds="2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "rename", lambda *_: os._exit(9))
+        if (pid := os.fork()) == 0:
+            try:
+                patch.setattr(os, "getpid", os.getppid)
+                StudyStore.create(spec, tmp_path)
+            finally:
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 9 << 8
+    assert [path.name for path in (tmp_path / "studies").iterdir()] == [f".study-{os.getpid()}"]
+    store = StudyStore.create(spec, tmp_path)
+    assert list((tmp_path / "studies").iterdir()) == [store.folder] and store.view().counts == {"waiting": 4}
+
+
 def test_another_process_sees_the_same(store: StudyStore, tmp_path: Path) -> None:
     end(store, 0, 1, "done")
     claim(store, 1, 0)

@@ -35,8 +35,8 @@ BAND = 0.18
 
 LARGEST = 1e30
 """Of a value, beyond which there is nothing to be seen, and axes overflow."""
-LAST_STEP = 10**12
-"""The same of steps."""
+LAST_STEP = MOST = 10**12
+"""The same of steps, and of episodes."""
 
 STYLE = {
     "font.size": 9,
@@ -72,7 +72,7 @@ def success_interval(row: Row, mode: str, part: str = "") -> Interval | None:
     """Wilson's interval of an evaluation's success from its share and its number of episodes; ``part`` is
     ``/turns_le_5`` and so on. None where one of the two is missing, or is none."""
     share, count = f"eval/{mode}/success{part}", f"eval/{mode}/episodes{part}"
-    if not (finite(row, share) and finite(row, count) and 0 <= row[share] <= 1 <= round(row[count])):
+    if not (finite(row, share) and finite(row, count) and 0 <= row[share] <= 1 <= row[count] < MOST):
         return None
     return wilson(round(row[share] * row[count]), round(row[count]))
 
