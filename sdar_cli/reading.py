@@ -6,6 +6,7 @@ is ever held. What is wrong comes as ``Unreadable``, whose text goes on after th
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -220,6 +221,8 @@ def _within(path: Path, root: Path) -> tuple[Path, Path]:
     except (FileNotFoundError, NotADirectoryError):
         raise Missing("does not exist") from None
     except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+            raise Missing("does not exist") from None
         raise Unreadable(f"cannot be followed ({getattr(error, 'strerror', None) or error})") from None
     for folder in (home, *_blobs(home)):
         if real.is_relative_to(folder):

@@ -127,7 +127,7 @@ class Checkpoint:
         from sdar_cli.rollout.policies import HFPolicy
 
         recipe = workshop.recipe
-        trust, own = recipe.model.trust_remote_code, recipe.init_from or recipe.model.path
+        trust, own = recipe.model.trust_remote_code, recipe.starts_from
         tokenizer = load_tokenizer(folder, trust_remote_code=trust, own=own)
         model = load_model(folder, trust_remote_code=trust, own=own)
         check_vocabulary(model, tokenizer)

@@ -166,16 +166,12 @@ def _weights(target: RunFolder | ModelFolder, checkpoint: str, own: str | None) 
         raise RunError(
             f"the run {target.name} has no checkpoint yet: wait for one, or evaluate its base with --checkpoint base"
         )
-    return Weights("trained", str(found.path), f"step-{found.step}", found.step, own=_started_from(target.recipe()))
+    return Weights("trained", str(found.path), f"step-{found.step}", found.step, own=target.recipe().starts_from)
 
 
 def _base(run: RunFolder) -> Weights:
     recipe = run.recipe()
-    return Weights("base", base_path(run), "base", 0, Quantised.asked(recipe.model), _started_from(recipe))
-
-
-def _started_from(recipe: Recipe) -> str | None:
-    return recipe.init_from or recipe.model.path
+    return Weights("base", base_path(run), "base", 0, Quantised.asked(recipe.model), recipe.starts_from)
 
 
 def base_path(run: RunFolder) -> str:

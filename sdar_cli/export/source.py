@@ -44,11 +44,6 @@ class Source:
         return adapter_base(self.path) if self.adapter else None
 
     @property
-    def own(self) -> str | None:
-        """What the run started from as its recipe names it, whose code may be run where a model's may."""
-        return self.recipe.init_from or self.recipe.model.path
-
-    @property
     def origin(self) -> str | None:
         """The hub id of the model that training started from; None where it is another run, or made here."""
         path = self.recipe.model.path

@@ -36,8 +36,8 @@ def write_whole(source: Source, folder: Path, dtype: str) -> Written:
     from sdar_cli.models.merge import load_whole
 
     trust = source.recipe.model.trust_remote_code
-    tokenizer = load_tokenizer(source.path, trust_remote_code=trust, own=source.own)
-    model = load_whole(source.path, trust_remote_code=trust, quantised=source.quantised, own=source.own)
+    tokenizer = load_tokenizer(source.path, trust_remote_code=trust, own=source.recipe.starts_from)
+    model = load_whole(source.path, trust_remote_code=trust, quantised=source.quantised, own=source.recipe.starts_from)
     model = model.to(getattr(torch, dtype)).eval()
     model.config.use_cache = True  # training with checkpointed gradients switches it off
     _settle_generation(model, tokenizer, source.recipe.evaluation.sampling)
@@ -61,7 +61,7 @@ def write_adapter(source: Source, folder: Path, dtype: str) -> Written:
     if source.quantised is not None:
         source.quantised.write(folder)
     trust = source.recipe.model.trust_remote_code
-    load_tokenizer(source.path, trust_remote_code=trust, own=source.own).save_pretrained(folder)
+    load_tokenizer(source.path, trust_remote_code=trust, own=source.recipe.starts_from).save_pretrained(folder)
     return Written(sum(tensor.numel() for tensor in tensors.values()), dtype)
 
 

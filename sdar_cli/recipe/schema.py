@@ -86,6 +86,11 @@ class Recipe(Section):
     tracking: Tracking = Tracking()
 
     @property
+    def starts_from(self) -> str | None:
+        """What the recipe names as the weights to start from; None for a tiny model, which is made."""
+        return self.init_from or self.model.path
+
+    @property
     def needs_teacher(self) -> bool:
         """Whether a teacher has an effect at any step of the run."""
         objective, last = OBJECTIVES[self.method], max(self.train.steps - 1, 0)

@@ -8,13 +8,13 @@ points; what a clock measured is left out.
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from killed_sdar import Aim, killed
+from same_ending import assert_same, outcome
 from short_sdar import SHORT, Sdar, Trained
 
 from sdar_cli.runs.store import RunFolder
@@ -76,23 +76,6 @@ def quiet(sdar: Sdar, base: str, tmp_path_factory: pytest.TempPathFactory) -> di
     return outcome(run)
 
 
-def outcome(run: RunFolder) -> dict[str, Any]:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-    try:
-        from soak.outcome import outcome as of
-    finally:
-        sys.path.pop(0)
-    return of(run, run.path.parent / "mlflow.db")
-
-
-def same(expected: dict[str, Any], got: dict[str, Any]) -> bool:
-    from soak.outcome import difference
-
-    found = difference(expected, got)
-    assert found is None, found
-    return True
-
-
 def curves(run: RunFolder, tag: str, value: str) -> list[Any]:
     """The store's runs with a tag."""
     from sdar_cli.tracking.quiet import import_mlflow
@@ -130,7 +113,7 @@ def test_killed_at_every_seam_it_ends_as_the_quiet_one(apart: Sdar, base: str, q
     assert done.code == 0 and done.json["status"] == "finished", done.err
     assert done.err.startswith("going on with killed (lost at step 5 of 5)\n")
     assert "trained with" not in done.err, "what was measured is kept"
-    assert same(quiet, outcome(RunFolder.open(apart.root / "killed")))
+    assert_same(quiet, outcome(RunFolder.open(apart.root / "killed")))
     shown = apart("train", *train, "--auto-resume", "--json")
     assert shown.code == 0 and shown.json == done.json, "what is over is shown"
 

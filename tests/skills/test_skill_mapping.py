@@ -198,7 +198,7 @@ def without(key: str) -> dict[str, Any]:
         (changed(skill_files={"clean": "../nowhere.md"}), "lists '../nowhere.md' in skill_files, outside the bank"),
         (changed(skill_files={"clean": "/etc/secret.md"}), "lists '/etc/secret.md' in skill_files, outside the bank"),
         (changed(skill_files={"clean": "link.md"}), "lists 'link.md' in skill_files, outside the bank"),
-        (changed(skill_files={"clean": "x" * 300 + ".md"}), "in skill_files, which cannot be followed (File name"),
+        (changed(skill_files={"clean": "x" * 300 + ".md"}), "in skill_files, which is not there"),
         (changed(skill_files={"clean": "circle.md"}), "lists 'circle.md' in skill_files, which cannot be followed"),
         (changed(skill_files={"clean": "folder.md"}), "lists 'folder.md' in skill_files, which is a folder, not a"),
         (changed(task_to_skill=["clean"]), "has 'task_to_skill' that is not an object"),
