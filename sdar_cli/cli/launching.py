@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sdar_cli.training.run import TrainResult
 
 INTERRUPTED = 130
-"""Exit code of what Ctrl-C stopped; SIGTERM and SIGUSR1 have their own (``training.stop``)."""
+"""Exit code of what Ctrl-C stopped; SIGTERM and SIGUSR1 have their own (``sdar_cli.stop``)."""
 PANEL = "Processes"
 
 NprocOption = Annotated[
@@ -76,7 +76,7 @@ def run_or_launch(
         grace: ``--grace``.
     """
     from sdar_cli.launch import agent, dist, extras
-    from sdar_cli.training.stop import STOP, VARIABLE, take_grace
+    from sdar_cli.stop import STOP, VARIABLE, take_grace
 
     take_grace(grace)
     dist.check_recipe(launch.dist, recipe)

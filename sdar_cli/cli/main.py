@@ -18,7 +18,7 @@ from sdar_cli.cli import streams
 from sdar_cli.cli.errors import print_error, usage_sentence
 from sdar_cli.errors import SdarError, SdarWarning, without_credentials
 from sdar_cli.recipe import trust
-from sdar_cli.training.stop import STOP
+from sdar_cli.stop import STOP
 
 BROKEN_PIPE = 141
 NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)

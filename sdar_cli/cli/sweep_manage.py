@@ -52,11 +52,11 @@ def worker(
 
     Usage: sdar sweep worker STUDY
     """
+    from sdar_cli.stop import STOP
     from sdar_cli.sweep.leash import hold
     from sdar_cli.sweep.shares import gpu_of, visible_gpus
     from sdar_cli.sweep.worker import Options
     from sdar_cli.sweep.worker import worker as work
-    from sdar_cli.training.stop import STOP
 
     hold()
     store = _open(study, runs, storage)

@@ -15,8 +15,8 @@ from sdar_cli.cli.render import note
 from sdar_cli.cli.sweep_display import EVERY, StudyDisplay
 from sdar_cli.cli.sweep_results import print_status
 from sdar_cli.errors import RunFailed
+from sdar_cli.stop import SIGNALS, STOP
 from sdar_cli.tracking.location import runs_option
-from sdar_cli.training.stop import SIGNALS, STOP
 
 if TYPE_CHECKING:
     from sdar_cli.sweep.crew import Crew

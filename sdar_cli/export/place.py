@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from sdar_cli.errors import RunError, UserError
 from sdar_cli.reading import Unreadable, open_regular, read_json
 from sdar_cli.runs.disk import sync_file
-from sdar_cli.training.stop import STOP
+from sdar_cli.stop import STOP
 from sdar_cli.visible import visible
 
 FORMAT = 1

@@ -22,7 +22,7 @@ from sdar_cli.errors import RunFailed, UserError
 from sdar_cli.importing import importing
 from sdar_cli.launch.options import Launch
 from sdar_cli.launch.place import Place
-from sdar_cli.training.stop import SIGNALS, STOP, TWICE_TOLD
+from sdar_cli.stop import SIGNALS, STOP, TWICE_TOLD
 
 HURRY = 5.0
 """Seconds that processes have to leave in, once they were told so twice."""

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 
-from sdar_cli.training.stop import SIGNALS, STOP
+from sdar_cli.stop import SIGNALS, STOP
 
 LEASH = "SDAR_LEASH"
 """Environment variable: the pid of the process that must not be outlived."""
@@ -34,7 +34,7 @@ def passed_on() -> int:
 def hold() -> None:
     """Take the leash that the environment asks for, if any, and forget it for processes that this one starts.
 
-    Signals are heard from then on (``training.stop``): the process says that it was interrupted, and leaves.
+    Signals are heard from then on (``sdar_cli.stop``): the process says that it was interrupted, and leaves.
     """
     parent = os.environ.pop(LEASH, None)
     if parent is None:

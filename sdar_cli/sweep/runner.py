@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sdar_cli.stop import SIGNALS
 from sdar_cli.sweep.leash import leashed, passed_on
 from sdar_cli.sweep.processes import RUN, end_orphans
 from sdar_cli.sweep.results import failure, folder_state, is_busy, one_line, read_result, trains
-from sdar_cli.training.stop import SIGNALS
 
 Order = Literal["interrupted", "paused", "pruned", "taken"]
 """Why a run is to end early; ``taken``: it belongs to another worker now."""

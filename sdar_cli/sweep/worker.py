@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sdar_cli import stop
 from sdar_cli.errors import SdarError
 from sdar_cli.evaluation.files import write_bytes
 from sdar_cli.sweep.choose import candidates, history
@@ -29,7 +30,6 @@ from sdar_cli.sweep.results import checkpoint_step, one_line
 from sdar_cli.sweep.runner import TOLD, Command, Job, Outcome, Runner, sdar_command
 from sdar_cli.sweep.store import StudyStore
 from sdar_cli.sweep.view import StudyView
-from sdar_cli.training import stop
 
 Ending = Literal["over", "paused", "interrupted"]
 MOST_LOSSES = 8

@@ -15,8 +15,8 @@ from pathlib import Path
 from sdar_cli.errors import RunError
 from sdar_cli.reading import Missing, Unreadable, open_regular
 from sdar_cli.runs.disk import sync_folder
+from sdar_cli.stop import STOP
 from sdar_cli.tracking.write import read_number, write_at
-from sdar_cli.training.stop import STOP
 
 FILE, SENT = "spool.jsonl", "sent"
 

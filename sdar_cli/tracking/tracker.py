@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sdar_cli.errors import RunFailed, SdarError, without_credentials
+from sdar_cli.stop import LAST_WORDS, STOP
 from sdar_cli.tracking import dataset, tables
 from sdar_cli.tracking.creation import create, creation
 from sdar_cli.tracking.delivery import Delivery, within
@@ -34,7 +35,6 @@ from sdar_cli.tracking.system import SystemMonitor
 from sdar_cli.tracking.traces import Signals, build_trace, choose
 from sdar_cli.tracking.wire import clean, metric_name, one_line, shortened
 from sdar_cli.tracking.write import Write
-from sdar_cli.training.stop import LAST_WORDS, STOP
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -23,16 +23,16 @@ from sdar_cli.paths import user_path
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.rollout.replay import RecordingLoop, ReplayLoop, append_rollout
+from sdar_cli.stop import STOP
 from sdar_cli.training import ranks
+from sdar_cli.training.checkpoints.resumable import check_trainer_state, read_state, written_by
 from sdar_cli.training.evaluate_every import EvaluateEvery
 from sdar_cli.training.events import Listener
 from sdar_cli.training.failure import NotFinite, save_failure
 from sdar_cli.training.oom import as_sentence
 from sdar_cli.training.preempt import StepDropped
-from sdar_cli.training.resumable import check_trainer_state, read_state, written_by
 from sdar_cli.training.schedule import TaskSchedule
 from sdar_cli.training.sharded import whole_weights
-from sdar_cli.training.stop import STOP
 from sdar_cli.training.trainer import SDARTrainer
 from sdar_cli.training.transcript_scores import TokenScorer, transcribe_evaluation
 

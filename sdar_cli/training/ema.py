@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from sdar_cli.errors import RunError
-from sdar_cli.training.damaged import reading
+from sdar_cli.training.checkpoints.damaged import reading
 from sdar_cli.training.sharded import full
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Told to leave in a training: finish the step under way, or drop it, whichever fits the time; save; stop.
 
 Until its first optimiser update a step has changed nothing but random states and what the retrieval learnt, which a
-``Moment`` brings back: the checkpoint is that of the step before, and whoever resumes from it plays the step again,
+``StepStart`` brings back: the checkpoint is that of the step before, and whoever resumes from it plays the step again,
 bit for bit. A step is finished where the longest of the last ones and the longest checkpoint would fit the rest of
 the grace time, and dropped where they would not, or turn out not to. Behind an update it is finished in any case.
 
@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, TypeVar
 from transformers import TrainerCallback
 
 from sdar_cli.errors import RunFailed, SdarError
+from sdar_cli.stop import STOP
 from sdar_cli.training import ranks
-from sdar_cli.training.moment import Moment
-from sdar_cli.training.stop import STOP
+from sdar_cli.training.step_start import StepStart
 
 if TYPE_CHECKING:
     from transformers import TrainerControl
@@ -66,7 +66,7 @@ class Preemption(TrainerCallback):
         self.failure: SdarError | None = None
         """What went wrong between two steps and ends the training, to be raised once the step before it is saved."""
         self._active = False
-        self._moment: Moment | None = None
+        self._start: StepStart | None = None
         self._between = False
         """Whether a step has been finished, and no other begun."""
         self._evaluates = False
@@ -92,23 +92,23 @@ class Preemption(TrainerCallback):
     @property
     def droppable(self) -> bool:
         """Whether the step under way has changed nothing yet that does not come back."""
-        return self._moment is not None
+        return self._start is not None
 
     def begin(self) -> None:
         """A step begins."""
         self._between = False
         if self._active:
-            self._moment, self._began = Moment.take(self._trainer.loop.retriever), time.monotonic()
+            self._start, self._began = StepStart.take(self._trainer.loop.retriever), time.monotonic()
 
     def commit(self) -> None:
         """An optimiser update follows, or has been made."""
-        self._moment = None
+        self._start = None
 
     def restore(self) -> None:
         """Go back to the step's begin."""
-        if self._moment is not None:
-            self._moment.restore(self._trainer.loop.retriever)
-        self._moment = None
+        if self._start is not None:
+            self._start.restore(self._trainer.loop.retriever)
+        self._start = None
         self._trainer.model.zero_grad()
 
     def check(self, *progress: int) -> None:
@@ -165,14 +165,14 @@ class Preemption(TrainerCallback):
         trace."""
         if self.stopped:
             return None
-        moment = Moment.take(self._trainer.loop.retriever)
+        start = StepStart.take(self._trainer.loop.retriever)
         self._evaluates = True
         try:
             with self.behind_step(control):
                 return self.droppable_call(work, alone=True, plays=True)
         finally:
             self._evaluates = False
-        moment.restore(self._trainer.loop.retriever)
+        start.restore(self._trainer.loop.retriever)
         return None
 
     @contextmanager
@@ -202,7 +202,7 @@ class Preemption(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         self._steps.append(time.monotonic() - self._began)
-        self._moment, self._between = None, True
+        self._start, self._between = None, True
         return self._end(control, save=True)
 
     def on_save(self, args, state, control, **kwargs):

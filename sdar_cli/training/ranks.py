@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdar_cli.errors import RunFailed
 from sdar_cli.launch.place import Place
+from sdar_cli.stop import STOP
 from sdar_cli.training.ranks_errors import is_exit, portable, rebuilt
-from sdar_cli.training.stop import STOP
 
 if TYPE_CHECKING:
     import torch

@@ -18,16 +18,16 @@ from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.runs.auto import collapse_of
 from sdar_cli.runs.state import RunState, RunStatus
 from sdar_cli.runs.store import RunFolder
+from sdar_cli.stop import STOP
 from sdar_cli.tracking.labels import STATUS
 from sdar_cli.tracking.location import runs_option
 from sdar_cli.training import ranks
+from sdar_cli.training.checkpoints.resumable import check_processes
 from sdar_cli.training.events import Listener
 from sdar_cli.training.follower import FollowedRun
 from sdar_cli.training.guards import Finding
 from sdar_cli.training.heard import Heard
 from sdar_cli.training.recorder import RunRecorder
-from sdar_cli.training.resumable import check_processes
-from sdar_cli.training.stop import STOP
 from sdar_cli.training.tracked import publish, tracking
 from sdar_cli.training.watch import Watch
 from sdar_cli.workshop import Workshop

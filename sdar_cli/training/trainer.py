@@ -31,7 +31,7 @@ from sdar_cli.objectives.settings import Settings
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.rollout.episode import Episode
 from sdar_cli.training import ranks, zero3
-from sdar_cli.training.checkpointing import Checkpointing
+from sdar_cli.training.checkpoints.checkpointing import Checkpointing
 from sdar_cli.training.correction import logp_difference
 from sdar_cli.training.credit import assign_advantages
 from sdar_cli.training.ema import MovingAverage

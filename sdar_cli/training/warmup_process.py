@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from sdar_cli import errors
 from sdar_cli.errors import RunFailed, SdarError
+from sdar_cli.stop import STOP
 from sdar_cli.training.events import Listener
-from sdar_cli.training.stop import STOP
 
 if TYPE_CHECKING:
     from sdar_cli.recipe.schema import Recipe

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sdar_cli.cli.main import main
-from sdar_cli.training.stop import SIGNALS
+from sdar_cli.stop import SIGNALS
 
 DEADLINE = 60.0
 """Seconds; reached only where something hangs."""

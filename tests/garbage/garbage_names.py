@@ -23,7 +23,7 @@ NAMES: Mapping[str, str] = {
     "run": r"/runs\b",
     "skills": r"bank",
     "slurm": r"\.yaml|^error: (?:d{200}|n{200})",
-    "space": r"axis|gate\.beta=\S+ has no |\.yaml|the override|the setting|the grid|neither a command|"
+    "space": r"axis|gate\.beta=\S+ (?:has no|a study) |\.yaml|the override|the setting|the grid|neither a command|"
     r"^error: (?:d{200}|n{200})",
     "study": r"/studies/study/study\.json|there is no study in",
     "study's journal": r"/studies/study/journal\.log",

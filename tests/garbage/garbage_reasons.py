@@ -226,8 +226,9 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "depth": rf"{REASONS['depth']}|has no readable key",
         "empty": rf"{_OBJECT}|empty choice|has no |the axis \S+=(?:zzz|null): .* but must be",
         "escape": r"set the same section|there is no key|has no readable key|cannot change what|must be|is set|"
-        r"(?:extends|name) cannot be an axis|is no key",
-        "number": r"must be|is not whole|does not rise|logarithm|no(?:t a)? number|has no|step|finite|combinations|too large",
+        r"cannot be an axis|is no key|are the same wish",
+        "number": r"must be|is not whole|does not (?:rise|end)|logarithm|no(?:t a)? number|has no|step|finite|"
+        r"combinations|too large|twice",
         "size": rf"{_YAML['size']}|lists \d+ values",
         "surrogate": rf"{REASONS['surrogate']}|not UTF-8|special characters are not allowed",
         "type": r"must be|axis",

@@ -98,7 +98,7 @@ def _write_old(patch: pytest.MonkeyPatch) -> None:
     """Moments as accelerate and DeepSpeed write them, with their pickles."""
     from transformers import Trainer
 
-    from sdar_cli.training.optimiser_state import PlainState
+    from sdar_cli.training.checkpoints.optimiser_state import PlainState
 
     name = "_save_optimizer_and_scheduler"
     patch.setattr(PlainState, name, getattr(Trainer, name))

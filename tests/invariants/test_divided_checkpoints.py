@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file
 from same_run_kit import LORA, SPREAD, STEPS, Runs, differences, in_ranks, make_base, needs_deepspeed
 
-from sdar_cli.training.divided_zero3 import tensors_alone
+from sdar_cli.training.checkpoints.divided_zero3 import tensors_alone
 
 COSINE = ("optimiser.schedule=cosine",)
 STOPPED = {"signal": [0, 0]}

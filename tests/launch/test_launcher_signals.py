@@ -13,7 +13,7 @@ import pytest
 
 from sdar_cli.errors import RunFailed
 from sdar_cli.launch import agent
-from sdar_cli.training.stop import SIGNALS, STOP
+from sdar_cli.stop import SIGNALS, STOP
 
 DEADLINE = 60.0
 """Seconds; reached only where something hangs."""

@@ -12,9 +12,9 @@ import pytest
 from study_tools import spec_of
 from worker_nursery import alive, until
 
+from sdar_cli.stop import SIGNALS, STOP
 from sdar_cli.sweep.crew import MOST_RESTARTS, Crew
 from sdar_cli.sweep.store import StudyStore
-from sdar_cli.training.stop import SIGNALS, STOP
 
 PROGRAM = """
 import json, os, signal, sys, time

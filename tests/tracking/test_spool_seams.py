@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sdar_cli.stop import STOP
 from sdar_cli.tracking.known import Known
 from sdar_cli.tracking.late import Late
 from sdar_cli.tracking.sender import Sender
@@ -18,7 +19,6 @@ from sdar_cli.tracking.spool import TRACES, Spool
 from sdar_cli.tracking.spool_file import FILE
 from sdar_cli.tracking.wire import Verdict
 from sdar_cli.tracking.write import Write, parse
-from sdar_cli.training.stop import STOP
 
 RUN = "ab" * 16
 KNOWN = {"names": [], "steps": [], "once": [], "last": {}, "replayed": ""}

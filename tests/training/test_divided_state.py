@@ -19,10 +19,10 @@ from torch.distributed.fsdp import fully_shard
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from sdar_cli.errors import RunError
-from sdar_cli.training.divided_file import TensorReader, TensorWriter
-from sdar_cli.training.divided_fsdp2 import Fsdp2Parts
-from sdar_cli.training.divided_state import OPTIMISER, load_divided, save_divided
-from sdar_cli.training.divided_zero3 import Zero3Parts
+from sdar_cli.training.checkpoints.divided_file import TensorReader, TensorWriter
+from sdar_cli.training.checkpoints.divided_fsdp2 import Fsdp2Parts
+from sdar_cli.training.checkpoints.divided_state import OPTIMISER, load_divided, save_divided
+from sdar_cli.training.checkpoints.divided_zero3 import Zero3Parts
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 FILE = "parameters-0001.safetensors"

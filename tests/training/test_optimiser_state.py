@@ -17,8 +17,14 @@ from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from sdar_cli.errors import RunError, RunFailed
-from sdar_cli.training.optimiser_state import MOMENTS, OPTIMISER, check_known, load_optimiser, save_optimiser
-from sdar_cli.training.random_states import load_random_states, save_random_states
+from sdar_cli.training.checkpoints.optimiser_state import (
+    MOMENTS,
+    OPTIMISER,
+    check_known,
+    load_optimiser,
+    save_optimiser,
+)
+from sdar_cli.training.checkpoints.random_states import load_random_states, save_random_states
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 
@@ -162,7 +168,7 @@ def test_a_checkpoint_holds_no_pickle_and_resuming_opens_none(base, tmp_path, mo
     import transformers.trainer
     from transformers import Trainer
 
-    from sdar_cli.training.optimiser_state import PlainState
+    from sdar_cli.training.checkpoints.optimiser_state import PlainState
 
     chosen = recipe(train={"steps": 4, "checkpoint_every": 2}, optimiser={"schedule": "cosine", "warmup_ratio": 0.5})
 

@@ -9,7 +9,7 @@ import pytest
 
 from sdar_cli.errors import RunError
 from sdar_cli.runs.store import Checkpoint
-from sdar_cli.training import resumable
+from sdar_cli.training.checkpoints import resumable
 
 
 @pytest.fixture

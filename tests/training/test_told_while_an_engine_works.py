@@ -15,9 +15,9 @@ from sdar_cli.engines.in_process import InProcessEngine
 from sdar_cli.engines.patience import Patience
 from sdar_cli.engines.server import ServerEngine
 from sdar_cli.recipe.schema import Sampling
+from sdar_cli.stop import STOP
 from sdar_cli.training import trainer as trainer_module
 from sdar_cli.training.preempt import Preemption, StepDropped
-from sdar_cli.training.stop import STOP
 
 pytestmark = pytest.mark.train
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class StepStart:
     """Random states of this process and of its device, and what the retrieval had learnt."""
 
     python: Any

@@ -14,9 +14,9 @@ from sdar_cli.models.load import ADAPTER
 from sdar_cli.models.quantised import Quantised
 from sdar_cli.runs.disk import disk
 from sdar_cli.training import ranks
-from sdar_cli.training.damaged import reading
-from sdar_cli.training.optimiser_state import PlainState
-from sdar_cli.training.resumable import STATE
+from sdar_cli.training.checkpoints.damaged import reading
+from sdar_cli.training.checkpoints.optimiser_state import PlainState
+from sdar_cli.training.checkpoints.resumable import STATE
 from sdar_cli.training.trl_seam import REFERENCE_ADAPTER
 
 if TYPE_CHECKING:

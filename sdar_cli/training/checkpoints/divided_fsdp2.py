@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from sdar_cli.training.divided_groups import step_of, take_groups, told_groups
-from sdar_cli.training.divided_state import STEP, WEIGHT
+from sdar_cli.training.checkpoints.divided_groups import step_of, take_groups, told_groups
+from sdar_cli.training.checkpoints.divided_state import STEP, WEIGHT
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.reading import read_json
 from sdar_cli.training import ranks
-from sdar_cli.training.damaged import LARGEST, damaged, is_alike, reading
-from sdar_cli.training.divided_file import LIMIT, TensorReader, TensorWriter
+from sdar_cli.training.checkpoints.damaged import LARGEST, damaged, is_alike, reading
+from sdar_cli.training.checkpoints.divided_file import LIMIT, TensorReader, TensorWriter
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from sdar_cli.errors import UserError
-from sdar_cli.training.stop import GRACE, LAST_WORDS, SIGNALS, Stop, take_grace
+from sdar_cli.stop import GRACE, LAST_WORDS, SIGNALS, Stop, take_grace
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 138}
 each = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
@@ -95,7 +95,7 @@ def test_two_tellers_of_one_wish(stop: Stop, monkeypatch: pytest.MonkeyPatch) ->
     with stop.patiently(lambda: None):
         send(signal.SIGUSR1)
         send(signal.SIGTERM)
-        monkeypatch.setattr("sdar_cli.training.stop.TWICE_TOLD", 0.0)
+        monkeypatch.setattr("sdar_cli.stop.TWICE_TOLD", 0.0)
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGTERM)
 
@@ -131,7 +131,7 @@ def test_handlers_of_others_are_left_alone_and_ours_go() -> None:
 def test_where_the_grace_time_comes_from(
     monkeypatch: pytest.MonkeyPatch, option: float | None, variable: str | None, seconds: float
 ) -> None:
-    from sdar_cli.training import stop
+    from sdar_cli import stop
 
     monkeypatch.delenv("SDAR_GRACE", raising=False)
     if variable is not None:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from sdar_cli.reading import open_regular
-from sdar_cli.training.damaged import damaged, reading
+from sdar_cli.training.checkpoints.damaged import damaged, reading
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from sdar_cli.errors import RunError
 from sdar_cli.launch import dist
 from sdar_cli.reading import read_bytes, read_json
 from sdar_cli.training import ranks
-from sdar_cli.training.damaged import LARGEST, damaged, reading
+from sdar_cli.training.checkpoints.damaged import LARGEST, damaged, reading
 
 if TYPE_CHECKING:
     from sdar_cli.runs.store import Checkpoint

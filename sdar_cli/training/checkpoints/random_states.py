@@ -11,7 +11,7 @@ import torch
 
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.reading import read_json
-from sdar_cli.training.damaged import LARGEST, reading
+from sdar_cli.training.checkpoints.damaged import LARGEST, reading
 
 
 def save_random_states(path: Path) -> None:

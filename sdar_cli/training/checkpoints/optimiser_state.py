@@ -24,19 +24,19 @@ from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.launch import dist
 from sdar_cli.reading import read_json
-from sdar_cli.training.damaged import LARGEST, damaged, is_alike, reading
-from sdar_cli.training.divided_fsdp2 import Fsdp2Parts
-from sdar_cli.training.divided_state import OPTIMISER, STEP, load_divided, save_divided
-from sdar_cli.training.divided_zero3 import Zero3Parts, tensors_alone
-from sdar_cli.training.random_states import load_random_states, save_random_states
-from sdar_cli.training.resumable import DEEPSPEED
+from sdar_cli.training.checkpoints.damaged import LARGEST, damaged, is_alike, reading
+from sdar_cli.training.checkpoints.divided_fsdp2 import Fsdp2Parts
+from sdar_cli.training.checkpoints.divided_state import OPTIMISER, STEP, load_divided, save_divided
+from sdar_cli.training.checkpoints.divided_zero3 import Zero3Parts, tensors_alone
+from sdar_cli.training.checkpoints.random_states import load_random_states, save_random_states
+from sdar_cli.training.checkpoints.resumable import DEEPSPEED
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-    from sdar_cli.training.divided_state import Parts
+    from sdar_cli.training.checkpoints.divided_state import Parts
 
 FOLDER = "training"
 MOMENTS = "moments.safetensors"
