@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from sdar_cli.errors import RunError
 from sdar_cli.evaluation.evaluator import Evaluator
 from sdar_cli.evaluation.panel import Panel, options_digest
 from sdar_cli.evaluation.players import Player, engine_name
+from sdar_cli.evaluation.record import record
 from sdar_cli.evaluation.report import InternalisationReport
 from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.evaluation.run_conditions import file_suffix, kept_base, own_engine
@@ -25,17 +24,12 @@ from sdar_cli.paths import user_path
 from sdar_cli.recipe.load import ResolvedRecipe
 from sdar_cli.recipe.schema import Recipe
 from sdar_cli.runs.resolve import ModelFolder
-from sdar_cli.runs.state import RunStatus
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.training.events import Listener
 from sdar_cli.workshop import Workshop
 
 if TYPE_CHECKING:
     from sdar_cli.rollout.episode import Episode
-
-
-ENDINGS = {RunStatus.INTERRUPTED: "KILLED", RunStatus.FAILED: "FAILED", RunStatus.COLLAPSED: "FAILED"}
-"""MLflow's status of a run that an evaluation must leave as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +112,7 @@ def evaluate_run(
         fresh += _play(evaluator, trained, modes, run, suffix, display, engine, alone=alone)
     cells |= {(evaluation.label, evaluation.mode): evaluation for evaluation, _ in fresh}
     report = _report(cells, trained.label, modes)
-    uri = _record(target, run, suffix, workshop, fresh, report, root, display)
+    uri = record(target, run, suffix, workshop, fresh, report, root, display)
     return EvalResult(target.name, trained.checkpoint, report, uri)
 
 
@@ -231,68 +225,7 @@ def _play(
     return played
 
 
-def _folder_tag(run: RunFolder) -> dict[str, str]:
-    return {} if run.state.mlflow_run_id is not None else {"sdar.folder": str(run.path)}
-
-
 def _exchange(recipe: Recipe, run: RunFolder | None) -> Path:
     """A folder of this evaluation's own, for weights on their way to a server."""
     root = recipe.engine.sync_folder or (run.path if run is not None else tempfile.gettempdir())
     return user_path(root) / f"evaluation-{os.getpid()}"
-
-
-def _record(
-    target: RunFolder | ModelFolder,
-    run: RunFolder | None,
-    suffix: str,
-    workshop: Workshop,
-    fresh: Sequence[tuple[Evaluation, Sequence[Episode]]],
-    report: InternalisationReport | SingleReport,
-    root: Path,
-    display: Listener,
-) -> str:
-    """Write what was measured to the run's folder and to MLflow; a bare model gets an MLflow run of its own.
-
-    What was measured on another panel than the run's, or under other conditions, is kept in files alone, with a hash in
-    their names.
-    """
-    from sdar_cli.recipe.dump import dump
-    from sdar_cli.tracking.leftover import later
-    from sdar_cli.tracking.location import runs_option, tracking_uri
-    from sdar_cli.tracking.tracker import Tracker
-
-    recipe = workshop.recipe
-    state = run.state if run is not None else None
-    uri = (state and state.tracking_uri) or tracking_uri(recipe, root)
-    with nullcontext() if run is None else later(run) as spool:
-        tracker = Tracker.start(
-            uri=uri,
-            experiment=(state and state.experiment) or recipe.tracking.experiment or recipe.name,
-            run_name=target.name,
-            recipe_yaml=dump(recipe),
-            params={},
-            # By its folder MLflow's run is found, or made, where its training could not do that yet.
-            tags={"sdar.kind": "evaluation", "sdar.model": target.name} if run is None else _folder_tag(run),
-            run_id=state.mlflow_run_id if state is not None else None,
-            system_metrics=False,
-            spool=spool,
-            salt="" if spool is None else spool.name,
-            remedy=f"`sdar runs send {target.name}{runs_option(root)}` sends them",
-            say=display.message,
-        )
-        try:
-            for evaluation, episodes in fresh:
-                name = evaluation.name + suffix
-                if run is not None:
-                    run.save_evaluation(name, evaluation.to_json())
-                if run is None or not suffix:
-                    tracker.evaluation(evaluation)
-                else:  # the run's curves, and the files without suffix, are those of its own panel and conditions
-                    tracker.artifact_text(f"evaluations/{name}.json", json.dumps(evaluation.to_json(), indent=1))
-                traces = recipe.tracking.traces
-                tracker.episodes(evaluation.step or 0, episodes, evaluation.mode, limit=traces)
-            if run is not None:
-                tracker.artifact_file(run.save_evaluation(f"report{suffix}", report.to_json()))
-        finally:
-            tracker.finish(ENDINGS.get(state.status, "FINISHED") if state is not None else "FINISHED")
-    return uri

@@ -14,7 +14,7 @@ class Warmup(Section):
 
     demonstrations: Positive = 2000
     """Episodes of the expert."""
-    epochs: Annotated[float, Field(gt=0)] = 1.0
+    epochs: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     batch: Positive = 64
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     skills_share: Fraction = 1.0
