@@ -51,6 +51,9 @@ _COLON = re.compile(":(?!/|[0-9]{1,5}[/?#])")
 _BEFORE_A_USER = "\t\n :@=,'\"[({"
 _OPEN = re.compile(r"://[^\s:/?#@\[]*:([^\s/?#@]*)(?=[ \t])")
 """A URL's user with the beginning of a password, which a space cuts."""
+_DIGEST = re.compile("@sha256:[0-9a-f]")
+"""Of a container's image, which no user stands before."""
+_TIME = re.compile("[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?")
 _PORT = re.compile(r"\d{0,5}[.,;:)'\"\]]*")
 _REST = re.compile(r"[ \t][^\n@]{0,200}@")
 _NEXT = re.compile(r"[ \t]+[^\s@]{0,200}@")
@@ -58,21 +61,37 @@ _NEXT = re.compile(r"[ \t]+[^\s@]{0,200}@")
 _PARAMETER = re.compile(r"[?&;#]([^=&;?#\s]*)=")
 _VALUE = re.compile(r"[^&\s]*")
 _ENCODED = re.compile(r"%(?:3F|26|3B|23)([\w.-]{0,64})%3D((?:(?!%26)[^&\s])*)", re.IGNORECASE)
-_SECRETS = ("token", "passw", "pwd", "secret", "key", "signature", "credential", "odbc_connect")
+_WORDS = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SECRET = re.compile("[a-z]*(?:tokens?|secrets?|signature|credentials?|keys?)|[a-z]*(?:passw|pwd|passphrase)[a-z]*")
 """Words in the name of a query's parameter whose value is not shown."""
-_EXACTLY = frozenset({"sig", "pass", "auth"})
+_EXACTLY = frozenset({"sig", "pass", "auth", "odbc_connect"})
+_FILES = frozenset({"sslkey", "ssl_key"})
+"""Parameters of databases that hold the path of a file."""
+_NO_LOCK = re.compile("(?:by|sort|order|group|metric|column|hot|mon|tur|hoc)keys?$")
+"""Keys that open nothing: ``orderByKey``."""
+_COUNT = re.compile(r"[0-9]{1,12}(?!\.?[\w%+/=-])")
 
 _AUTHORIZATION = re.compile(
-    r"\bAuthorization\\?[\"']?[ \t]*[:=][ \t]*\\?[\"']?(?:(?:Bearer|Basic|Token|Digest|Negotiate)\b[ \t]*)?"
-    r"([^\s\"'\\,;})]*)",
+    r"\bAuthorization(?:\\?[\"'][ \t]*,(?=[ \t]*b?\\?[\"'])|\\?[\"']?[ \t]*[:=])[ \t]*(?:b(?=[\"']))?(\\?[\"'])?"
+    r"((?:ApiKey|AWS4-HMAC-SHA256|Basic|Bearer|Digest|Negotiate|Token)(?![\w.-])[ \t]*"
+    r"(?:(?:token|username)=\\?[\"']?)?)?",
     re.IGNORECASE,
 )
+_SENT = re.compile(r"[^\s\"'\\,;})]+")
+_SENT_BEHIND_A_WORD = re.compile(r"[^\s\"'\\,;})]+(?:[ \t]+[^\s\"'\\,;})]+)?")
+"""Either one may be the secret where the scheme is none that is known."""
 _BEARER = re.compile(r"\bBearer +(\S+)", re.IGNORECASE)
-_SETTING = re.compile(r"(?<![\w.?&;#-])([\w.-]{1,80})(\\?[\"'])?[ \t]{0,8}([=:])[ \t]{0,8}(\\?[\"'])?")
+_SETTING = re.compile(r"(?<![\w.?&;#-])([\w.-]{1,80})(\\?[\"'])?[ \t]{0,8}([=:,])[ \t]{0,8}(?:b(?=[\"']))?(\\?[\"'])?")
+_PAIR = re.compile(r"\(b?[\"']")
+"""Before the name, in a list of headers: ``(b'x-api-key', b'…')``."""
 _QUOTED = {'"': re.compile(r'(?:[^"\\\n]|\\.)*'), "'": re.compile(r"(?:[^'\\\n]|\\.)*")}
 _BARE = re.compile(r"[^\s,;\"'\\)}\]&]+")
-_PROSE = re.compile(r"[A-Z]?[a-z]+(?= +\S)")
+_PROSE = re.compile(
+    "(?:an?|the|this|that|it|its|is|are|was|no|not|leave|set|give|put|use|write|remove|send|take|see|check)(?= +[^ ])"
+)
 """What goes on behind the colon of a sentence: ``it holds a password: leave it out``."""
+_SPECIAL = re.compile(r"<[|｜][\w.▁-]{1,60}[|｜]>|</?[a-z_]{1,24}[0-9]{0,3}>")
+"""Tokens of a vocabulary, which settings named after tokens hold."""
 _ESCAPED = re.compile(r"[^\"'\\\n]*")
 _NAMED = re.compile(
     r"(?:.*[_.-])?(?:(?:api|access|secret|private|client|account|signing|encryption)[_-]?(?:key|token|secret)|apikey"
@@ -85,8 +104,9 @@ _ALONE = re.compile(
 )
 """Further ones, where an equals sign or quotes show that a setting is meant."""
 _SHAPED = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:hf_|gh[pousr]_)[A-Za-z0-9]{16,}"
-    r"|(?:github_pat_|glpat-|sk-|xox[abpr]-)(?=[A-Za-z_-]{0,40}[0-9])[A-Za-z0-9_-]{16,})"
+    r"(?<![A-Za-z0-9])(?:hf_(?=[A-Za-z]{0,60}[0-9])[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{16,}"
+    r"|(?:github_pat_|glpat-|xox[abpr]-)(?=[A-Za-z_-]{0,40}[0-9])[A-Za-z0-9_-]{16,}"
+    r"|sk-(?=[A-Za-z0-9_-]{16})(?:[A-Za-z0-9]{1,40}[_-]){0,8}(?=[A-Za-z]{0,40}[0-9])[A-Za-z0-9]{10,}[A-Za-z0-9_-]*)"
 )
 """What well-known services give out."""
 
@@ -152,6 +172,8 @@ def _behind_scheme(text: str, start: int, end: int, last: int, form: _Form) -> S
 def _without_scheme(text: str, start: int, end: int, *, begins: bool) -> Iterator[Span]:
     """``begins``: a user may stand at the start, where no URL goes on."""
     at = text.rfind("@", start, end)
+    while at >= 0 and _DIGEST.match(text, at, end):
+        at = text.rfind("@", start, at)
     if at < 0:
         return
     for colon in _COLON.finditer(text, start, at):
@@ -159,7 +181,8 @@ def _without_scheme(text: str, start: int, end: int, *, begins: bool) -> Iterato
         while first > start and text[first - 1] not in _BEFORE_A_USER:
             first -= 1
         if first < colon.start() and colon.end() < at and (begins or first > start):
-            yield first, at
+            if not _TIME.fullmatch(text, first, at):
+                yield first, at
             return
 
 
@@ -176,7 +199,7 @@ def _parameters(text: str) -> Iterator[Span]:
     place = 0
     while found := _PARAMETER.search(text, place):
         place = found.end()
-        if _is_secret(found[1]):
+        if _is_secret(found[1], counts=_COUNT.match(text, place) is not None):
             value = _VALUE.match(text, place)
             secret = value[0].rstrip(":'\",;)]}.")
             if secret:
@@ -184,18 +207,42 @@ def _parameters(text: str) -> Iterator[Span]:
             place = value.end()
 
 
-def _is_secret(name: str) -> bool:
-    name = name.lower()
-    return name in _EXACTLY or any(word in name for word in _SECRETS)
+def _is_secret(name: str, *, counts: bool) -> bool:
+    """By the whole words of the name, written ``api_key``, ``apiKey`` or ``apikey``.
+
+    Args:
+        counts: its value is a number, which ``max_tokens`` may have.
+    """
+    small = name.lower()
+    if small in _FILES:
+        return False
+    if small in _EXACTLY:
+        return True
+    for words in (_WORDS.findall(name), _WORDS.findall(small)):
+        before = ""
+        for word in map(str.lower, words):
+            if _SECRET.fullmatch(word) and not (_NO_LOCK.search(before + word) or (counts and word.endswith("tokens"))):
+                return True
+            before = word
+    return False
 
 
 def _encoded(text: str) -> Iterator[Span]:
     """The same of a URL that is written as a part of another."""
-    return (found.span(2) for found in _ENCODED.finditer(text) if _is_secret(found[1]))
+    return (found.span(2) for found in _ENCODED.finditer(text) if _is_secret(found[1], counts=found[2].isdecimal()))
 
 
 def _authorizations(text: str) -> Iterator[Span]:
-    return (found.span(1) for found in _AUTHORIZATION.finditer(text) if found[1])
+    """Of headers, written as such, as a setting, or in a list or dict of Python's or JSON's."""
+    place = 0
+    while found := _AUTHORIZATION.search(text, place):
+        place = found.end()
+        mark, scheme = found.groups()
+        bare = _SENT if scheme else _SENT_BEHIND_A_WORD
+        value = (bare if mark is None else _QUOTED[mark] if len(mark) == 1 else _ESCAPED).match(text, place)
+        if value and value[0]:
+            yield value.span()
+            place = value.end()
 
 
 def _settings(text: str) -> Iterator[Span]:
@@ -204,14 +251,18 @@ def _settings(text: str) -> Iterator[Span]:
     while found := _SETTING.search(text, place):
         place = found.end()
         name, quoted, sign, mark = found.groups()
-        if not (_NAMED.fullmatch(name) or ((sign == "=" or quoted) and _ALONE.fullmatch(name))):
+        if sign == "," and not (quoted and mark and _PAIR.search(text, max(0, found.start() - 3), found.start())):
+            continue
+        unsure = not _NAMED.fullmatch(name)
+        if unsure and not ((sign == "=" or quoted) and _ALONE.fullmatch(name)):
             continue
         if mark is None:
-            value = None if sign == ":" and not quoted and _PROSE.match(text, place) else _BARE.match(text, place)
+            prose = sign == ":" and not quoted and _PROSE.match(text, place)
+            value = None if prose else _BARE.match(text, place)
         else:
             value = (_QUOTED[mark] if len(mark) == 1 else _ESCAPED).match(text, place)
         secret = "" if value is None else value[0].rstrip(":.") if mark is None else value[0]
-        if secret:
+        if secret and not (unsure and _SPECIAL.fullmatch(secret)):
             yield place, place + len(secret)
             place += len(secret)
 
@@ -223,7 +274,13 @@ def _own(text: str) -> Iterator[Span]:
     for name, value in os.environ.items():
         if len(value) < SHORTEST or not OWN.fullmatch(name):
             continue
-        for form in {value, quote(value, safe=""), json.dumps(value)[1:-1], repr(value)[1:-1], ascii(value)[1:-1]}:
+        for form in {
+            value,
+            quote(os.fsencode(value), safe=""),
+            json.dumps(value)[1:-1],
+            repr(value)[1:-1],
+            ascii(value)[1:-1],
+        }:
             place = text.find(form)
             while place >= 0:
                 yield place, place + len(form)

@@ -5,17 +5,30 @@ from __future__ import annotations
 import json
 import re
 
-_JOINED = "\u0590-\u109f\u1780-\u18af\u1900-\u1cff\ua800-\uabff\ufb50-\ufdff\ufe70-\ufefc\U00010a00-\U00011fff"
+_JOINED = (
+    "\u0590-\u061b\u061d-\u109f\u1780-\u17b3\u17b6-\u180d\u180f-\u18af\u1900-\u1cff\ua800-\uabff\ufb50-\ufdff"
+    "\ufe70-\ufefc\U00010a00-\U00011fff"
+)
 """Scripts whose letters change beside a joiner: Arabic, those of India, and their like."""
 _PICTURES = "\u2190-\u21ff\u2300-\u23ff\u25a0-\u27bf\u2900-\u2bff\U0001f000-\U0001faff"
 _IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WITH_VARIANTS = (
-    f"#*0-9\u00a9\u00ae\u1000-\u109f\u2010-\u2027\u2030-\u205e\u2070-\u22ff{_PICTURES}\u3000-\u303f{_IDEOGRAPHS}"
+    f"#*0-9\u00a9\u00ae\u1000-\u109f\u2010-\u2027\u2030-\u205e\u2070-\u22ff{_PICTURES}\u24c2\u2a00-\u2aff\u3000-\u303f"
+    f"\u3297\u3299{_IDEOGRAPHS}\ua840-\ua877\uaa60-\uaa7f\uff01-\uff1f\U00010ac0-\U00010aff\U00013000-\U0001345f"
+    "\U0001d49c-\U0001d4cf"
 )
+_TAGS = "\U000e0000-\U000e00ff"
+_FLAGS = tuple(
+    "\U0001f3f4" + "".join(chr(0xE0000 + ord(letter)) for letter in name) + "\U000e007f"
+    for name in ("gbeng", "gbsct", "gbwls")
+)
+"""Of England, Scotland and Wales: the only emoji that are written with tags."""
+_IN_NO_FLAG = "".join(f"(?:(?<!{flag[:at]})|(?!{flag[at:]}))" for flag in _FLAGS for at in range(2, len(flag) + 1))
 
 UNSEEN = (
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e00ff]"
-    f"|(?<![{_JOINED}])(?<![{_PICTURES}\ufe0f])[\u200c\u200d]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb]"
+    f"|[{_TAGS}]{_IN_NO_FLAG}"
+    f"|(?<![{_JOINED}])(?<![{_PICTURES}])(?<![{_PICTURES}]\ufe0f)[\u200c\u200d]"
     f"|(?<=[{_PICTURES}\ufe0f])(?:\u200c|\u200d(?![{_PICTURES}]))"
     f"|(?<![{_WITH_VARIANTS}])[\ufe00-\ufe0f]"
     f"|(?<![{_IDEOGRAPHS}])[\U000e0100-\U000e0fff]"

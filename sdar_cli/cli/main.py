@@ -81,14 +81,17 @@ def _main(arguments: list[str]) -> int:
 
 @contextmanager
 def _warnings_as_sentences() -> Iterator[None]:
-    """Within it, our own warnings are a line each, without the place in our code that found them."""
+    """Within it, our own warnings are a line each, said once, without the place in our code that found them."""
     before = warnings.showwarning
+    said: set[str] = set()  # Python's own memory of it ends where a library that is imported changes the filters
 
     def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
         if issubclass(category, SdarWarning):
             from sdar_cli.cli.render import note
 
-            note(str(message))
+            if str(message) not in said:
+                said.add(str(message))
+                note(str(message))
         else:
             before(message, category, *where)
 

@@ -82,7 +82,7 @@ def play(
             from sdar_cli.determinism import seeded
 
             workshop = _workshop(setting.recipe, prototype, pool)
-            player = Checkpoint.load(setting.weights, workshop, chosen, skills=skills)
+            player = Checkpoint.load(setting.weights, workshop, chosen, skills=skills, run=setting.run)
             stack.enter_context(seeded(seed))
         record = _episode(console, prototype, pool, chosen, player, setting.max_turns)
     if as_json:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from sdar_cli.evaluation.panel_source import CommandOptions
     from sdar_cli.recipe.schema import EnvironmentSection, Recipe
+    from sdar_cli.runs.store import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Setting:
     recipe: Recipe | None = None
     weights: str | None = None
     """A Hugging Face folder or id, when a checkpoint plays."""
+    run: RunFolder | None = None
+    """Whose checkpoint that is, where it was named as a run's."""
 
 
 def setting_of(
@@ -46,14 +49,14 @@ def setting_of(
             other = "--recipe" if recipe is not None else "--checkpoint"
             raise UserError(f"both {environment!r} and {other} say what to play: leave one out")
         return Setting(_section(environment, overrides, options))
-    weights, named = None, recipe
+    weights, run, named = None, None, recipe
     if checkpoint is not None:
-        recipe, weights = _weights(checkpoint, recipe, runs)
+        recipe, weights, run = _weights(checkpoint, recipe, runs)
     if recipe is None:
         raise UserError("what to play is unclear: name an environment, for example household, or give --recipe")
     load = own_recipe if named is None else load_recipe
     loaded = load(recipe, overrides=overrides, options=options).recipe
-    return Setting(loaded.environment, loaded.evaluation.split, loaded.rollout.max_turns, loaded, weights)
+    return Setting(loaded.environment, loaded.evaluation.split, loaded.rollout.max_turns, loaded, weights, run)
 
 
 def _section(environment: str, overrides: list[str], options: CommandOptions) -> EnvironmentSection:
@@ -71,8 +74,8 @@ def _section(environment: str, overrides: list[str], options: CommandOptions) ->
     return of_environment(environment, overrides, options).environment
 
 
-def _weights(checkpoint: str, recipe: str | None, runs: Path | None) -> tuple[str, str]:
-    """The recipe to play by and the weights behind RUN: its last checkpoint, else its base."""
+def _weights(checkpoint: str, recipe: str | None, runs: Path | None) -> tuple[str, str, RunFolder | None]:
+    """The recipe to play by, the weights behind RUN (its last checkpoint, else its base), and the run."""
     from sdar_cli.errors import RunError, UserError
     from sdar_cli.runs.resolve import ModelFolder, resolve_run
     from sdar_cli.tracking.location import runs_root
@@ -81,10 +84,10 @@ def _weights(checkpoint: str, recipe: str | None, runs: Path | None) -> tuple[st
     if isinstance(target, ModelFolder):
         if recipe is None:
             raise UserError(f"{target.name} is a bare model: say which recipe to play it by, with --recipe NAME")
-        return recipe, str(target.path or target.reference)
+        return recipe, str(target.path or target.reference), None
     if recipe is not None:
         raise UserError(f"the run {target.name} has its own recipe: leave --recipe out")
     last = target.latest_checkpoint()
     if last is None and not target.base.is_dir():
         raise RunError(f"the run {target.name} has no checkpoint yet: let it train on, or name another run")
-    return str(target.path / "recipe.yaml"), str(last.path if last is not None else target.base)
+    return str(target.path / "recipe.yaml"), str(last.path if last is not None else target.base), target

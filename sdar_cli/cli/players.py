@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sdar_cli.rollout.context import Context, Dialogue, Prompt
     from sdar_cli.rollout.policies import Policy
+    from sdar_cli.runs.store import RunFolder
     from sdar_cli.workshop import Workshop
     from sdar_envs.base import Environment, Observation, Task
 
@@ -121,13 +122,17 @@ class Checkpoint:
     typed: ClassVar[bool] = False
 
     @classmethod
-    def load(cls, folder: str, workshop: Workshop, task: Task, *, skills: bool) -> Checkpoint:
-        """Load weights and tokenizer of a Hugging Face folder or id; raises ModelError."""
+    def load(
+        cls, folder: str, workshop: Workshop, task: Task, *, skills: bool, run: RunFolder | None = None
+    ) -> Checkpoint:
+        """Load weights and tokenizer of a Hugging Face folder or id, which may be a run's; raises ModelError."""
+        from sdar_cli.evaluation.evaluate import own_model
         from sdar_cli.models.load import check_vocabulary, load_model, load_tokenizer
         from sdar_cli.rollout.policies import HFPolicy
 
         recipe = workshop.recipe
-        trust, own = recipe.model.trust_remote_code, recipe.starts_from
+        trust = recipe.model.trust_remote_code
+        own = recipe.starts_from if run is None else own_model(run, folder)
         tokenizer = load_tokenizer(folder, trust_remote_code=trust, own=own)
         model = load_model(folder, trust_remote_code=trust, own=own)
         check_vocabulary(model, tokenizer)

@@ -65,6 +65,11 @@ def note(text: str) -> None:
     print(visible(without_credentials(text)), file=talk, flush=True)
 
 
+def confirm(question: str) -> bool:
+    """Whether who sits at the terminal says yes; the question may hold names that others have written."""
+    return typer.confirm(one_line(without_credentials(question)), err=True)
+
+
 def moment(seconds: float | None) -> str:
     """Local date and minute, or a dash; a question mark for what no calendar has."""
     if seconds is None:

@@ -11,6 +11,7 @@ from sdar_cli.cli.render import (
     JsonOption,
     RunsOption,
     bytes_,
+    confirm,
     duration,
     moment,
     note,
@@ -279,5 +280,5 @@ def _confirm(question: str, yes: bool, doing: str) -> None:
         return
     if not sys.stdin.isatty():
         raise UserError(f"{question[:-1]}: {doing} asks on a terminal only, so say --yes")
-    if not typer.confirm(question, err=True):
+    if not confirm(question):
         raise typer.Exit(1)

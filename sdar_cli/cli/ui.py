@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sdar_cli.cli.render import RunsOption, note
+from sdar_cli.cli.render import RunsOption, confirm, note
 
 
 def ui(
@@ -111,5 +111,5 @@ def _confirm(run: str, uri: str) -> None:
         raise UserError(
             f"the newest run, {run}, names {store}: to open it, name it with --tracking-uri, or in MLFLOW_TRACKING_URI"
         )
-    if not typer.confirm(f"the newest run, {run}, names {store}: open it?", err=True):
+    if not confirm(f"the newest run, {run}, names {store}: open it?"):
         raise typer.Exit(1)

@@ -19,6 +19,7 @@ from sdar_cli.evaluation.result import Evaluation, Mode
 from sdar_cli.evaluation.run_conditions import file_suffix, kept_base, own_engine
 from sdar_cli.evaluation.single import SingleReport
 from sdar_cli.evaluation.transcripts import Witness
+from sdar_cli.models.adapter_folder import is_adapter
 from sdar_cli.models.quantised import Quantised
 from sdar_cli.paths import user_path
 from sdar_cli.recipe.load import ResolvedRecipe
@@ -160,7 +161,8 @@ def _weights(target: RunFolder | ModelFolder, checkpoint: str, own: str | None) 
         raise RunError(
             f"the run {target.name} has no checkpoint yet: wait for one, or evaluate its base with --checkpoint base"
         )
-    return Weights("trained", str(found.path), f"step-{found.step}", found.step, own=target.recipe().starts_from)
+    path = str(found.path)
+    return Weights("trained", path, f"step-{found.step}", found.step, own=own_model(target, path))
 
 
 def _base(run: RunFolder) -> Weights:
@@ -180,6 +182,17 @@ def base_path(run: RunFolder) -> str:
     if recipe.model.path is None:
         raise RunError(f"the run {run.name} has no base yet: it was stopped in its warm-up; resume it first")
     return recipe.model.path
+
+
+def own_model(run: RunFolder, path: str) -> str | None:
+    """Whose code may be run with weights of a run (``whose_code``): that of what the run started from, as its recipe
+    says; None where that is gone."""
+    if not is_adapter(path):
+        return run.recipe().starts_from
+    try:
+        return base_path(run)
+    except RunError:
+        return None
 
 
 def _play(

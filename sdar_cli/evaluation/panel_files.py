@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sdar_cli.errors import PanelError
@@ -33,6 +34,8 @@ def panel_file(reference: str) -> Path:
         return path
     if is_folder(path) and reference:
         raise PanelError(f"the panel {reference} is a folder: give the file of a panel, or a name of `sdar panel ls`")
+    if reference and os.path.lexists(path):  # a pipe, a link to nowhere: who reads it says what it is
+        return path
     if path.suffix == ".json" or "/" in reference:
         raise PanelError(f"the panel {reference} does not exist: correct the path, or give a name from `sdar panel ls`")
     meant = nearest(reference, shipped_panels())

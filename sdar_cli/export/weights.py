@@ -33,11 +33,12 @@ def write_whole(source: Source, folder: Path, dtype: str) -> Written:
     """Config, weights, generation settings and tokenizer of a plain model. Merged in float32, cast after."""
     import torch
 
+    from sdar_cli.evaluation.evaluate import own_model
     from sdar_cli.models.merge import load_whole
 
-    trust = source.recipe.model.trust_remote_code
-    tokenizer = load_tokenizer(source.path, trust_remote_code=trust, own=source.recipe.starts_from)
-    model = load_whole(source.path, trust_remote_code=trust, quantised=source.quantised, own=source.recipe.starts_from)
+    trust, own = source.recipe.model.trust_remote_code, own_model(source.run, source.path)
+    tokenizer = load_tokenizer(source.path, trust_remote_code=trust, own=own)
+    model = load_whole(source.path, trust_remote_code=trust, quantised=source.quantised, own=own)
     model = model.to(getattr(torch, dtype)).eval()
     model.config.use_cache = True  # training with checkpointed gradients switches it off
     _settle_generation(model, tokenizer, source.recipe.evaluation.sampling)
@@ -52,6 +53,8 @@ def write_adapter(source: Source, folder: Path, dtype: str) -> Written:
     import torch
     from safetensors.torch import load_file, save_file
 
+    from sdar_cli.evaluation.evaluate import own_model
+
     check_folder(source.path)
     tensors = load_file(Path(source.path) / WEIGHTS)
     tensors = {name: tensor.to(getattr(torch, dtype)) for name, tensor in tensors.items()}
@@ -60,8 +63,8 @@ def write_adapter(source: Source, folder: Path, dtype: str) -> Written:
     (folder / ADAPTER).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     if source.quantised is not None:
         source.quantised.write(folder)
-    trust = source.recipe.model.trust_remote_code
-    load_tokenizer(source.path, trust_remote_code=trust, own=source.recipe.starts_from).save_pretrained(folder)
+    trust, own = source.recipe.model.trust_remote_code, own_model(source.run, source.path)
+    load_tokenizer(source.path, trust_remote_code=trust, own=own).save_pretrained(folder)
     return Written(sum(tensor.numel() for tensor in tensors.values()), dtype)
 
 

@@ -22,7 +22,7 @@ FILES = ("config.json", "tokenizer_config.json", "processor_config.json", "prepr
 def check_base(path: str, base: str, *, own: str | None, trust_remote_code: bool) -> None:
     """
     Args:
-        own: the recipe's model.
+        own: the recipe's model; for weights of a run, what that run started from (``own_model``).
 
     Raises:
         ModelError: the base is an adapter too; or its code would be run, and it is another than the recipe's model or
@@ -42,16 +42,17 @@ def check_code(path: str, *, own: str | None) -> None:
 
     Raises:
         ModelError: it lies in the folder, which is neither the recipe's model nor a run's; or is that of a repository
-            other than the recipe's model or the base.
+            other than the recipe's model, or the base and whose code that names.
     """
     if not is_adapter(path):
         return
     folder, base = user_path(path), adapter_base(path)
     for name in FILES:
-        for reference in _texts(object_of(folder / name, there=False).get("auto_map")):
+        for reference in _references(folder / name):
             repository, elsewhere, _ = reference.partition("--")
             if elsewhere:
-                trusted = repository == own or (repository == base and _is_own(base, path, own))
+                known = repository == base or reference in _references(user_path(base) / name)
+                trusted = repository == own or (known and _is_own(base, path, own))
             else:
                 trusted = _is_same(path, own) or _run_of(path) is not None
             if not trusted:
@@ -66,18 +67,25 @@ def _is_own(base: str, adapter: str, own: str | None) -> bool:
         return True
     if not is_folder(base):
         return False
-    run = _run_of(adapter)
+    run, started_from = _run_of(adapter), _run_of(own) if own is not None and is_folder(own) else None
+    if started_from is not None and _run_of(base) == started_from:  # which has trained on, and has other checkpoints
+        return True
     return _is_same(base, own) or (run is not None and user_path(base).resolve() == run / "base")
 
 
-def _run_of(adapter: str) -> Path | None:
-    """The run that an adapter's folder is a checkpoint or an export of."""
-    above = user_path(adapter).resolve().parents[1:2]
-    return next((folder for folder in above if (folder / "run.json").is_file()), None)
+def _run_of(folder: str) -> Path | None:
+    """The run that a model's folder is a checkpoint or an export of."""
+    above = user_path(folder).resolve().parents[1:2]
+    return next((run for run in above if (run / "run.json").is_file()), None)
 
 
 def _is_same(path: str, own: str | None) -> bool:
     return own is not None and is_folder(own) and user_path(path).resolve() == user_path(own).resolve()
+
+
+def _references(file: Path) -> list[str]:
+    """Where a file of settings says that code is; none where there is no such file."""
+    return list(_texts(object_of(file, there=False).get("auto_map")))
 
 
 def _texts(value: Any) -> Iterator[str]:

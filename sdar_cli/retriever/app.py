@@ -19,6 +19,10 @@ from sdar_cli.servers.guard import Guard, Rules
 LOADING = "the index is still being loaded: try again in some seconds"
 
 
+REASONS = 20
+"""That are said of searches that failed; whoever asks could fill a disk with more."""
+
+
 @dataclass(slots=True)
 class Loaded:
     """Where the service is put once it can answer."""
@@ -27,11 +31,11 @@ class Loaded:
 
 
 def build_app(loaded: Loaded, limits: Limits, rules: Rules, say: Callable[[str], None]) -> Guard:
-    """``say`` hears why a search failed, once for as long as the reason is the same."""
+    """``say`` hears why a search failed, once for each reason, ``REASONS`` at most."""
     # No pages about the interface: they would load scripts from elsewhere.
     app = FastAPI(title="sdar retriever", docs_url=None, redoc_url=None, openapi_url=None)
     limiters: dict[int, anyio.CapacityLimiter] = {}
-    said = ""
+    said: set[str] = set()
 
     def service() -> Service:
         if loaded.service is None:
@@ -67,11 +71,13 @@ def build_app(loaded: Loaded, limits: Limits, rules: Rules, say: Callable[[str],
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:
-        nonlocal said
         reason = str(error) if isinstance(error, SdarError) else f"{type(error).__name__}: {error}"
-        if reason != said:
-            said = reason
-            say(f"a search failed: {shortened(' '.join(reason.split()))}")
+        reason = shortened(" ".join(reason.split()))
+        if len(said) < REASONS and reason not in said:
+            said.add(reason)
+            say(f"a search failed: {reason}")
+            if len(said) == REASONS:
+                say(f"searches failed for {REASONS} reasons: further ones are not said")
         return JSONResponse({"detail": f"the search failed ({type(error).__name__}): see the server's output"}, 500)
 
     return Guard(app, rules)

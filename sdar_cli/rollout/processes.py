@@ -111,13 +111,16 @@ class Processes:
         if self._memory is not None:
             first = min(first, self._looked + LOOK_SECONDS)
         patience = max(0.0, (first if end is None else min(first, end)) - time.monotonic())
+        missed = {worker for worker in busy if worker.deadline <= time.monotonic()}  # while nobody looked
         ready = multiprocessing.connection.wait([worker.frames for worker in busy], patience)
+        looked = time.monotonic()
         for worker in busy:
             late = worker.late(self._timeout)
+            came = worker.frames in ready
             try:
-                took = worker.frames in ready and worker.receive(self._answers, self._timeout)
+                took = came and worker.receive(self._answers, self._timeout)
                 if not took:
-                    worker.check_deadline(self._timeout)
+                    worker.check_deadline(looked, self._timeout, rest=came and worker in missed)
             except NoAnswer as error:
                 self.slow += late
                 self._lose(worker, error.reason)

@@ -32,6 +32,8 @@ MOST_BYTES = 16 << 20
 """Of one message; texts are bounded far below."""
 START_SECONDS = 120.0
 """Least time that a worker has to import its environment."""
+REST_SECONDS = 5.0
+"""For the rest of an answer of which a socket does not hold the whole, where nobody looked when its time was up."""
 _CLASSES = {(one.__module__, one.__qualname__): one for one in (Started, Answer, Failure, Observation, Step)}
 
 
@@ -60,6 +62,8 @@ class WorkerProcess:
         self.queue: dict[Operation, dict[int, Any]] = {}
         """What is asked next, when it has answered."""
         self.deadline = 0.0
+        self._rests = False
+        """Whether the rest of the answer under way has been given time."""
         self._operation: Operation = ""
         """What is under way."""
         self._started = False
@@ -131,7 +135,7 @@ class WorkerProcess:
         requests = self.queue.pop(self._operation)
         self.waiting_for = set(requests)
         self.resets += len(requests) if self._operation == "reset" else 0
-        self.deadline = time.monotonic() + timeout
+        self._allow(timeout)
         try:
             self._send((self._operation, requests), self.deadline)
         except OSError:  # one that is dead, or takes nothing, is noticed when its answer is read
@@ -163,13 +167,27 @@ class WorkerProcess:
             raise NoAnswer(answer.reason)
         answers[message.slot] = answer
         self.waiting_for.discard(message.slot)
-        self.deadline = time.monotonic() + timeout
+        self._allow(timeout)
         return True
 
-    def check_deadline(self, timeout: float) -> None:
-        """Raises NoAnswer where its time is up."""
-        if time.monotonic() >= self.deadline:
+    def check_deadline(self, now: float, timeout: float, rest: bool) -> None:
+        """
+        Args:
+            now: when it was seen what had come.
+            rest: a part of the answer had, and nobody looked when its time was up: once, the rest has some more.
+
+        Raises:
+            NoAnswer: its time is up.
+        """
+        if now < self.deadline:
+            return
+        if not rest or self._rests:
             raise NoAnswer(f"timed out after {timeout:g} s")
+        self.deadline, self._rests = time.monotonic() + REST_SECONDS, True
+
+    def _allow(self, timeout: float) -> None:
+        """So long for the next answer."""
+        self.deadline, self._rests = time.monotonic() + timeout, False
 
     def memory(self) -> int:
         """Bytes that the process holds now; 0 where it is gone."""

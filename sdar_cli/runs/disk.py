@@ -27,6 +27,7 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM}
 _GO_ON = ", and go on with `sdar resume`"
 _UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 """What some network file systems answer where a folder is to be flushed: they do it on their own."""
+_NUMBER = "_sdar_errno"
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TORCH_WRITER = re.compile(r"PytorchStreamWriter failed|inline_container\.cc.*unexpected pos|file write failed")
@@ -51,7 +52,14 @@ def disk(folder: Path, what: str, go_on: str = _GO_ON) -> Iterator[None]:
             raise
         reason, remedy = _REASONS[number]
         kind = RunError if number in _FORBIDDEN else RunFailed
-        raise kind(f"{what} cannot be written in {folder}, as {reason}: {remedy}{go_on}") from None
+        failure = kind(f"{what} cannot be written in {folder}, as {reason}: {remedy}{go_on}")
+        setattr(failure, _NUMBER, number)
+        raise failure from None
+
+
+def told_number(error: BaseException) -> int | None:
+    """The system's number behind a sentence of ``disk``; None where it is another's."""
+    return getattr(error, _NUMBER, None)
 
 
 def error_number(error: BaseException) -> int | None:

@@ -43,7 +43,9 @@ class Removal:
         """Store and id of the MLflow runs that go too."""
         if self.weights_only:
             return []
-        own = [(run.tracking_uri, run.mlflow_run_id) for run in self.runs]
+        from sdar_cli.tracking.leftover import made
+
+        own = [(run.tracking_uri, run.mlflow_run_id or made(run.folder)) for run in self.runs]
         found = [(uri, run_id) for uri, run_id in own if uri is not None and run_id is not None]
         return found + ([self.study_run] if self.study_run is not None else [])
 

@@ -9,6 +9,7 @@ import asyncio
 import resource
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 30.0
@@ -46,8 +47,21 @@ def bounded(most: int, seconds: float = HEAD_SECONDS) -> type[asyncio.Protocol]:
             super().data_received(data)
             if self.cycle is not self._answered:
                 self._stop()
-            if self._until is None and self.cycle is not None and self.cycle.response_complete:
+            if self.cycle is None or not self.cycle.response_complete:
+                return
+            if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+                self._idle()
+            elif self._until is None:
                 self._wait()
+
+        def _idle(self) -> None:
+            """The rest of a body has come whose request was answered before: uvicorn has ended what it had begun then
+            to close the connection."""
+            self._stop()
+            if not self.transport.is_closing():
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop()

@@ -19,8 +19,9 @@ from sdar_cli.evaluation.files import write_bytes
 from sdar_cli.reading import Unreadable, read_json
 from sdar_cli.recipe.yaml_reader import parse
 from sdar_cli.sweep.publish_parts import child_params, child_tags, counts, note, summary, table
+from sdar_cli.sweep.results import run_json
 from sdar_cli.sweep.study_folder import STUDIES
-from sdar_cli.sweep.view import StudyView
+from sdar_cli.sweep.view import RunView, StudyView
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -143,7 +144,7 @@ def _show(view: StudyView, folder: Path, figures: list[Path]) -> None:
 
 def _tell_children(client: MlflowClient, experiment_id: str, view: StudyView) -> None:
     """Tags and params that say which setting a run has; only those that are not there yet are written."""
-    ours = {run.result.get("mlflow_run_id"): (cell, run) for cell in view.cells for run in cell.runs if run.result}
+    ours = {_tracked(view, run): (cell, run) for cell in view.cells for run in cell.runs if run.result}
     wanted = f"tags.`{STUDY}` = '{view.spec.name}' and tags.`{KIND}` != 'study'"
     token = None
     while True:
@@ -154,6 +155,12 @@ def _tell_children(client: MlflowClient, experiment_id: str, view: StudyView) ->
         token = page.token
         if not token:
             return
+
+
+def _tracked(view: StudyView, run: RunView) -> str | None:
+    """The id of a run's MLflow run, which may have been made behind the run's end, when the store was there again."""
+    known = run.result.get("mlflow_run_id") or (run_json(view.root / run.name) or {}).get("mlflow_run_id")
+    return known if isinstance(known, str) else None
 
 
 def _tell(client: MlflowClient, child: Run, cell: Any, run: Any) -> None:

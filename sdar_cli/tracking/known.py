@@ -35,6 +35,18 @@ class Known:
             bits |= 1 << self._places.setdefault(name, len(self._places))
         self._steps[step] = bits
 
+    def enter(self, entry: Mapping[str, Any]) -> None:
+        """What a line of the spool says."""
+        kind, content = entry["kind"], entry["content"]
+        if kind == "metrics":
+            self.add(content["step"], content["values"])
+        elif kind == "tag" and content["key"] == REPLAYED:
+            self.replayed = numbers(content["value"])
+        if "once" in entry:
+            self.once.add(entry["once"])
+        elif "key" in entry:
+            self.last[entry["key"]] = entry["sum"]
+
     def next_step(self, prefix: str) -> int:
         """The step after the last one at which a name of this beginning has a value; 0 where none has."""
         wanted = sum(1 << place for name, place in self._places.items() if name.startswith(prefix))

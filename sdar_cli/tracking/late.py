@@ -29,6 +29,8 @@ class Late:
         self._folder = spool.folder / FOLDER
         self._kept = self._open() if (self._folder / FILE).is_file() else None
         self._left_to_try = 0
+        self._taken = 0
+        """Number of the last write that was put down, maybe not on the disk itself."""
 
     @property
     def waiting(self) -> int:
@@ -48,29 +50,33 @@ class Late:
             if self._closed:
                 raise RunFailed("it is closed")
             self._kept = self._kept or self._open()
-            self._kept.take_over(self._main, write)
+            if self._taken != write.number:
+                self._kept.take_over(self._main, write)
+                self._taken = write.number
             self._kept.sync()
 
     def begin(self) -> None:
         """Each is to be tried once now."""
         self._left_to_try = self.waiting
 
-    def attempt(self, deliver: Callable[[Write], None]) -> None:
-        """Try the next of them; what fails comes behind the others. Raises what ``deliver`` does."""
+    def attempt(self, deliver: Callable[[Write], None], is_over: Callable[[Write, Exception], bool]) -> None:
+        """Try the next of them; what fails comes behind the others, unless that was the end of it. Raises what
+        ``deliver`` does."""
         try:
-            self._attempt(deliver)
+            self._attempt(deliver, is_over)
         finally:
             self._left_to_try -= 1
 
-    def _attempt(self, deliver: Callable[[Write], None]) -> None:
+    def _attempt(self, deliver: Callable[[Write], None], is_over: Callable[[Write, Exception], bool]) -> None:
         write = None if self._kept is None else self._kept.first()
         if self._kept is None or write is None:
             return
         try:
             if not self._main.is_replaced(write):
                 deliver(self._with_traces(write))
-        except Exception:
-            self._kept.take_over(self._kept, write)  # on a full disk it stays where it is
+        except Exception as error:
+            if not is_over(write, error):
+                self._kept.take_over(self._kept, write)  # on a full disk it stays where it is
             self._kept.acknowledge(write.number)
             raise
         self._kept.acknowledge(write.number)
@@ -87,4 +93,4 @@ class Late:
             return 0 if self._kept is None else self._kept.close()
 
     def _open(self) -> Spool:
-        return Spool(self._folder, self._main.run_id)
+        return Spool(self._folder, self._main.run_id, say=self._main.say)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sdar_cli.errors import RunError
@@ -24,6 +24,8 @@ from sdar_cli.tracking.write import parse, read_number
 FOLDER = "tracking"
 """Of a run: its training's writes; those of later evaluations have folders in it."""
 _LATER = "evaluation-"
+LARGEST_HEAD = 1 << 26
+"""Bytes of a spool's first line."""
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def later(run: RunFolder) -> Iterator[Path]:
 
 def waiting(run: RunFolder) -> int:
     """Writes that MLflow lacks and nobody is sending."""
-    return sum(count(folder) for folder in _folders(run) if not _lock(run, folder).is_held())
+    return sum(count(folder) for folder in _folders(run) if not _is_held(run, folder))
 
 
 def send(run: RunFolder, say: Callable[[str], None]) -> tuple[int, int]:
@@ -58,18 +60,18 @@ def send(run: RunFolder, say: Callable[[str], None]) -> tuple[int, int]:
     with run.lock():
         for folder in _folders(run):
             run_id = run.state.mlflow_run_id or ""
-            if folder.name != FOLDER and _lock(run, folder).is_held():
+            if folder.name != FOLDER and _is_held(run, folder):
                 say(f"an evaluation of {run.name} is at work, and sends by itself")
                 continue
             if is_away:
                 found = missing = count(folder)
             elif folder.name == FOLDER:
-                found, missing, made = _send(folder, uri, run_id, say)
-                if made and not run_id:
-                    run.update(mlflow_run_id=made)
+                found, missing, new = _send(folder, uri, run_id, say)
+                if new and not run_id:
+                    run.update(mlflow_run_id=new)
             else:
-                with RunLock(folder):
-                    found, missing, _ = _send(folder, uri, run_id, say)
+                with _held(folder) as is_there:
+                    found, missing, _ = _send(folder, uri, run_id, say) if is_there else (0, 0, "")
                     if not missing:
                         shutil.rmtree(folder, ignore_errors=True)
             there, left = there + found, left + missing
@@ -103,8 +105,35 @@ def _folders(run: RunFolder) -> list[Path]:
     return [file.parent for file in (home / FILE, *sorted(home.glob(f"{_LATER}*/{FILE}"))) if file.is_file()]
 
 
-def _lock(run: RunFolder, folder: Path) -> RunLock:
-    return run.lock() if folder.name == FOLDER else RunLock(folder)
+def _is_held(run: RunFolder, folder: Path) -> bool:
+    try:
+        return (run.lock() if folder.name == FOLDER else RunLock(folder)).is_held()
+    except RunError:
+        if folder.is_dir():
+            raise
+        return False
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """An evaluation's folder, locked; False where that evaluation has removed it meanwhile."""
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(RunLock(folder))
+        except RunError:
+            if folder.is_dir():
+                raise
+        yield folder.is_dir()
+
+
+def made(run: Path) -> str | None:
+    """The id of a run's MLflow run where that was made, which ``run.json`` may not say yet."""
+    try:
+        with open_regular(run / FOLDER / FILE) as file:
+            head = parse(file.readline(LARGEST_HEAD))
+    except (Unreadable, OSError):
+        return None
+    return None if head is None or "spool" not in head else head["run"] or None
 
 
 def _unsent(folder: Path) -> int:

@@ -77,13 +77,18 @@ def is_own(uri: str, runs_root: Path) -> bool:
     if kept(tracking_uri(None, runs_root)) == uri:
         return True
     file = sqlite_file(uri)
-    return file is not None and file.resolve().is_relative_to(runs_root.resolve())
+    if file is None:
+        return False
+    try:
+        return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(runs_root))
+    except (OSError, ValueError, RuntimeError):  # no path at all, which others may have written
+        return False
 
 
 def is_missing(uri: str) -> bool:
     """Whether it is a SQLite store whose file is gone; opening it would lay out an empty one."""
     file = sqlite_file(uri)
-    return file is not None and not file.is_file()
+    return file is not None and not os.path.isfile(file)  # which says no to what is no path
 
 
 def kept(uri: str) -> str:

@@ -19,7 +19,7 @@ from sdar_cli.tracking.location import is_elsewhere, redact
 from sdar_cli.tracking.quiet import import_mlflow
 from sdar_cli.tracking.sender import Sender, describe
 from sdar_cli.tracking.spool import LIMIT, Spool
-from sdar_cli.tracking.wire import Verdict, one_line, refusal
+from sdar_cli.tracking.wire import Verdict, is_answer, one_line, refusal
 from sdar_cli.tracking.write import Write
 
 OPENING = 5.0
@@ -157,8 +157,9 @@ class Spooled:
             return error
         if not self.run_id:
             why = f" ({one_line(error)})" if error is not None else ""
+            what = "takes nothing yet" if error is not None and is_answer(error) else "does not answer"
             self._say(
-                f"the MLflow store {self._store} does not answer{why}: the run begins without it, and is made there "
+                f"the MLflow store {self._store} {what}{why}: the run begins without it, and is made there "
                 "when it does; if the address is wrong, stop the run and set tracking.uri"
             )
         return None
@@ -166,10 +167,6 @@ class Spooled:
     @property
     def run_id(self) -> str:
         return self._spool.run_id
-
-    @property
-    def waiting(self) -> int:
-        return self._sender.waiting
 
     def metrics(self, step: int, values: Mapping[str, float]) -> int:
         fresh = self._spool.metrics(step, values)

@@ -109,10 +109,12 @@ class Sender:
             self._error, self.reason = error, one_line(error)
             if not self._is_done_with(write, self._judge(error)):
                 return self._failed()
+            self._spool.acknowledge(write.number)
+            self._go_on(0)
         else:
             self._hard.discard(write.kind)
-        self._spool.acknowledge(write.number)
-        self._arrive()
+            self._spool.acknowledge(write.number)
+            self._go_on(1)
         return 0.0
 
     @property
@@ -169,14 +171,27 @@ class Sender:
             self._late.begin()
             self._lapped = True
         try:
-            self._late.attempt(self._deliver)
+            self._late.attempt(self._deliver_late, self._is_over)
         except Exception as error:
             self.reason = one_line(error)
             with self._news:
+                self._sending = ""
                 self._news.notify_all()
         else:
-            self._arrive()
+            self._go_on(1)
         return 0.0
+
+    def _deliver_late(self, write: Write) -> None:
+        self._sending = write.kind
+        self._deliver(write)
+
+    def _is_over(self, write: Write, error: Exception) -> bool:
+        """Whether a write that was put aside is refused."""
+        self.reason = one_line(error)
+        is_wrong = self._judge(error) is Verdict.WRONG
+        if is_wrong:
+            self._refuse(write)
+        return is_wrong
 
     def _is_done_with(self, write: Write, verdict: Verdict) -> bool:
         """Whether a write that failed holds up no others: it is refused, or put aside."""
@@ -247,11 +262,12 @@ class Sender:
             )
         return min(2.0 ** (self._failures - 1), LONGEST)
 
-    def _arrive(self) -> None:
+    def _go_on(self, arrived: int) -> None:
+        """The first write is over, and has arrived or not."""
         with self._news:
             self._failures, self._sending = 0, ""
-            self._arrived += 1
-            self._flushed += self._away
+            self._arrived += arrived
+            self._flushed += arrived * self._away
             is_back = self._away and not self._spool.waiting and not self._closed
             flushed = self._flushed
             if is_back:

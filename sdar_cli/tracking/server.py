@@ -65,7 +65,7 @@ def check_store(uri: str) -> None:
         RunError: the URI is a SQLite file that does not exist.
     """
     file = sqlite_file(uri)
-    if file is not None and not file.is_file():
+    if file is not None and not os.path.isfile(file):
         raise RunError(f"there is no MLflow store at {file}: train a run first, or name the folder with --runs")
 
 

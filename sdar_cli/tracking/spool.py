@@ -22,18 +22,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sdar_cli.runs.disk import disk
-from sdar_cli.tracking.known import REPLAYED, Known, numbers
-from sdar_cli.tracking.spool_file import Place, SpoolFile, untorn
+from sdar_cli.tracking.known import Known
+from sdar_cli.tracking.spool_file import FILE, OLD, Place, SpoolFile, untorn
 from sdar_cli.tracking.system import PREFIX
 from sdar_cli.tracking.trace_files import TraceFiles, pack
 from sdar_cli.tracking.write import Write, digest, head, line, parse, read
 
-TRACES = "traces"
+CREATE, TRACES = "create", "traces"
 LIMIT = 2**30
 """Bytes of unsent writes above which traces are given up."""
 _WORTH = 2**20
@@ -60,17 +61,17 @@ class Spool:
         """``run_id``: empty where the run was not made yet, or only the file knows it. ``before`` makes what the store
         has already, where no spool was kept for the run up to now."""
         self.folder = folder
-        self.run_id, self._limit, self._say = run_id, limit, say
+        self.run_id, self._limit, self.say = run_id, limit, say
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._known = Known()
+        self._creation: Mapping[str, Any] = {}
+        """How the run is to be made, as it was put down last: an earlier word may be what the store said no to."""
         self._places: deque[Place] = deque()
-        self._next = 1
-        self._synced = 0
+        self._next, self._synced = 1, 0
         self._done = self._waits = 0
         """Bytes: of sent writes in the file, of unsent writes with their traces."""
-        self._gave_up = False
-        self._closed = False
+        self._gave_up = self._closed = False
         with disk(folder, _WHAT):
             self._traces = TraceFiles(folder / TRACES)
             self._file = SpoolFile(folder, self._read)
@@ -164,7 +165,7 @@ class Spool:
         while self._places and not self._closed:
             write = read(self._file.read(self._places[0]))
             if write is not None:
-                return write
+                return replace(write, content=self._creation) if write.kind == CREATE else write
             self._forget()  # the disk gave back something else than it was given
         return None
 
@@ -229,15 +230,10 @@ class Spool:
     def _take(self, entry: Mapping[str, Any], start: int, length: int) -> None:
         """Enter a line that is in the file."""
         kind, content = entry["kind"], entry["content"]
-        if kind == "metrics":
-            self._known.add(content["step"], content["values"])
-        elif kind == "tag" and content["key"] == REPLAYED:
-            self._known.replayed = numbers(content["value"])
-        if "once" in entry:
-            self._known.once.add(entry["once"])
-        elif "key" in entry:
-            self._known.last[entry["key"]] = entry["sum"]
-        traces = content["bytes"] if kind == "traces" else 0
+        self._known.enter(entry)
+        if kind == CREATE:
+            self._creation = content
+        traces = content["bytes"] if kind == TRACES else 0
         self._places.append(Place(entry["n"], kind, start, length, traces))
         self._waits += length + traces
         self._next = entry["n"] + 1
@@ -262,7 +258,7 @@ class Spool:
                 place.traces = 0
         if not self._gave_up:
             self._gave_up = True
-            self._say(
+            self.say(
                 f"what waits for MLflow in {self.folder} is larger than tracking.spool={self._limit / 2**30:g} GiB: "
                 "the oldest traces are given up, metrics and evaluations are kept"
             )
@@ -273,6 +269,10 @@ class Spool:
         entry = parse(text)
         if entry is not None and "spool" in entry:
             if self.run_id and entry["run"] not in ("", self.run_id):
+                self.say(
+                    f"{self.folder / FILE} holds writes for the MLflow run {entry['run']}, which is not this one's "
+                    f"({self.run_id}): they are not sent, and kept in {self.folder / OLD}"
+                )
                 return False
             self.run_id = self.run_id or entry["run"]
             self._known, self._next = entry["known"], entry["next"]

@@ -18,7 +18,7 @@ from sdar_cli.runs.disk import sync_folder
 from sdar_cli.stop import STOP
 from sdar_cli.tracking.write import read_number, write_at
 
-FILE, SENT = "spool.jsonl", "sent"
+FILE, SENT, OLD = "spool.jsonl", "sent", "spool.old"
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class SpoolFile:
                     if not text.endswith(b"\n"):
                         break
                     if not take(text, self.end):
-                        os.replace(self._path, self._path.with_suffix(".old"))
+                        os.replace(self._path, self._folder / OLD)
                         self.end = 0
                         break
                     self.end += len(text)

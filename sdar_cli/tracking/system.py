@@ -29,7 +29,7 @@ class SystemMonitor:
         from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_NODE_ID
 
         self._every = interval()
-        self._samples = math.ceil(_positive("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", 1.0))
+        self._samples = samples()
         node = MLFLOW_SYSTEM_METRICS_NODE_ID.get()
         self._prefix = f"{PREFIX}{node}/" if node else PREFIX
         self._step, self._put = first, put
@@ -64,6 +64,17 @@ class SystemMonitor:
 def interval() -> float:
     """Seconds between two values. Raises RunError: the variable holds something else."""
     return _positive("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", EVERY)
+
+
+def samples() -> int:
+    """How often is measured for one value. Raises as ``interval``."""
+    return math.ceil(_positive("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", 1.0))
+
+
+def check_settings() -> None:
+    """Raises RunError where a variable says nothing that can be measured by: to be known before a run is made."""
+    interval()
+    samples()
 
 
 def _positive(variable: str, otherwise: float) -> float:

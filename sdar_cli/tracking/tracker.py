@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from sdar_cli.errors import RunFailed, SdarError, without_credentials
 from sdar_cli.stop import LAST_WORDS, STOP
 from sdar_cli.tracking import dataset, tables
-from sdar_cli.tracking.creation import create, creation
+from sdar_cli.tracking.creation import beginning, create, creation, tag
 from sdar_cli.tracking.delivery import Delivery, within
 from sdar_cli.tracking.known import REPLAYED, Known, ranges
 from sdar_cli.tracking.location import is_elsewhere, redact
 from sdar_cli.tracking.outbox import AtOnce, Outbox, Spooled
 from sdar_cli.tracking.quiet import import_mlflow
 from sdar_cli.tracking.registry import Version
-from sdar_cli.tracking.spool import LIMIT
-from sdar_cli.tracking.system import SystemMonitor
+from sdar_cli.tracking.spool import CREATE, LIMIT
+from sdar_cli.tracking.system import SystemMonitor, check_settings
 from sdar_cli.tracking.traces import Signals, build_trace, choose
-from sdar_cli.tracking.wire import clean, metric_name, one_line, shortened
+from sdar_cli.tracking.wire import clean, metric_name, one_line
 from sdar_cli.tracking.write import Write
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from sdar_cli.rollout.episode import Episode
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-_KEYS = {"running": "state", "params": "params", "text": "text/recipe.yaml"}
-"""By kind, what the first writes of a run are known by; tags by their own."""
 
 
 class Tracker:
@@ -109,21 +107,21 @@ class Tracker:
             say: gets a sentence about each later problem.
 
         Raises:
+            RunError: a variable of MLflow's says nothing that the load can be measured by; no run was made.
             RunFailed: the store cannot be used (of one elsewhere, for a run with a spool: it says no to the run); or
                 the disk is full.
         """
         import_mlflow()
-        first: list[tuple[str, dict[str, Any]]] = [("running", {})]
-        first += [("tag", _tag(key, value)) for key, value in (tags or {}).items()]
-        first += [("params", {"values": {metric_name(key): shortened(value) for key, value in params.items()}})]
-        first += [("text", {"path": "recipe.yaml", "text": without_credentials(recipe_yaml)})]
+        if system_metrics:
+            check_settings()
+        first = beginning(tags or {}, params, recipe_yaml)
         made = creation(experiment, run_name, tags or {}, parent)
         is_later = run_id is None and spool is not None and is_elsewhere(uri)
         if (run_id is None and not is_later) or spool is None:
             try:
                 deliver = Delivery(uri, run_id or "")
                 deliver.run_id = run_id = run_id or create(deliver.make(), uri, made)
-                for kind, content in first:
+                for kind, _, content in first:
                     deliver(Write(0, kind, int(1000 * time.time()), content))
             except Exception as error:
                 raise _unusable(uri, error) from error
@@ -135,9 +133,9 @@ class Tracker:
             outbox = Spooled(spool, uri, run_id or "", say, home=home, limit=limit, remedy=remedy, before=before)
             tracker = cls(None, uri, run_id or "", say, outbox, home, salt)
             if not outbox.run_id:
-                tracker._put("create", made, key="create", once=True)
-            for kind, content in first:
-                tracker._put(kind, content, key=_KEYS.get(kind) or f"tag/{content['key']}")
+                tracker._put(CREATE, made, key=CREATE)
+            for kind, key, content in first:
+                tracker._put(kind, content, key=key)
             outbox.start()
             if not outbox.run_id and (error := outbox.wait_for_run()) is not None:
                 raise _unusable(uri, error) from error
@@ -151,6 +149,7 @@ class Tracker:
         Of each metric and step the first value counts: a step that is played again after a restart is not sent again,
         and the run's tag ``sdar.replayed`` names it.
         """
+        self._tell_made()
         if self._is_known(step, values):
             self.tag(REPLAYED, ranges(self._outbox.replay(step)))
 
@@ -236,14 +235,14 @@ class Tracker:
         self._put("warmup", content, key=f"warmup/{content['key']}", once=True)
 
     def tag(self, key: str, value: str) -> None:
-        self._put("tag", _tag(key, value), key=f"tag/{key}")
+        self._put("tag", tag(key, value), key=f"tag/{key}")
 
     def untag(self, key: str) -> None:
         """Remove a tag; one that is not there is no mistake."""
         self._put("untag", {"key": key}, key=f"tag/{key}")
 
     def on_made(self, note: Callable[[str], None]) -> None:
-        """``note`` gets the run's id, at the first ``sync`` or ``close`` by which it is known, on that one's thread."""
+        """``note`` gets the run's id at the first ``metrics``, ``sync`` or ``close`` by which it is known."""
         self._note = note
 
     def _tell_made(self) -> None:
@@ -293,7 +292,3 @@ class Tracker:
 def _unusable(uri: str, error: Exception) -> RunFailed:
     store, why = redact(uri), one_line(error)
     return RunFailed(f"the MLflow store {store} cannot be used ({why}): start it, or set tracking.uri to another one")
-
-
-def _tag(key: str, value: str) -> dict[str, str]:
-    return {"key": key, "value": clean(without_credentials(value))}

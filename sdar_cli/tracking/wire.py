@@ -76,6 +76,13 @@ def refusal(error: Exception) -> Verdict:
     return Verdict.WRONG if isinstance(error, ours) else Verdict.FAILED
 
 
+def is_answer(error: Exception) -> bool:
+    """Whether a server said no, such as one that asks who we are."""
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException) and 400 <= error.get_http_status_code() < 500
+
+
 def is_absent(error: Exception) -> bool:
     """Whether the store has no such thing."""
     from mlflow.exceptions import MlflowException

@@ -65,7 +65,7 @@ def prepare_base(workshop: Workshop, run: RunFolder, root: Path, listener: Liste
     if _is_there(run, listener):
         return Base(str(run.base))
     if recipe.init_from is not None:
-        return Base(_full_weights(init_folder(recipe.init_from, root), recipe.model, run))
+        return Base(_started(recipe, run, root))
     if recipe.warmup is not None:
         warm = warm_base(recipe, workshop.environment, workshop.bank, listener)
         _keep(warm.folder, run)
@@ -84,11 +84,24 @@ def init_folder(reference: str, root: Path) -> str:
     raise RunError(f"the run {target.name} has no checkpoint yet: name a run that has trained, or a model folder")
 
 
-def _full_weights(path: str, model: Model, run: RunFolder) -> str:
-    """The path itself; for LoRA weights, a merged copy in the run's folder."""
+def _started(recipe: Recipe, run: RunFolder, root: Path) -> str:
+    """Whole weights of ``init_from``; a run that it names says in its recipe whose code its adapter may need."""
+    from sdar_cli.evaluation.evaluate import own_model
+
+    path, target = init_folder(recipe.init_from, root), resolve_run(recipe.init_from, root)
+    own = None if isinstance(target, ModelFolder) else own_model(target, path)
+    return _full_weights(path, recipe.model, run, recipe.model.path or own)
+
+
+def _full_weights(path: str, model: Model, run: RunFolder, own: str | None = None) -> str:
+    """The path itself; for LoRA weights, a merged copy in the run's folder.
+
+    Args:
+        own: see ``own_model``; by default the recipe's model.
+    """
     if not is_adapter(path):
         return path
-    trust, own = model.trust_remote_code, model.path
+    trust, own = model.trust_remote_code, own or model.path
     with disk(run.path, "the base"), tempfile.TemporaryDirectory(dir=run.path, prefix=".base-merging") as scratch:
         _keep(merged_adapter(path, Path(scratch), trust_remote_code=trust, own=own), run)
     return str(run.base)

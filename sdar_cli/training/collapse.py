@@ -1,4 +1,8 @@
-"""What the guards end a training for: the step that told them is finished and saved, and no other is played."""
+"""What the guards end a training for: the step that told them is finished, and no other is played.
+
+A collapse is saved. The last of a row of steps of which every episode was lost is not, so that whoever goes on plays
+it again, with an environment that has been mended.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ def train_until_collapse(built: Built, checkpoint: Checkpoint | None, evaluator:
 
     Raises:
         RunFailed: a step met a NaN or an infinity, and what repeats it is saved; or the environment loses every
-            episode.
+            episode, and the step that told so is not saved.
     """
     stop = _StopOnFinding(watch, built.trainer.preemption)
     built.trainer.add_callback(stop)
@@ -66,4 +70,4 @@ class _StopOnFinding(TrainerCallback):
             self._control.should_save = True
 
     def _fail(self, error: SdarError) -> None:
-        self._preemption.fail(self._control, error)
+        self._preemption.fail(self._control, error, save=False)

@@ -21,7 +21,7 @@ import torch
 from sdar_cli.errors import RunFailed
 from sdar_cli.evaluation.files import write_bytes, write_json
 from sdar_cli.models.finite import LogitsNotFinite, finite_logits
-from sdar_cli.runs.disk import error_number
+from sdar_cli.runs.disk import error_number, told_number
 from sdar_cli.runs.state import git_commit, package_versions
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.training import ranks
@@ -139,7 +139,7 @@ def save_failure(
         found = error
 
     def end() -> NoReturn:
-        number = None if found is None else error_number(found) or error_number(found.__context__ or found)
+        number = None if found is None else told_number(found) or error_number(found)
         if number is not None:
             reason = os.strerror(number)
             raise RunFailed(f"{what}, and nothing could be saved in {final} ({reason}): {REMEDY}") from found

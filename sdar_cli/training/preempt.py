@@ -64,7 +64,7 @@ class Preemption(TrainerCallback):
         self.stopped = False
         """Whether the training was ended, which all processes know."""
         self.failure: SdarError | None = None
-        """What went wrong between two steps and ends the training, to be raised once the step before it is saved."""
+        """What went wrong between two steps and ends the training, to be raised once that has ended."""
         self._active = False
         self._start: StepStart | None = None
         self._between = False
@@ -195,10 +195,17 @@ class Preemption(TrainerCallback):
             else:
                 raise
 
-    def fail(self, control: TrainerControl, error: SdarError) -> None:
-        """The training ends with this error, once the step that is done has been saved; on all processes alike."""
+    def fail(self, control: TrainerControl, error: SdarError, *, save: bool = True) -> None:
+        """The training ends with this error, on all processes alike.
+
+        Args:
+            save: the step that is done, first; False: not even where a checkpoint is due, unless a signal asked for
+                one.
+        """
         self.failure = error
+        asked = self.stopped and control.should_save
         _end_of_training(control)
+        control.should_save = save or asked
 
     def on_step_end(self, args, state, control, **kwargs):
         self._steps.append(time.monotonic() - self._began)

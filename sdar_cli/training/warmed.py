@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sdar_cli.errors import RunFailed
-from sdar_cli.reading import Unreadable, read_json
+from sdar_cli.reading import Unreadable
 from sdar_cli.tracking.warmup import TAG
-from sdar_cli.training.warmup_cache import REPORT, WarmBase, warmup_key
+from sdar_cli.training.warmup_cache import WarmBase, read_report, warmup_key
 from sdar_cli.training.warmup_tracking import warmup_content
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from sdar_cli.tracking.tracker import Tracker
     from sdar_cli.training.base import Base
     from sdar_cli.workshop import Workshop
-
-LARGEST = 64 * 1024**2
-"""Bytes of a warm-up's report."""
 
 
 @dataclass(slots=True)
@@ -65,8 +62,8 @@ def _kept(workshop: Workshop, run: RunFolder) -> WarmBase | None:
     if recipe.warmup is None or recipe.init_from is not None:
         return None
     try:
-        report = read_json(run.base / REPORT, LARGEST)
-    except Unreadable:  # a base of before there was a report in it
+        report = read_report(run.base)
+    except Unreadable:  # a base of before there was one in it, or of before it said what it says now
         return None
     key = run.state.warmup or warmup_key(recipe, workshop.environment, workshop.bank)
     return WarmBase(key, run.base, report)

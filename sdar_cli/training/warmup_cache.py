@@ -109,7 +109,7 @@ def warm_base(recipe: Recipe, environment: Environment, bank: SkillBank, listene
         seal(scratch / "model")
         if not put_in_place(scratch / "model", folder):
             listener.message(f"warm-up {key[:8]} was put into the cache by another process meanwhile")
-            told = _report(folder)
+            told = read_report(folder)
     return WarmBase(key, folder, told)
 
 
@@ -121,7 +121,7 @@ def _cached(folder: Path, listener: Listener) -> Mapping | None:
     what = damage(folder, deep=True)
     if what is None:
         try:
-            return _report(folder)
+            return read_report(folder)
         except Unreadable as error:
             what = f"has a {REPORT} that {error}"
     if _identity(folder) != found:  # another process has made it again while this one read
@@ -141,10 +141,13 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return told.st_ino, told.st_mtime_ns
 
 
-def _report(folder: Path) -> Mapping:
+def read_report(folder: Path) -> Mapping:
     """Raises Unreadable."""
     told = read_json(folder / REPORT, LARGEST)
     if not isinstance(told, dict) or not {field.name for field in fields(WarmupReport)} <= told.keys():
+        raise Unreadable("is no report of a warm-up")
+    is_whole = type(told["updates"]) is int and type(told["seconds"]) in (int, float) and isinstance(told["log"], list)
+    if not is_whole or not all(isinstance(row, dict) for row in told["log"]):
         raise Unreadable("is no report of a warm-up")
     return told
 

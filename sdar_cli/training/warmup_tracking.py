@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def warmup_content(warm: WarmBase, recipe: Recipe) -> dict[str, Any]:
-    """As plain data; values that are not finite are left out."""
+    """As plain data; what is no number, or not finite, is left out of the curves."""
     from sdar_cli.recipe.dump import dump
 
     return {
@@ -24,5 +24,9 @@ def warmup_content(warm: WarmBase, recipe: Recipe) -> dict[str, Any]:
         "settings": recipe.warmup.model_dump(mode="json"),
         "updates": int(warm.report["updates"]),
         "seconds": float(warm.report["seconds"]),
-        "log": [{name: value for name, value in row.items() if math.isfinite(value)} for row in warm.report["log"]],
+        "log": [{name: value for name, value in row.items() if _is_number(value)} for row in warm.report["log"]],
     }
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

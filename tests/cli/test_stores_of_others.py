@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import sdar_cli
 from sdar_cli.cli.main import main
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.runs.store import RunFolder
@@ -50,6 +51,25 @@ def test_the_page_of_a_store_elsewhere_is_asked_for(
     assert capsys.readouterr().out == f"{ELSEWHERE}\n"
 
 
+def test_a_question_sends_no_command_to_the_terminal(
+    foreign: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign.update(tracking_uri="http://evil/\x1b[2K\rRemove what is safe")
+    for words in (["ui"], ["runs", "rm", "given"]):
+        stdin = io.StringIO("n\n")
+        stdin.isatty = lambda: True
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main([*words, "--runs", str(tmp_path)]) == 1
+        said = capsys.readouterr()
+        assert "⟨U+001B⟩[2K" in said.err and not {"\x1b", "\r"} & set(said.err + said.out)
+
+
+def test_all_questions_are_asked_in_one_place() -> None:
+    package = Path(sdar_cli.__file__).parent
+    asking = [file.name for file in package.rglob("*.py") if "typer.confirm(" in file.read_text(encoding="utf-8")]
+    assert asking == ["render.py"]
+
+
 def test_what_waits_goes_elsewhere_only_by_the_runs_name(
     foreign: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,5 +92,9 @@ def test_whose_a_store_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert is_own(sqlite_uri(tmp_path / "mlflow.db"), tmp_path) and is_own(sqlite_uri(tmp_path / "a/b.db"), tmp_path)
     for uri in (ELSEWHERE, sqlite_uri(tmp_path / ".." / "mlflow.db"), "postgresql://host/x", "file:///tmp"):
         assert not is_own(uri, tmp_path)
+    (tmp_path / "loop.db").symlink_to("loop.db")
+    for path in (tmp_path / "a\0b", tmp_path / "loop.db", tmp_path / ("a" * 5000)):
+        assert is_own(f"sqlite:///{path}", tmp_path) is (path.name == "loop.db" or "a" * 9 in path.name)
+    assert not is_own("sqlite:////a\0b", tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:hush@host/x")
     assert is_own("postgresql://***@host/x", tmp_path) and not is_own(ELSEWHERE, tmp_path)

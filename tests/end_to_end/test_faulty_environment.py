@@ -137,7 +137,7 @@ def test_an_environment_that_loses_everything_ends_the_run(sdar: Sdar, trained: 
         "quickstart",
         *SETTINGS,
         "guards.patience=2",
-        "train.checkpoint_every=100",
+        "train.checkpoint_every=1",
         "train.steps=3",
         where,
     )
@@ -150,7 +150,9 @@ def test_an_environment_that_loses_everything_ends_the_run(sdar: Sdar, trained: 
     assert "secret" not in done.err
     run = RunFolder.open(sdar.root / "lost")
     assert run.state.status == "failed" and [step["rollout/lost/raised"] for step in steps_of(run)] == [6.0, 6.0]
-    assert [checkpoint.step for checkpoint in run.checkpoints()] == [2], "what was before it is saved"
+    assert [checkpoint.step for checkpoint in run.checkpoints()] == [1], "the step that ended it is played again"
+    assert sdar("resume", "lost").code == 1, "and as often as it is lost"
+    assert len(steps_of(run)) == 2 and [checkpoint.step for checkpoint in run.checkpoints()] == [1]
     (tmp_path / "faults.json").write_text("{}", encoding="utf-8")
     done = sdar("resume", "lost")
     assert done.code == 0, done.err

@@ -147,11 +147,11 @@ def displaced(call: Call, file: Path, random: Random, without: frozenset[str] = 
             with call.within(), denied(file.name):
                 yield
 
-        return replace(call, within=within)
+        return replace(call, within=within, put=kind, about=file.name)
     file.unlink()
     if kind != "missing":
         PLACES[kind](file)
-    return call
+    return replace(call, put=kind)
 
 
 def _text(sample: JsonSample) -> str:

@@ -178,17 +178,19 @@ def place(folder: Path, random: Random) -> Call:
     name = random.choice(("config.json", WEIGHTS))
     path = model / name
     if random.random() < 0.15:
-        return call(within=lambda: denied(path))
+        return call(within=lambda: denied(path), about=name, put="denied")
     path.unlink()
     kinds = ["pipe", "socket", "device", "dangling link", "loop", "folder"]
     if name == "config.json":
         kinds.append("missing")
-    PLACES[random.choice(kinds)](path)
+    put = random.choice(kinds)
+    PLACES[put](path)
     if random.random() < 0.3 and name == WEIGHTS:
         (model / WEIGHTS).unlink() if not (model / WEIGHTS).is_dir() else (model / WEIGHTS).rmdir()
         (model / "merges.txt").unlink(missing_ok=True)
         os.mkfifo(model / "merges.txt")
-    return call()
+        return call(about="merges.txt", put="pipe")
+    return call(about=name, put=put)
 
 
 @on_file

@@ -148,7 +148,9 @@ def _escape(random: Random) -> str:
 
 
 def _alone(make: Any, folder: Path, random: Random) -> Call:
-    return call(make(random), sentences=3)
+    word = make(random)
+    about = f": {word.partition('=')[0]} " if make in (_type, _number) else None
+    return call(word, sentences=3, about=about)
 
 
 def _duplicate(folder: Path, random: Random) -> Call:

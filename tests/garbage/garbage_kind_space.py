@@ -50,7 +50,7 @@ def read_back(outcome: Outcome) -> Any:
 def _axis(values: Sequence[Any], folder: Path, random: Random) -> Call:
     """An axis in the file that is none."""
     space = {**TREE["space"], **random.choice(values)}
-    return SAMPLE.call(folder, y.block({**TREE, "space": space}))
+    return SAMPLE.call(folder, y.block({**TREE, "space": space}), about="")
 
 
 AXES: dict[str, Sequence[Any]] = {
@@ -118,7 +118,7 @@ WRONG = {
 
 
 def _word(words: Sequence[str], folder: Path, random: Random) -> Call:
-    return Call([*SWEEP, "--", *SMALL, random.choice(words)], sentences=3)
+    return Call([*SWEEP, "--", *SMALL, random.choice(words)], sentences=3, about="")
 
 
 def _either_way(klass: str, makes: Sequence[Make], folder: Path, random: Random) -> Call:

@@ -89,9 +89,9 @@ def _runs() -> Path:
     return folder
 
 
-def call(within: Callable[[], AbstractContextManager[Any]] = nullcontext) -> Call:
+def call(within: Callable[[], AbstractContextManager[Any]] = nullcontext, put: str | None = None) -> Call:
     words = ["compare", "a", "b", "--runs", "runs", "--html", "out.html"]
-    return Call(words, outputs=("out.html",), within=partial(_templates_kept, within))
+    return Call(words, outputs=("out.html",), within=partial(_templates_kept, within), put=put)
 
 
 @contextmanager
@@ -224,9 +224,10 @@ def place(folder: Path, random: Random) -> Call:
     path = _lay(folder, None)
     if random.random() < 0.2:
         path.write_bytes(gzip.compress(text_of(LINES)))
-        return call(within=lambda: denied(path))
-    PLACES[random.choice(("folder", "pipe", "socket", "device", "dangling link", "loop"))](path)
-    return call()
+        return call(within=lambda: denied(path), put="denied")
+    put = random.choice(("folder", "pipe", "socket", "device", "dangling link", "loop"))
+    PLACES[put](path)
+    return call(put=put)
 
 
 def empty(folder: Path, random: Random) -> Call:

@@ -13,9 +13,11 @@ from typing import Any
 from unittest import mock
 
 
-def odd_place(path: Path, random: Random) -> Path:
-    """Something at the path that is no file, and ends no reader's patience; the path to name may be another."""
-    return random.choice(list(PLACES.values()))(path)
+def odd_place(path: Path, random: Random) -> tuple[str, Path]:
+    """Something at the path that is no file, and ends no reader's patience: what it is, and the path to name, which
+    may be another."""
+    name, put = random.choice(list(PLACES.items()))
+    return name, put(path)
 
 
 def _folder(path: Path) -> Path:

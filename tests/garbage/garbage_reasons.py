@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from garbage_put import of_put
+
 _JSON = r"is not (?:valid )?JSON|\(not JSON"
 _OBJECT = r"is no(?:t an?| JSON) object|holds no (?:keys|JSON object)|does not hold (?:keys|a )|has no front matter"
 _WRONG = r"is damaged|is malformed \((?:its|a|the) |not what it should be"
@@ -18,21 +20,23 @@ REASONS: Mapping[str, str] = {
     "depth": r"nested (?:deeper|too deeply)",
     "size": r"larger than|longer than|more than|has \d+ letters",
     "bomb": r"more than|repeats itself through anchors too often",
-    "type": rf"must be|has no '|has .* in '.*', (?:which|not)|{_OBJECT}|{_WRONG}",
-    "number": r"must be|not a number of JSON|no JSON number|number (?:that is too large|of thousands of digits|beyond)",
+    "type": rf"has no '|has .* in '.*', (?:which|not)|{_OBJECT}|{_WRONG}",
+    "number": r"not a number of JSON|no JSON number|number (?:that is too large|of thousands of digits|beyond)",
     "missing": r"is missing|(?:has|holds) no |lacks |does not exist",
     "unknown": r"there is no key|has the unknown key",
     "misspelt": r"there is no key '|has the unknown key",
     "duplicate": r"twice",
     "empty": rf"{_JSON}|{_OBJECT}",
-    "place": r"is a (?:folder|pipe|socket|device)|cannot be (?:read|followed|listed)|does not exist|is not a folder",
     "escape": r"leads? out of|outside|leaves",
     "edited": r"was edited",
     "code": r"uses the YAML tag",
 }
 """Class → what a sentence says of it, for most kinds."""
 
+_MUST = r" (?:is|are) \S.*, (?:but|so it) must be "
 _YAML = {
+    "type": rf"{_MUST}|{_OBJECT}",
+    "number": rf"{_MUST}|{REASONS['number']}",
     "control": rf"{REASONS['control']}|there is no key '",  # a line's end that YAML takes for one
     "size": rf"{REASONS['size']}|could not find expected ':'",  # a key that YAML reads as words
     "mixed": rf"not UTF-8|is not valid YAML|{REASONS['depth']}",
@@ -55,7 +59,6 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "missing": r"lacks|does not say the game's task_type|are not at",
         "misspelt": r"it lacks",
         "number": r"because its PDDL problem ",
-        "place": rf"{REASONS['place']}|leads out|are not at",
         "type": r"it lacks|no list of commands",
         "unknown": r"does not say the game's task_type",
         "mixed": rf"not UTF-8|NUL|{_JSON}|nested|{REASONS['number']}",
@@ -68,7 +71,6 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "empty": rf"{_JSON}|{_UNMARKED}",
         "escape": r"which cannot be a file in the folder",
         "number": rf"{REASONS['number']}|{_UNMARKED}",
-        "place": rf"{REASONS['place']}|has no manifest\.json, as its writing was cut short",
     },
     "corpus": {
         "bomb": r"longer than|unpacks to more than",
@@ -105,7 +107,6 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "misspelt": r"is damaged|another (?:version|format)",
         "missing": r"is damaged|does not exist|is no retriever index|no whole index",
         "number": rf"{REASONS['number']}|is damaged|another (?:version|format)",
-        "place": rf"{REASONS['place']}|is no retriever index|leads out|there is no (?:whole )?index",
         "size": r"is not the corpus that|not as long as it was written|larger than|cannot be read \(",
         "type": r"an index of the kind |is damaged|another (?:version|format)",
         "unknown": r"is damaged",
@@ -117,7 +118,6 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "control": r'has (?:"|skill_files|task_to_skill|task_keywords|the (?:unknown key|name ")) ?|holds the',
         "cut": rf"{_JSON}|not UTF-8",
         "depth": r"nested|larger than",
-        "place": rf"{REASONS['place']}|which is not there|is a link that leaves the bank's folder",
         "escape": r"outside the bank|is not a folder|leads out|is a link|name a markdown file|which is not there",
         "missing": r"has no '|does not list|is not a folder",
         "mixed": rf"{_JSON}|not UTF-8|NUL|larger than|not a number of JSON|twice",
@@ -132,23 +132,24 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "escape": r"no safetensors in its folder|is no index of safetensors|leads out|outside",
         "missing": r"holds no|has no|lacks|set base_model_name_or_path|another adapter than LoRA \(peft_type\)",
         "number": rf"{REASONS['number']}|that no model has|that is no token|makes no sense|has no rank",
-        "place": rf"{REASONS['place']}|no ordinary file|holds no (?:config\.json|model\.safetensors)|is no folder",
         "size": rf"{REASONS['size']}|{_JSON}|goes beyond its end",
         "type": rf"{REASONS['type']}|that no model has|that is no token|another adapter|makes no sense|"
         r"has no|is no |neither names of modules|set base_model_name_or_path",
     },
     "override": {
-        "bomb": rf"{REASONS['bomb']}|must be|is not valid YAML|{REASONS['depth']}",
+        "type": _MUST,
+        "number": rf"{_MUST}|{REASONS['number']}",
+        "bomb": rf"{REASONS['bomb']}|{_MUST}|is not valid YAML|{REASONS['depth']}",
         "control": rf"{REASONS['control']}|there is no key|no readable key",
         "depth": rf"{REASONS['depth']}|no readable key|has \d{{6}} letters",
         "duplicate": r"same wish|twice",
         "empty": r"no readable key|has no value",
         "encoding": r"not UTF-8|special characters are not allowed|has no value|holds the character U\+D",
         "escape": r"cannot change what a recipe extends|holds the character",
-        "missing": r"no model|has no value|no readable key|must be|is missing",
+        "missing": rf"no model|has no value|no readable key|{_MUST}|is missing",
         "surrogate": rf"{REASONS['surrogate']}|special characters are not allowed|not UTF-8",
         "unknown": r"there is no key|no readable key|is {'x': .*}, but must be a number",
-        "code": r"uses the YAML tag|no readable key|must be",
+        "code": rf"uses the YAML tag|no readable key|{_MUST}",
     },
     "panel": {
         "duplicate": r"repeated|twice",
@@ -171,7 +172,6 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "missing": r"has no column|, not text|is not there|has no ",
         "misspelt": r"has no column|holds struct<.*, not text|has no (?:golden answer|text in)",
         "number": r"row \d+ has no ",
-        "place": rf"{REASONS['place']}|is not there",
         "type": r"has no column|, not text|has no (?:golden answer|text in)",
         "surrogate": r"not UTF-8",
     },
@@ -179,7 +179,6 @@ OWN: Mapping[str, Mapping[str, str]] = {
     | {
         "escape": r"extends (?:itself|names)|there is no recipe|holds the character|is not valid YAML|cannot be|"
         r"the recipe \S+ (?:is a (?:folder|device)|does not exist)",
-        "place": rf"{REASONS['place']}|there is no recipe 'sample\.yaml/below'",
         "missing": r"is missing|no model|cannot act",
     },
     "recording": {
@@ -199,7 +198,6 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "misspelt": r"\(it has no ",
         "empty": rf"{_JSON}|it is not JSON|is no object",
         "number": rf"{REASONS['number']}|not what it should be|{_JSON}",  # 1e11e is none
-        "place": rf"{REASONS['place']}|is not a run|there is no run",
         "type": r"not what it should be|is no object",
     },
     "skills": {
@@ -210,35 +208,33 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "duplicate": r"share the name|twice|cannot be read",
         "escape": r"holds the bank|is a link|is not a folder|leads? out|has no '|not to be printed|outside",
         "missing": r"has no ",
-        "mixed": r"bank",
-        "place": rf"{REASONS['place']}|is a link that leaves the bank's folder",
         "number": r"write (?:a line|words|a list|one)|has no front matter|cannot be read|not readable YAML",
         "size": r"front matter over|larger than|more than|longer than|too long",
         "surrogate": r"not UTF-8|not to be printed|write a list|surrogate|cannot be read|U\+D",
         "type": r"write (?:a line|words|a word|a list)|cannot be read|has no",
         "unknown": r"has the unknown key|cannot be read",
     },
-    "slurm": _YAML | {"escape": r"must be"},
+    "slurm": _YAML | {"escape": _MUST},
     "space": _YAML
     | {
         "bomb": rf"{REASONS['bomb']}|lists \d+ values|combinations",
         "control": rf"{REASONS['control']}|there is no key",
         "depth": rf"{REASONS['depth']}|has no readable key",
         "empty": rf"{_OBJECT}|empty choice|has no |the axis \S+=(?:zzz|null): .* but must be",
-        "escape": r"set the same section|there is no key|has no readable key|cannot change what|must be|is set|"
+        "escape": rf"set the same section|there is no key|has no readable key|cannot change what|{_MUST}|is set|"
         r"cannot be an axis|is no key|are the same wish",
-        "number": r"must be|is not whole|does not (?:rise|end)|logarithm|no(?:t a)? number|has no|step|finite|"
+        "number": rf"{_MUST}|is not whole|does not (?:rise|end)|logarithm|no(?:t a)? number|has no|step|finite|"
         r"combinations|too large|twice",
         "size": rf"{_YAML['size']}|lists \d+ values",
         "surrogate": rf"{REASONS['surrogate']}|not UTF-8|special characters are not allowed",
-        "type": r"must be|axis",
+        "type": _MUST,
         "unknown": r"there is no key|seed cannot be an axis|neither a command|has a key of",
     },
     "study": dict.fromkeys(
         ("edited", "missing", "misspelt", "type", "unknown"),
         r"is damaged at |is of format|\(its? (?:has no |is no |moment |storage )",
     )
-    | {"place": rf"{REASONS['place']}|there is no study", "empty": rf"{_JSON}|it is not JSON|is no object"},
+    | {"empty": rf"{_JSON}|it is not JSON|is no object"},
     "study's journal": dict.fromkeys(("type", "number"), r"is damaged \(trial \d+ of its \w+ has ")
     | {"code": r"is damaged \(its (?:line \d+ |entries do not follow)", "missing": r"does not hold the study"},
     "transcript": {
@@ -246,7 +242,6 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "bomb": r"unpacks to more than",
         "cut": r"cut short|damaged",
         "empty": r"none of a transcript|cut short|not packed by gzip",
-        "place": REASONS["place"],
         "size": r"larger than",
     },
     "webshop_json": {
@@ -255,12 +250,10 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "empty": r"does not hold a|ends in the middle|is empty|holds no",
         "encoding": r"not UTF-8|is not JSON|does not hold a",
         "escape": r"is a link that leaves|is neither|something else than (?:a store|an unfinished import)|"
-        r"name the products|holds no|does not",
+        r"name the products|holds no|does not|there is no \S+: name the folder",
         "missing": r"has no '|holds no|does not exist",
         "misspelt": r"has no '",
-        "mixed": r"source/items_",
         "number": rf"{REASONS['number']}|{_JSON}|not a text",
-        "place": rf"{REASONS['place']}|holds no items|is a link that leaves",
         "size": r"does not hold a|more than|larger than",
         "type": r", not a |does not hold a|has no '|has no text as '",
         "duplicate": r"twice",
@@ -277,7 +270,6 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "misspelt": r"is damaged",
         "mixed": r"is damaged \(",
         "number": r"is damaged",
-        "place": rf"{REASONS['place']}|is not whole|there is no store|is damaged \(|leads out of",
         "size": r"larger than|not as long",
         "type": r"is damaged|another format",
         "unknown": r"is damaged|another format",
@@ -286,11 +278,15 @@ OWN: Mapping[str, Mapping[str, str]] = {
 """Kind → class → what its sentences say beside, or instead; "" is every class that is not there."""
 
 
-def why(kind: str, klass: str, classes: Collection[str]) -> str:
-    """What a line must say of the class; what is damaged in two ways is refused for one that the kind knows."""
+def why(kind: str, klass: str, classes: Collection[str], put: str | None = None) -> str:
+    """What a line must say of the class, or of what was put into a file's place; what is damaged in two ways is
+    refused for one that the kind knows."""
+    if klass == "place":
+        assert put is not None, f"{kind}/place does not say what it put there"
+        return of_put(kind, put)
     own = OWN.get(kind, {})
     if klass in own or "" in own:
         return own.get(klass, own.get("", ""))
     if klass == "mixed":
-        return "|".join([why(kind, one, ()) for one in classes if one != klass] + ["NUL", _JSON])
+        return "|".join([why(kind, one, ()) for one in classes if one not in ("mixed", "place")] + ["NUL", _JSON])
     return REASONS[klass]

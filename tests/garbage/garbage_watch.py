@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import resource
+import shutil
 import signal
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+MEMORY = Path("/dev/shm")
+"""Where folders cost no disk's time; what samples hold is tiny, or sparse."""
 
 
 class Hung(BaseException):
@@ -79,3 +85,43 @@ def tree(base: Path) -> dict[str, tuple[Any, ...]]:
                     link = os.readlink(entry.path) if entry.is_symlink() else None
                     found[name] = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ino, link)
     return found
+
+
+def files(folder: Path) -> dict[str, object]:
+    """Every file and empty folder below, and what tells it from others."""
+    found: dict[str, object] = {}
+    for name, told in tree(folder).items():
+        mode, size = told[0], told[1] if len(told) > 1 else 0
+        path = folder / name
+        if len(told) > 1 and stat.S_ISREG(mode) and size < 1 << 22:
+            found[name] = path.read_bytes()
+        elif not stat.S_ISDIR(mode) or not any(path.iterdir()):
+            found[name] = mode, size, told[-1]
+    return found
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder with ``work``, where one is then, and ``home``; all is as before afterwards."""
+    base = Path(tempfile.mkdtemp(prefix="garbage-", dir=_room()))
+    kept = {name: os.environ.get(name) for name in ("HOME", "SDAR_RUNS")}
+    before = Path.cwd()
+    try:
+        for name in ("work", "home"):
+            (base / name).mkdir()
+        os.chdir(base / "work")
+        os.environ["HOME"] = str(base / "home")
+        os.environ.pop("SDAR_RUNS", None)
+        yield base
+    finally:
+        os.chdir(before)
+        for name, value in kept.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@functools.cache
+def _room() -> Path | None:
+    """The memory's folder where there is one with room, else that of the system."""
+    roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30
+    return MEMORY if roomy else None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -179,12 +178,12 @@ def _type(sample: YamlSample, folder: Path, random: Random) -> Call:
     raws = OTHER_TYPES[type(m.get(tree, at))]
     if at in sample.nullable:
         raws = tuple(raw for raw in raws if raw != "null")
-    return sample.call(folder, spliced(tree, at, random.choice(raws), random), sentences=9)
+    return sample.call(folder, spliced(tree, at, random.choice(raws), random), sentences=9, about=_named(at))
 
 
 def _number(sample: YamlSample, folder: Path, random: Random) -> Call:
     at = random.choice(sample.whole)
-    return sample.call(folder, spliced(sample.tree(random), at, random.choice(ODD_NUMBERS), random))
+    return sample.call(folder, spliced(sample.tree(random), at, random.choice(ODD_NUMBERS), random), about=_named(at))
 
 
 def _missing(sample: YamlSample, folder: Path, random: Random) -> Call:
@@ -216,9 +215,13 @@ def _empty(sample: YamlSample, folder: Path, random: Random) -> Call:
 def _place(sample: YamlSample, folder: Path, random: Random) -> Call:
     path = folder / sample.name
     if random.random() < 0.2:
-        return sample.call(folder, block(sample.tree(random)), within=lambda: denied(path))
+        return sample.call(
+            folder, block(sample.tree(random)), within=lambda: denied(path), put="denied", about=sample.name
+        )
     sample.lay(folder)
-    return Call(sample.words(str(odd_place(path, random).relative_to(folder))), within=nullcontext)
+    put, named = odd_place(path, random)
+    shown = {"long name": "n" * 99, "long path": "d" * 99}.get(put, sample.name)
+    return Call(sample.words(str(named.relative_to(folder))), put=put, about=shown)
 
 
 def _code(sample: YamlSample, folder: Path, random: Random) -> Call:
@@ -245,7 +248,13 @@ def _mixed(sample: YamlSample, folder: Path, random: Random) -> Call:
         path.write_bytes(m.not_utf8(path.read_bytes(), random))
     else:
         path.write_bytes(path.read_bytes() + b"\nzzz: 1\nqqq: {\n")
-    return first
+    return replace(first, about=None)
+
+
+def _named(at: m.Keys) -> str:
+    """The key as a sentence names it: that of a list for what is in it, and ``tracking.tags`` for a tag."""
+    named = ".".join(key for key in at if isinstance(key, str))
+    return f": {'tracking.tags' if named.startswith('tracking.tags.') else named} "
 
 
 def spellings(sample: YamlSample) -> dict[str, Make]:

@@ -10,7 +10,8 @@ How to add a kind (one module a kind, ``garbage_kind_<name>.py`` in this folder;
 4. ``accepted``: the same for valid variants: another spelling of the same content.
 5. ``read_back(outcome)``: what the command made of its input; variants must give what the plain sample gives, or
    what their ``Call(…, expects=…)`` says.
-6. ``garbage_names``: what its sentences name; ``garbage_reasons``: what they say of each class.
+6. ``garbage_names``: what its sentences name; ``garbage_reasons``: what they say of each class, and
+   ``garbage_put`` of what lies in a file's place.
 7. ``KIND = Kind("skills", plain, refused, accepted, read_back, either)``. Nothing else: tests and table find it.
 
 Samples are tiny, calls take milliseconds, all chance comes from ``random``. A failure prints ``kind/class/number``:
@@ -24,8 +25,6 @@ import functools
 import importlib
 import os
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -34,9 +33,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from garbage_names import NAMES
+from garbage_names import ELSEWHERE, NAMES
 from garbage_reasons import why
-from garbage_watch import alarm, captured, peak, tree
+from garbage_watch import alarm, captured, files, peak, tree, workplace
 
 COUNT = int(os.environ.get("SDAR_GARBAGE", "12"))
 """Inputs of a kind that must be refused, and as many that must be accepted, spread over the classes."""
@@ -52,8 +51,6 @@ CLASSES = (
     *("cut", "flip", "encoding", "surrogate", "control", "depth", "size", "bomb", "type", "number", "missing"),
     *("unknown", "misspelt", "duplicate", "empty", "place", "escape", "edited", "code", "mixed"),
 )
-MEMORY = Path("/dev/shm")
-"""Where folders cost no disk's time; what samples hold is tiny, or sparse."""
 PLAIN: Any = object()
 """Expect what the plain sample gave."""
 
@@ -72,6 +69,11 @@ class Call:
     """Paths below the folder, of what the command may write (with all below them) where it is not refused."""
     sentences: int = field(default=1, kw_only=True)
     """Refused: how many lines the complaint may have at most."""
+    about: str | None = field(default=None, kw_only=True)
+    """Refused: what a line of the complaint names as it stands here, such as the damaged key (default: the name of a
+    file that is not as the plain sample has it; empty: what ``garbage_names`` has of the kind)."""
+    put: str | None = field(default=None, kw_only=True)
+    """Refused: what lies in the file's place, by its name in ``garbage_places``."""
     within: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext, kw_only=True)
     """Around the call: a patch, a changed environment."""
 
@@ -92,6 +94,8 @@ class Outcome:
     """Paths that came, went or changed."""
     growth: int
     call: Call
+    damaged: frozenset[str] = frozenset()
+    """Refused: names of the files that are not as the plain sample has them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,22 +176,23 @@ def plain_reading(kind: Kind) -> Any:
         return kind.read_back(outcome)
 
 
+@functools.cache
+def plain_files(kind: Kind) -> Mapping[str, object]:
+    """The plain sample's files, and what tells them from others."""
+    with workplace() as base:
+        kind.plain(base / "work", Random(f"{kind.name}/plain/0"))
+        return files(base / "work")
+
+
 @contextlib.contextmanager
 def run(case: Case, seconds: float = SECONDS, patience: float = PATIENCE) -> Iterator[Outcome]:
     """Call ``sdar`` in this process, in a folder of its own that lives as long as the context."""
     from sdar_cli.cli.main import main
 
-    base = Path(tempfile.mkdtemp(prefix="garbage-", dir=_room()))
-    work, home = base / "work", base / "home"
-    work.mkdir()
-    home.mkdir()
-    kept = {name: os.environ.get(name) for name in ("HOME", "SDAR_RUNS")}
-    before = Path.cwd()
-    try:
-        os.chdir(work)
-        os.environ["HOME"] = str(home)
-        os.environ.pop("SDAR_RUNS", None)
+    with workplace() as base:
+        work = base / "work"
         call = case.make(work, Random(str(case)))
+        damaged = _damaged(case, work)
         held, seen = peak(), tree(base)
         with call.within(), captured() as (out, err):
             started = time.process_time()
@@ -196,19 +201,15 @@ def run(case: Case, seconds: float = SECONDS, patience: float = PATIENCE) -> Ite
             took = time.process_time() - started
         after = tree(base)
         changed = {name for name in {*seen, *after} if seen.get(name) != after.get(name)}
-        yield Outcome(code, bytes(out), bytes(err), took, work, tuple(sorted(changed)), peak() - held, call)
-    finally:
-        os.chdir(before)
-        for name, value in kept.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-        shutil.rmtree(base, ignore_errors=True)
+        yield Outcome(code, bytes(out), bytes(err), took, work, tuple(sorted(changed)), peak() - held, call, damaged)
 
 
-@functools.cache
-def _room() -> Path | None:
-    """The memory's folder where there is one with room, else that of the system."""
-    roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30
-    return MEMORY if roomy else None
+def _damaged(case: Case, work: Path) -> frozenset[str]:
+    """Names of files that are not as the plain sample has them, or not there."""
+    if case.verdict != "refused":
+        return frozenset()
+    plain, now = plain_files(case.kind), files(work)
+    return frozenset(Path(name).name for name in {*plain, *now} if plain.get(name) != now.get(name))
 
 
 def _complaints(case: Case, outcome: Outcome, expected: Any) -> Iterator[str]:
@@ -257,15 +258,21 @@ def _bad_refusal(case: Case, outcome: Outcome) -> Iterator[str]:
     for name in outcome.changed:
         yield f"{name} changed"
     if case.verdict == "refused":
-        yield from _unrelated(case, lines)
+        yield from unrelated(case, lines, outcome)
 
 
-def _unrelated(case: Case, lines: list[str]) -> Iterator[str]:
+def unrelated(case: Case, lines: Sequence[str], outcome: Outcome) -> Iterator[str]:
     """Whether it was refused for what is wrong with it."""
+    kind, call = case.kind.name, outcome.call
     for line in lines:
-        if not re.search(names := NAMES[case.kind.name], line):
+        if not re.search(names := NAMES[kind], line):
             yield f"does not name {names!r}"
-    wrong = why(case.kind.name, case.klass, case.kind.refused)
+    named = {call.about} if call.about is not None else outcome.damaged
+    if named and not any(name in line or repr(name)[1:-1] in line for name in named for line in lines):
+        other = ELSEWHERE.get(kind, {}).get(case.klass)
+        if other is None or not any(re.search(other, line) for line in lines):
+            yield f"names none of {sorted(named)[:9]}"
+    wrong = why(kind, case.klass, case.kind.refused, call.put)
     if not any(re.search(wrong, line) for line in lines):
         yield f"does not say {wrong!r}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import pytest
 from hollow_model import TOKENIZER_CONFIG, write, write_adapter, write_json
 
 from sdar_cli.errors import ModelError
+from sdar_cli.evaluation.evaluate import _weights, own_model
 from sdar_cli.models.load import load_model, load_tokenizer
 from sdar_cli.models.merge import merged_adapter
+from sdar_cli.models.whose_code import check_code
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.recipe.trust import VARIABLE
 from sdar_cli.runs.store import RunFolder
-from sdar_cli.training.base import _full_weights
+from sdar_cli.training.base import _full_weights, _started
 
 CODE = "open({mark!r}, 'w').close()\nfrom transformers import PreTrainedTokenizerFast\n"
 CODE += "class Words(PreTrainedTokenizerFast):\n    pass\n"
@@ -121,3 +124,70 @@ def test_training_from_an_adapter_trusts_the_recipes_model(tmp_path: Path, monke
     other = run.recipe().model.model_copy(update={"path": "some/other"})
     with pytest.raises(ModelError, match="is not the recipe's model"):
         _full_weights("~/adapter", other, run)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunFolder]:
+    """Makes runs of quickstart with changes, in which a model's own code is asked for."""
+    monkeypatch.setenv(VARIABLE, "1")
+    trusted = {"model.trust_remote_code": ("--trust-remote-code", True)}
+
+    def make(name: str, *changes: str) -> RunFolder:
+        plain = ["model.tiny=null", "warmup=null", *changes]
+        return RunFolder.create(tmp_path / "runs", load_recipe("quickstart", [], plain, trusted), name)
+
+    return make
+
+
+def trained(run: RunFolder, step: int, write: Callable[[Path], Any]) -> str:
+    """A checkpoint of the run."""
+    with run.saving_checkpoint(step) as folder:
+        write(folder)
+    return str(run.checkpoint(step).path)
+
+
+def test_a_runs_base_may_be_another_run(tmp_path: Path, runs: Callable[..., RunFolder]) -> None:
+    """Whole weights are left where they are; so are those that the other run has trained beyond by now."""
+    mark, words = tmp_path / "ran", "some/base--code.Words"
+    one = runs("one", "model.path=some/base")
+    base = trained(one, 4, lambda folder: with_code(write(folder), mark, words))
+    two = runs("two", f"init_from={one.path}", "model.lora.rank=2")
+    adapter = trained(two, 2, lambda folder: with_code(write_adapter(folder, base), mark, words))
+    for _ in range(2):
+        own = own_model(two, adapter)
+        assert _weights(two, "last", None).own == own
+        load_model(adapter, trust_remote_code=True, own=own)
+        check_code(adapter, own=own)
+        with pytest.raises(ModelError, match="is not the recipe's model"):
+            load_model(adapter, trust_remote_code=True, own="one")
+        trained(one, 8, write)
+    foreign = str(write(tmp_path / "foreign"))
+    shutil.rmtree(adapter)
+    adapter = trained(two, 2, lambda folder: with_code(write_adapter(folder, foreign), mark, "evil/base--code.Words"))
+    with pytest.raises(ModelError, match="is not the recipe's model"):
+        load_model(adapter, trust_remote_code=True, own=own_model(two, adapter))
+    with pytest.raises(ModelError, match="would run code of its own"):
+        check_code(adapter, own=own_model(two, adapter))
+    shutil.rmtree(one.path)
+    with pytest.raises(ModelError, match="is not the recipe's model"):
+        load_model(adapter, trust_remote_code=True, own=own_model(two, adapter))
+
+
+def test_whole_weights_need_no_base(runs: Callable[..., RunFolder]) -> None:
+    two = runs("two", "init_from=gone")
+    whole = trained(two, 2, write)
+    load_model(whole, trust_remote_code=True, own=own_model(two, whole))
+
+
+def test_training_from_a_runs_adapter_trusts_what_that_run_started_from(
+    tmp_path: Path, runs: Callable[..., RunFolder]
+) -> None:
+    """``init_from`` alone names the other run, and that run's recipe its model."""
+    base = with_code(write(tmp_path / "base"), tmp_path / "ran")
+    one = runs("one", f"model.path={base}", "model.lora.rank=2")
+    trained(one, 4, lambda folder: write_adapter(folder, base))
+    two = runs("two", f"init_from={one.path}")
+    assert _started(two.recipe(), two, two.path.parent) == str(two.base)
+    three = runs("three", f"init_from={trained(one, 6, lambda folder: write_adapter(folder, 'some/other'))}")
+    with pytest.raises(ModelError, match="is not the recipe's model"):
+        _started(three.recipe(), three, three.path.parent)

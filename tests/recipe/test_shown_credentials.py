@@ -135,7 +135,21 @@ def test_what_is_no_secret_stays(typed: str, shown: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [";token", "a:", "a://", "a://@", "?key=", "&a=b", "http://a:b@", ";key=;", "a@b://", "a://b@", ":a/"]
+    "text",
+    [
+        ";token",
+        "a:",
+        "a://",
+        "a://@",
+        "?key=",
+        "&a=b",
+        "http://a:b@",
+        ";key=;",
+        "a@b://",
+        "a://b@",
+        ":a/",
+        "?a=",
+    ],
 )
 @pytest.mark.parametrize("alone", [False, True])
 def test_long_texts_take_time_in_proportion(text: str, alone: bool) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from retriever_toys import TEXTS, Words, open_corpus, record
 
-from sdar_cli.retriever.app import LOADING, Loaded, build_app
+from sdar_cli.retriever.app import LOADING, REASONS, Loaded, build_app
 from sdar_cli.retriever.engine import Hit
 from sdar_cli.retriever.protocol import Limits
 from sdar_cli.retriever.service import Service
@@ -153,6 +153,27 @@ def test_a_failing_search_tells_nothing_and_ends_nothing(service: Service) -> No
     said: list[str] = []
     talk(Loaded(service), ask, said.append)
     assert len(said) == 1 and said[0].startswith("a search failed: RuntimeError: ")
+
+
+def test_reasons_that_alternate_or_never_end_are_said_so_often(service: Service) -> None:
+    number, reasons = 0, 2
+
+    def search(queries: list[str], topk: int) -> list[list[Hit]]:
+        nonlocal number
+        number += 1
+        raise RuntimeError(f"passage {number % reasons} is damaged")
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        for _ in range(60):
+            assert (await client.post("/retrieve", json={"query": "is"})).status_code == 500
+
+    service.engine.search = search  # type: ignore[method-assign]
+    said: list[str] = []
+    talk(Loaded(service), ask, said.append)
+    assert len(said) == 2
+    reasons = 1000
+    talk(Loaded(service), ask, said.append)
+    assert len(said) == 2 + REASONS + 1 and "further ones are not said" in said[-1]
 
 
 def test_a_corpus_that_changes_under_the_server(service: Service) -> None:

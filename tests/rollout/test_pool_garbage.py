@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import garbage_toy as toys
 
 from sdar_cli.errors import EnvironmentSetupError, RunFailed
-from sdar_cli.rollout import processes
+from sdar_cli.rollout import processes, worker_process
 from sdar_cli.rollout.answers import MOST_REASON, Guarded, Lost, checked
 from sdar_cli.rollout.pool import Pool, SlotError
 from sdar_envs.base import Action, Invalid, Observation, Options, Task
@@ -116,6 +117,66 @@ def test_a_worker_that_stops_in_the_middle_of_a_message_is_late_as_any(action: s
         answers = pool.step({0: action, 1: "seen"})
         assert answers[0] == SlotError("timed out after 2 s") and answers[1].observation.text == "seen"
         begin(pool, 0, 1)
+
+
+def asked_while_nobody_looks(action: str) -> processes.Processes:
+    """One worker, whose answer begins to come, and whose time is up before anybody looks."""
+    made = processes.Processes(toys.ProcessGarbage, Options(), 1, AGES)
+    made.submit("reset", {0: FINE})
+    assert made.take(None) == {0: Observation("begun")}
+    made.submit("step", {0: action})
+    (worker,) = made._workers
+    assert worker.frames.wait(AGES)
+    worker.deadline = time.monotonic()
+    return made
+
+
+def test_an_answer_larger_than_a_socket_holds_is_not_lost_while_nobody_looks() -> None:
+    """It comes in parts, the first of which was there in time."""
+    text = "x" * (toys.MEBIBYTE * 3 // 5)
+    made = asked_while_nobody_looks(text)
+    try:
+        assert made.take(None)[0].observation.text == text
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize("action", ["half a message", "drop by drop"])
+def test_a_message_without_an_end_is_waited_for_once_more(monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+    monkeypatch.setattr(worker_process, "REST_SECONDS", 0.3)
+    made = asked_while_nobody_looks(action)
+    try:
+        began = time.monotonic()
+        assert made.take(None) == {0: SlotError("timed out after 60 s")}
+        assert 0.3 <= time.monotonic() - began < AGES / 2
+        made.submit("reset", {0: FINE})
+        assert made.take(None) == {0: Observation("begun")}, "another worker has its place"
+    finally:
+        made.close()
+
+
+def test_an_answer_that_came_while_another_worker_was_ended_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time passed meanwhile, and it was there in time."""
+    made = processes.Processes(toys.ProcessGarbage, Options(), 2, AGES)
+    try:
+        made.submit("reset", {0: FINE, 1: FINE})
+        while made._workers[0].waiting_for or made._workers[1].waiting_for:
+            made.take(None)
+        made.submit("step", {0: "leave no successor", 1: "slow"})
+        second, replace = made._workers[1], made._replace
+
+        def slowly(index: int) -> None:
+            replace(index)
+            assert second.frames.wait(AGES)
+            second.deadline = time.monotonic()
+
+        monkeypatch.setattr(made, "_replace", slowly)
+        answers = made.take(None)
+        while len(answers) < 2:
+            answers |= made.take(None)
+        assert answers[0] == SlotError("crashed (exit status 3)") and answers[1].observation.text == "slow"
+    finally:
+        made.close()
 
 
 def test_a_worker_that_stops_in_its_first_word_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from urllib.parse import quote
 
@@ -41,12 +42,36 @@ SHOWN_WITHOUT = [
     "https%3A%2F%2Fme%3A{}%40host%2Fx",
     "to=http%3a%2f%2fme%3aa%20{}%40host",
     "/login?next=%2Fx%3Ftoken%3D{}%26a%3Db",
-    "hf_{0}{0} was refused",
+    "hf_{0}{0}{0} was refused",
     "the file has password: {} in line 3",
     "password: abc{} in line 3",
     "sk-{0}-{0}",
     "https://me@there:{}@host/x",
     "http://h/x?api_key={}&b=c",
+    "Authorization: ApiKey {}",
+    "Authorization: {} is wrong",
+    "('authorization', 'Basic {}')",
+    "[(b'authorization', b'Basic {}')]",
+    "headers {{b'authorization': b'Basic {}'}}",
+    '"Authorization": "Own a {} b"',
+    "('x-api-key', '{}')",
+    "[(b'x-api-key', b'{}')]",
+    "{{b'x-api-key': b'{}'}}",
+    "api_key: {} is wrong",
+    "http://h/x?accessToken={}",
+    "http://h/x?SharedAccessKey={}&b=c",
+    "http://h/x?apikey={}",
+    "http://h/x?PassWord={}",
+    "http://h/x?dbpassword={}",
+    "postgresql://host/db?sslmode=require&sslpassword={}",
+    "sk-{0}{0}",
+    "sk-proj-ab_{0}-{0}",
+    "me:{}@host/image:v1@sha256:abcd",
+    "me:10:30{}@host",
+    "http://h/x?myKey={}",
+    "http://h/x?max_tokens={}",
+    'Authorization: Token token="{}"',
+    '-H "Authorization: Basic {}="',
 ]
 PLAIN = [
     "no token: set it to at least 16 letters and digits",
@@ -62,6 +87,17 @@ PLAIN = [
     "--engine holds a user or password: leave it out, and put the server's key into VLLM_API_KEY",
     "VllmGuard needs VLLM_API_KEY: set it to a secret",
     "/data/hf_quantised_checkpoints/sk-learn-random-forest-model",
+    "http://host/v1?max_new_tokens=10&tokenizer=abc",
+    "http://host/#/experiments/1?searchFilter=&orderByKey=attributes.start_time",
+    "postgresql://host/db?sslmode=verify-full&sslkey=/etc/pg/client.key",
+    "mysql://host/db?ssl_key=/etc/client.key",
+    "token='<|im_end|>' and EOS_TOKEN=<|im_end|>",
+    '{"token": "<pad>"}',
+    "the class hf_AutoModelForCausalLM, and 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",
+    "runs/sk-household-qwen-17b-sdar",
+    "the image vllm/vllm-openai:v0.6@sha256:0a1b2c",
+    "train at 10:30@node1, and (10:30:15@node1)",
+    "the fields 'api_key', 'password' and 'token'",
 ]
 
 
@@ -82,6 +118,21 @@ def test_what_stands_around_it_stays() -> None:
         '{"api_key": "***", "n": 1}: see HF_TOKEN=***, then'
     )
     assert without_credentials("at https://me:a b@host:80/x: start it") == "at https://***@host:80/x: start it"
+
+
+@pytest.mark.parametrize("text", ["api_key: abcdef is wrong", "password: abcdef horse", "Authorization: abcdef ghijk"])
+def test_a_word_of_small_letters_is_one_too(text: str) -> None:
+    assert "abcdef" not in without_credentials(text)
+    assert "ghijk" not in without_credentials(text)
+
+
+def test_one_that_is_no_utf_8(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    value = b"\xff\xfe" + SECRET.encode()
+    monkeypatch.setitem(os.environb, b"MY_TOKEN", value)
+    assert main(["train", "--recipe", "no-such", "--dry-run"]) == 2
+    assert "no-such" in capsys.readouterr().err
+    for form in (os.fsdecode(value), repr(os.fsdecode(value)), quote(value, safe="")):
+        assert SECRET not in str(RunError(f"it said {form}: try again"))
 
 
 SENTENCES = ("{}", "it said {}: try again", "http://host/{}", "{{'a': '{}'}}", "x{}x{}", "\n{}\r{}")
@@ -129,6 +180,20 @@ def test_what_is_short_hides_nothing(monkeypatch: pytest.MonkeyPatch, text: str)
         "api_key=\"x api_key='",
         '"token": "\\',
         "Authorization:",
+        "Authorization:'",
+        "Authorization:\"Authorization:'",
+        "'Authorization', '",
+        "Authorization: a ",
+        "('api_key','",
+        "@sha256:a",
+        "a:b@sha256:a",
+        "10:30@",
+        "sk-a-",
+        "sk-aaaaaaaaa1",
+        "?aB",
+        "?aTokens=",
+        "?tokens=1",
+        "TOKEN=<|",
         "Bearer ",
         "://a:",
         "://a:b ",

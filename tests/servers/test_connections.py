@@ -29,10 +29,10 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 
 
 @contextmanager
-def served(most: int, seconds: float) -> Iterator[tuple[str, int]]:
+def served(most: int, seconds: float, idle: float = 600, app: Any = None) -> Iterator[tuple[str, int]]:
     opened = listen("127.0.0.1", 0)
-    settings: dict[str, Any] = {"log_config": None, "lifespan": "off", "ws": "none", "timeout_keep_alive": 600}
-    server = uvicorn.Server(uvicorn.Config(Guard(answer, Rules()), http=bounded(most, seconds), **settings))
+    settings: dict[str, Any] = {"log_config": None, "lifespan": "off", "ws": "none", "timeout_keep_alive": idle}
+    server = uvicorn.Server(uvicorn.Config(app or Guard(answer, Rules()), http=bounded(most, seconds), **settings))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
     thread.start()
     try:
@@ -43,9 +43,9 @@ def served(most: int, seconds: float) -> Iterator[tuple[str, int]]:
         opened.close()
 
 
-def ask(line: socket.socket) -> bool:
+def ask(line: socket.socket, request: bytes = WHOLE) -> bool:
     """Whether it is answered."""
-    line.sendall(WHOLE)
+    line.sendall(request)
     found = b""
     while not found.endswith(b"ok") and (more := line.recv(1000)):
         found += more
@@ -81,6 +81,28 @@ def test_an_idle_one_stays_as_long_as_it_is_kept_alive() -> None:
         with closing(socket.create_connection(place, timeout=30)) as other:
             assert is_closed(other)  # three times as long has passed for the first
         assert ask(line)
+
+
+WITH_BODY = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n"
+
+
+def test_a_body_that_comes_behind_its_answer_asks_for_nothing() -> None:
+    with served(10, 0.1, app=answer) as place, closing(socket.create_connection(place, timeout=30)) as line:
+        assert ask(line, WITH_BODY)
+        line.sendall(b"body")
+        with closing(socket.create_connection(place, timeout=30)) as other:
+            assert is_closed(other)  # as long has passed for the first
+        assert ask(line)
+        assert ask(line, WITH_BODY)
+        line.sendall(b"body" + WHOLE[:9])
+        assert is_closed(line)
+
+
+def test_nor_does_it_keep_the_connection_for_ever() -> None:
+    with served(10, 600, idle=0.2, app=answer) as place, closing(socket.create_connection(place, timeout=30)) as line:
+        assert ask(line, WITH_BODY)
+        line.sendall(b"body")
+        assert is_closed(line)
 
 
 def test_there_are_only_so_many() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sdar_cli.errors import RunFailed
+from sdar_cli.tracking import sender as sender_module
 from sdar_cli.tracking.late import Late
 from sdar_cli.tracking.leftover import count
 from sdar_cli.tracking.sender import TRIES, Sender
@@ -43,6 +46,12 @@ def said() -> list[str]:
 def made(folder: Path, store: Store, said: list[str], verdict: Verdict = Verdict.FAILED) -> tuple[Spool, Sender]:
     spool = Spool(folder, RUN)
     return spool, Sender(spool, store, lambda error: verdict, "the-store", said.append, Late(spool))
+
+
+def put_aside(spool: Spool, sender: Sender) -> None:
+    write = spool.first()
+    assert write is not None and sender._put_aside(write)
+    spool.acknowledge(write.number)
 
 
 def drain(sender: Sender) -> None:
@@ -127,3 +136,58 @@ def test_what_is_closed_puts_nothing_aside(tmp_path: Path, store: Store, said: l
     write = spool.first()
     assert write is not None and sender.finish(0.0) == 1
     assert not sender._put_aside(write) and not (tmp_path / "late").exists()
+
+
+def test_what_is_wrong_for_good_does_not_wait_for_ever(tmp_path: Path, store: Store, said: list[str]) -> None:
+    spool, sender = made(tmp_path, store, said, Verdict.WRONG)
+    spool.metrics(1, {"a": 1.0})
+    put_aside(spool, sender)
+    store.fails = lambda write: True
+    sender.start()
+    assert sender.finish() == 0 and sender.refusals == 1 and count(tmp_path) == 0
+    assert "refused metrics of step 1 (500 of a bug), and goes without it" in said[-1]
+
+
+def test_a_disk_that_fails_behind_the_putting_aside_makes_no_copies(
+    tmp_path: Path, store: Store, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, sender = made(tmp_path, store, said)
+    spool.metrics(1, {"a": 1.0})
+    write = spool.first()
+
+    def full(self: Spool) -> None:
+        raise RunFailed("the disk is full")
+
+    assert write is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "sync", full)
+        assert not any(sender._put_aside(write) for _ in range(3))
+    put_aside(spool, sender)
+    assert sender.waiting == 1
+
+
+def test_weights_that_were_put_aside_get_the_time_of_weights(
+    tmp_path: Path, store: Store, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "PATIENCE", 0.05)
+    spool, sender = made(tmp_path, store, said)
+    spool.put("version", {"name": "a"}, key="version/1", once=True)
+    put_aside(spool, sender)
+    sender._deliver = lambda write: time.sleep(0.8)
+    sender.start()
+    assert sender.finish() == 0
+
+
+def test_what_is_put_aside_did_not_arrive(tmp_path: Path, store: Store, said: list[str]) -> None:
+    """It is not among what is said to be flushed, and no reason to go on waiting at the end."""
+    spool, sender = made(tmp_path, store, said)
+    for step in range(1, 4):
+        spool.metrics(step, {"a": 1.0})
+    spool.put("tag", {"key": "a", "value": "b"}, key="tag/a")
+    store.fails = lambda write: True
+    for _ in range(TRIES):
+        sender.attempt()
+    store.fails = lambda write: write.kind == "metrics"
+    drain(sender)
+    assert spool.waiting == 0 and sender.waiting == 3
+    assert said[-1] == "the MLflow store the-store is back: 1 writes flushed" and sender._arrived == 1

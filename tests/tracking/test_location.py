@@ -6,7 +6,7 @@ import pytest
 
 from sdar_cli.errors import RunError
 from sdar_cli.recipe.load import load_recipe
-from sdar_cli.tracking.location import redact, runs_root, sqlite_file, tracking_uri
+from sdar_cli.tracking.location import is_missing, redact, runs_root, sqlite_file, tracking_uri
 
 
 def test_the_default_is_a_file_under_the_runs(tmp_path: Path) -> None:
@@ -39,6 +39,10 @@ def test_a_bare_database_file(tmp_path: Path) -> None:
             "postgresql://u:p%40w@db:5432/mlflow?sslmode=require",
             "postgresql://***@db:5432/mlflow?sslmode=require",
         ),
+        (
+            "postgresql://host/db?sslmode=verify-full&sslkey=/etc/pg/client.key&sslpassword=x",
+            "postgresql://host/db?sslmode=verify-full&sslkey=/etc/pg/client.key&sslpassword=***",
+        ),
         ("http://host/?access_token=abc&a=1", "http://host/?access_token=***&a=1"),
         ("sqlite:////runs/mlflow.db", "sqlite:////runs/mlflow.db"),
         ("http://me:pw@[", "http://***@["),
@@ -46,6 +50,11 @@ def test_a_bare_database_file(tmp_path: Path) -> None:
 )
 def test_credentials_are_not_shown(uri: str, shown: str) -> None:
     assert redact(uri) == shown
+
+
+@pytest.mark.parametrize("path", ["/a\0b", "/" + "a" * 5000, "/nowhere/mlflow.db"])
+def test_what_is_no_path_is_missing(path: str) -> None:
+    assert is_missing(f"sqlite:///{path}")
 
 
 def test_the_runs_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -220,10 +220,13 @@ def test_a_run_that_begins_while_it_is_away(
 
     second = start(home=folder, tags=tags)
     second.on_made(noted.append)
-    work(second, range(4, 9))
+    work(second, range(4, 8))
     second.sync()
     assert noted == []
     proxy.up()
+    wait_for(lambda: second.run_id)
+    work(second, range(8, 9))
+    assert noted == [second.run_id], "a kill before the next checkpoint leaves it noted"
     assert second.finish() == 0
     assert noted == [second.run_id] and len(second.run_id) == 32
     assert points(store, second.run_id) == each_once(range(1, 9))
@@ -255,9 +258,14 @@ def test_a_silent_server_holds_up_no_first_start(
 
 
 def test_a_no_to_the_run_is_a_sentence_at_once(proxy: TcpProxy, start: Callable[..., Tracker], client) -> None:
+    """And what the sentence asks for helps."""
     client.delete_experiment(client.create_experiment("no-more"))
-    with pytest.raises(RunFailed, match="'no-more' was deleted: restore it"):
+    with pytest.raises(RunFailed, match=r"'no-more' was deleted: .* or set tracking.experiment to another name"):
         start(experiment="no-more")
+    tracker = start(experiment="another")
+    assert tracker.finish() == 0
+    made = client.get_run(tracker.run_id).info
+    assert made.experiment_id == client.get_experiment_by_name("another").experiment_id and made.status == "FINISHED"
 
 
 def test_a_file_that_is_away_is_waited_for(tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:

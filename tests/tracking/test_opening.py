@@ -13,6 +13,7 @@ from sdar_cli.errors import RunFailed
 from sdar_cli.tracking import experiment, outbox
 from sdar_cli.tracking.experiment import opening
 from sdar_cli.tracking.location import sqlite_uri
+from sdar_cli.tracking.outbox import Spooled
 from sdar_cli.tracking.tracker import Tracker
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
@@ -50,3 +51,20 @@ def test_a_run_goes_on_without(store: str, tmp_path: Path, monkeypatch: pytest.M
         again = Tracker.start(store, "e", "r", "", {}, run_id=first.run_id, spool=tmp_path / "tracking")
         again.metrics(1, {"a": 1.0})
     assert again.finish() == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "word"), [("UNAUTHENTICATED", 401, "takes nothing yet"), (None, 0, "does not answer")]
+)
+def test_a_server_that_asks_who_we_are_did_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str | None, status: int, word: str
+) -> None:
+    from mlflow.exceptions import MlflowException, RestException
+
+    error = MlflowException("no route") if code is None else RestException({"error_code": code, "message": "who"})
+    assert code is None or error.get_http_status_code() == status
+    said: list[str] = []
+    waits = Spooled(tmp_path, "http://127.0.0.1:9", "", said.append, home=tmp_path)
+    monkeypatch.setattr(waits._sender, "wait_for_first", lambda seconds: error)
+    assert waits.wait_for_run() is None
+    assert said[0].startswith(f"the MLflow store http://127.0.0.1:9 {word} (") and len(said) == 1

@@ -179,3 +179,28 @@ def test_what_makes_room_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         patch.setattr(Path, "unlink", stays)
         assert spool.metrics(1, {f"m{n}": 1.0 for n in range(20)}) == 20
     assert spool.waiting == 2
+
+
+def test_a_run_is_made_as_it_was_asked_for_last(tmp_path: Path) -> None:
+    """What was put down before, for an experiment that is deleted, does not stand in the way."""
+    for name in ("deleted", "deleted", "other"):
+        spool = Spool(tmp_path, "")
+        spool.put("create", {"experiment": name}, key="create")
+        spool.metrics(1, {"a": 1.0})
+        spool.close()
+    sent = sent_by(Spool(tmp_path, ""))
+    assert [write.kind for write in sent] == ["create", "metrics", "create"]
+    assert sent[0].content == {"experiment": "other"}
+
+
+def test_writes_for_another_run_are_put_aside_with_a_sentence(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, RUN)
+    spool.metrics(1, {"a": 1.0})
+    spool.close()
+    said: list[str] = []
+    assert Spool(tmp_path, "cd" * 16, say=said.append).waiting == 0
+    assert said == [
+        f"{tmp_path / FILE} holds writes for the MLflow run {RUN}, which is not this one's ({'cd' * 16}): they are "
+        f"not sent, and kept in {tmp_path / 'spool.old'}"
+    ]
+    assert b'"step": 1' in (tmp_path / "spool.old").read_bytes()

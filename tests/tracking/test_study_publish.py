@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,17 @@ def test_a_note_of_a_person_stays(store: str, client, tmp_path: Path) -> None:
 def test_a_study_without_a_parent_is_shown_nowhere(tmp_path: Path) -> None:
     publish(study_view(study_spec("none", WORDS, SETTINGS), lambda params, seed: 0.5), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_was_made_behind_its_end_is_told_its_setting(store: str, client, tmp_path: Path) -> None:
+    """The store was away throughout: the study's result knows no MLflow run, and run.json does since it was sent."""
+    spec = spec_in(store, "behind", tmp_path)
+    name, tags = spec.run_name(0, 1), {"sdar.kind": "training", "sdar.study": "behind"}
+    tracker = Tracker.start(store, "toy", name, "", {}, tags, parent=spec.mlflow_parent)
+    tracker.finish()
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "run.json").write_text(json.dumps({"mlflow_run_id": tracker.run_id}))
+    view = replace(study_view(spec, lambda params, seed: 0.5), root=tmp_path)
+    publish(view, tmp_path / "studies" / "behind")
+    child = client.get_run(tracker.run_id).data
+    assert (child.tags["sdar.setting"], child.tags["sdar.cell"]) == ("gate.temperature=0.1", "000")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
 from sdar_cli.errors import RunError
 from sdar_cli.tracking import system
 from sdar_cli.tracking.system import EVERY, SystemMonitor, interval
+from sdar_cli.tracking.tracker import Tracker
 
 INTERVAL, SAMPLES = "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING"
 
@@ -58,3 +60,15 @@ def test_a_driver_that_fails_costs_its_own_values(monkeypatch: pytest.MonkeyPatc
     monitor._thread.join(30.0)
     monitor.finish()
     assert found == [(7, {"system/load": 0.5})]
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
+@pytest.mark.parametrize("variable", [INTERVAL, SAMPLES])
+def test_it_is_said_before_a_run_is_made(
+    store: str, client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Which would stay RUNNING in the store for ever."""
+    monkeypatch.setenv(variable, "abc")
+    with pytest.raises(RunError, match=f"{variable} is 'abc'"):
+        Tracker.start(store, "bad-variable", "r", "", {}, system_metrics=True, spool=tmp_path / "tracking")
+    assert client.get_experiment_by_name("bad-variable") is None and not (tmp_path / "tracking").exists()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sdar_cli.recipe.load import load_recipe
 from sdar_cli.tracking.tracker import Tracker
 from sdar_cli.tracking.warmup import TAG, write_warmup
-from sdar_cli.training.warmup_cache import WarmBase
+from sdar_cli.training.warmed import Warmed
+from sdar_cli.training.warmup_cache import REPORT, WarmBase
 from sdar_cli.training.warmup_tracking import warmup_content
 
 if TYPE_CHECKING:
@@ -91,3 +94,40 @@ def test_it_is_a_write_like_others_and_put_down_once(
     (own,) = runs(client, "spooled")
     assert own.info.status == "FINISHED" and own.data.metrics["warmup/token_accuracy"] == 0.75
     assert own.data.metrics["warmup/loss"] == 0.25
+
+
+WHOLE = {
+    **dict.fromkeys(("demonstrations", "examples", "prompt_tokens_with_skills", "prompt_tokens_without_skills"), 8),
+    "folder": None,
+    "skipped": 0,
+    "updates": 2,
+    "seconds": 1.5,
+    "metrics": {},
+    "log": [{"step": 1.0}],
+}
+
+
+def resumed(recipe: Recipe, folder: Path, report: Any) -> WarmBase | None:
+    (folder / REPORT).write_text(json.dumps(report))
+    run = SimpleNamespace(base=folder, state=SimpleNamespace(warmup="abc"))
+    return Warmed.of(SimpleNamespace(warmup=None), SimpleNamespace(recipe=recipe), run).warmup
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        *({}, [], 5),
+        *(WHOLE | {"updates": value} for value in (None, "2", 1.5, True)),
+        *(WHOLE | {"seconds": value} for value in (None, "1", [], 10**400)),
+        *(WHOLE | {"log": value} for value in (None, 5, [5], [[]], {"a": 1})),
+    ],
+)
+def test_a_report_of_another_kind_is_none(recipe: Recipe, tmp_path: Path, report: Any) -> None:
+    """A run is resumed without the curves of its warm-up where an older version wrote them otherwise."""
+    assert resumed(recipe, tmp_path, report) is None
+
+
+def test_values_that_are_no_numbers_are_left_out(recipe: Recipe, tmp_path: Path) -> None:
+    row = {"step": 1, "loss": None, "a": "b", "b": True, "d": 0.5}
+    warm = resumed(recipe, tmp_path, WHOLE | {"log": [row, {"loss": 2}]})
+    assert warm is not None and warmup_content(warm, recipe)["log"] == [{"step": 1, "d": 0.5}, {"loss": 2}]

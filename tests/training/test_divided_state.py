@@ -114,13 +114,23 @@ def test_a_rank_keeps_its_rows_of_what_others_wrote(tmp_path: Path, rank_of_thre
         lambda folder: (folder / FILE).unlink(),
         lambda folder: (folder / FILE).write_bytes((folder / FILE).read_bytes()[:-7]),
         lambda folder: (folder / FILE).write_bytes(b"\x80\x04."),
-        lambda folder: again(folder, drop="1.weight:weight"),
-        lambda folder: again(folder, drop="1.weight:exp_avg"),
+        lambda folder: again(folder, "1.weight:weight"),
+        lambda folder: again(folder, "1.weight:exp_avg"),
         lambda folder: again(folder, **{"1.weight:exp_avg": torch.zeros(4, 2)}),
         lambda folder: again(folder, **{"1.weight:step": torch.zeros(1)}),
         lambda folder: again(folder, **{"1.weight:momentum": torch.zeros(2, 4)}),
         lambda folder: again(folder, **{"9.weight:weight": torch.zeros(2, 4)}),
         lambda folder: again(folder, weight=torch.zeros(2, 4)),
+        lambda folder: again(folder, **{"ghost:step": torch.tensor(1.0)}),
+        lambda folder: again(folder, **{"1.weight:weight": torch.zeros(2, 4, dtype=torch.bfloat16)}),
+        lambda folder: again(folder, **{"1.weight:exp_avg": torch.zeros(2, 4, dtype=torch.int8)}),
+        lambda folder: again(folder, **{"1.weight:step": torch.tensor(True)}),
+        lambda folder: again(folder, "1.weight:step", "1.weight:exp_avg", "1.weight:exp_avg_sq"),
+        lambda folder: again(folder, **moments("0.bias", torch.zeros(4))),
+        lambda folder: change(folder / OPTIMISER, stepped=None),
+        lambda folder: change(folder / OPTIMISER, stepped=[["0.weight"]]),
+        lambda folder: change(folder / OPTIMISER, stepped=["0.weight", "1.weight", "1.bias", "9.weight"]),
+        lambda folder: change(folder / OPTIMISER, stepped=["0.weight", "1.weight"]),
         lambda folder: save_file({"1.weight:weight": torch.zeros(2, 4)}, folder / "parameters-0002.safetensors"),
         lambda folder: os.mkfifo(folder / "parameters-0002.safetensors"),
     ],
@@ -136,10 +146,14 @@ def test_what_is_damaged_is_a_sentence_and_nothing_is_taken(tmp_path: Path, harm
     assert (held(kit[1]), [p.tolist() for p in kit[0].parameters()], kit[2].state_dict()) == before
 
 
-def again(folder: Path, drop: str = "", **tensors: torch.Tensor) -> None:
+def again(folder: Path, *drop: str, **tensors: torch.Tensor) -> None:
     """Write the file anew, with other tensors in it."""
-    there = {name: value for name, value in load_file(folder / FILE).items() if name != drop}
+    there = {name: value for name, value in load_file(folder / FILE).items() if name not in drop}
     save_file(there | tensors, folder / FILE)
+
+
+def moments(name: str, like: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {f"{name}:step": torch.tensor(3.0), f"{name}:exp_avg": like, f"{name}:exp_avg_sq": like.clone()}
 
 
 def test_no_more_than_a_file_is_held(tmp_path: Path) -> None:

@@ -160,6 +160,33 @@ def test_a_full_disk_leaves_nothing_half_done(run: RunFolder, writer: Callable[[
     assert list((run.path / "failure").iterdir()) == []
 
 
+def missed(path: Path) -> None:
+    """Fails for a reason of its own, while something that was not there is being handled."""
+    try:
+        (path.parent / "absent").read_bytes()
+    except FileNotFoundError:
+        raise ValueError("the episodes make no sense")  # noqa: B904
+
+
+def missed_in_a_sentence(path: Path) -> None:
+    try:
+        missed(path)
+    except ValueError:
+        try:
+            (path.parent / "absent").read_bytes()
+        except FileNotFoundError:
+            raise RunFailed("the episodes make no sense: mend them") from None
+
+
+@pytest.mark.parametrize("writer", [missed, missed_in_a_sentence])
+def test_what_is_no_fault_of_the_disk_is_told_as_it_is(run: RunFolder, writer: Callable[[Path], None]) -> None:
+    with pytest.raises((ValueError, RunFailed), match=r"^the episodes make no sense"):
+        save_failure(
+            run.path, step=3, term="policy", rows_file_writer=writer, save_model=FakeTrainer().save_model, inputs=BATCH
+        )
+    assert list((run.path / "failure").iterdir()) == []
+
+
 @pytest.mark.train
 def test_the_kept_batch_and_weights_give_the_same_term(base: Path, tmp_path: Path, run: RunFolder) -> None:
     """In a new trainer, from the files alone."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 LIMIT = 1024**3
 """Bytes of a file; one tensor may be larger, and has a file of its own then."""
 STEM = "parameters"
+_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 class TensorWriter:
@@ -52,7 +54,7 @@ class TensorWriter:
 
 
 class TensorReader:
-    """The shapes of all tensors of a folder; their content when it is asked for.
+    """Shapes and dtypes of all tensors of a folder; their content when it is asked for.
 
     Raises:
         RunError: a file is damaged, or there is none.
@@ -61,6 +63,8 @@ class TensorReader:
     def __init__(self, folder: Path) -> None:
         self.shapes: dict[tuple[str, str], tuple[int, ...]] = {}
         """(name, kind) → shape."""
+        self.dtypes: dict[tuple[str, str], torch.dtype | None] = {}
+        """None: one that no optimiser has."""
         self.kinds: dict[str, set[str]] = {}
         """Name → what there is of it."""
         self._files: dict[tuple[str, str], Path] = {}
@@ -75,7 +79,9 @@ class TensorReader:
                     name, _, kind = key.rpartition(":")
                     if (name, kind) in self.shapes:
                         raise ValueError(f"{key} is in two files")
-                    self.shapes[name, kind] = tuple(tensors.get_slice(key).get_shape())
+                    about = tensors.get_slice(key)
+                    self.shapes[name, kind] = tuple(about.get_shape())
+                    self.dtypes[name, kind] = _DTYPES.get(about.get_dtype())
                     self.kinds.setdefault(name, set()).add(kind)
                     self._files[name, kind] = file
 

@@ -33,6 +33,9 @@ class Fsdp2Parts:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(parameter.shape) for name, (parameter, _) in self._parameters.items()}
 
+    def dtype(self, name: str) -> torch.dtype:
+        return self._parameters[name][0].dtype
+
     def groups(self) -> list[dict[str, Any]]:
         return told_groups(self._optimiser.param_groups, self._names)
 

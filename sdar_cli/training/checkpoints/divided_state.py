@@ -1,11 +1,12 @@
 """The optimiser's state where it lies in parts on the ranks (FSDP2, ZeRO-3), whole in the checkpoint: no pickles.
 
     training/parameters-NNNN.safetensors   of each parameter by its name: ``weight`` as it is stepped, and its moments
-    training/optimiser.json                groups, the schedule of the learning rate, DeepSpeed's counters
+    training/optimiser.json                groups, names of what has moments, the schedule of the learning rate,
+                                           DeepSpeed's counters
 
 Parts are put together one tensor at a time, on every rank; rank 0 holds those of one file. When a run goes on, each
 rank reads all tensors, one at a time, and keeps its part: no rank waits for another, and there may be more of them, or
-fewer, than there were. Nothing is taken before names and shapes of all were seen to fit.
+fewer, than there were. Nothing is taken before names, shapes and dtypes of all were seen to fit.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
 
 from sdar_cli.evaluation.files import write_json
 from sdar_cli.reading import read_json
@@ -35,6 +38,9 @@ class Parts(Protocol):
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Name → shape of the whole parameter; on every rank in one order."""
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Of its weight as it is stepped, and of its moments."""
 
     def groups(self) -> Sequence[dict[str, Any]]:
         """The optimiser's settings, as its own; ``params`` are names."""
@@ -73,7 +79,8 @@ def save_divided(folder: Path, parts: Parts, scheduler: LRScheduler, limit: int 
             del whole
     if main:
         writer.flush()
-        write_json(folder / OPTIMISER, {"format": FORMAT} | _about(parts, scheduler))
+        stepped = [name for name in parts.shapes() if STEP in parts.kinds(name)]
+        write_json(folder / OPTIMISER, {"format": FORMAT, "stepped": stepped} | _about(parts, scheduler))
 
 
 def load_divided(folder: Path, parts: Parts, scheduler: LRScheduler) -> None:
@@ -99,22 +106,29 @@ def _checked(folder: Path, parts: Parts, scheduler: LRScheduler) -> tuple[dict[s
     file = folder / OPTIMISER
     with reading(file):
         told = read_json(file, LARGEST)
-    own = {"format": FORMAT} | _about(parts, scheduler)
-    if not is_alike(told, own) or told["format"] != FORMAT:
+    own = {"format": FORMAT, "stepped": []} | _about(parts, scheduler)
+    stepped = told.get("stepped") if isinstance(told, dict) else None
+    if not isinstance(stepped, list) or not is_alike(told | {"stepped": []}, own) or told["format"] != FORMAT:
         raise damaged(file, "is not of this optimiser and its schedule")
     if [group["params"] for group in told["groups"]] != [group["params"] for group in own["groups"]]:
         raise damaged(file, "is of other weights than the model trains")
     tensors = TensorReader(folder)
     shapes = parts.shapes()
+    if not all(isinstance(name, str) and name in shapes for name in stepped):
+        raise damaged(file, "tells moments of other weights than the model trains")
     for (name, kind), shape in tensors.shapes.items():
-        if shape != (() if kind == STEP else shapes.get(name)):
+        if name not in shapes or shape != (() if kind == STEP else shapes[name]):
             what = f"has a {name}:{kind} that is of other weights than the model trains"
             raise damaged(tensors.file(name, kind), what)
+        if tensors.dtypes[name, kind] != (torch.float32 if kind == STEP else parts.dtype(name)):
+            what = f"has a {name}:{kind} of numbers that the optimiser does not have"
+            raise damaged(tensors.file(name, kind), what)
+    having = set(stepped)
     for group in own["groups"]:
         full = {WEIGHT, STEP, "exp_avg", "exp_avg_sq"} | ({"max_exp_avg_sq"} if group["amsgrad"] else set())
         for name in group["params"]:
-            if tensors.kinds.get(name) not in ({WEIGHT}, full):
-                raise damaged(folder, f"lacks what there is of {name}")
+            if tensors.kinds.get(name) != (full if name in having else {WEIGHT}):
+                raise damaged(folder, f"does not have what there is to be of {name}")
     return told, tensors
 
 

@@ -42,6 +42,9 @@ class Zero3Parts:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(parameter.ds_shape) for name, (parameter, *_) in self._parameters.items()}
 
+    def dtype(self, name: str) -> torch.dtype:
+        return self._parameters[name][1].dtype
+
     def groups(self) -> list[dict[str, Any]]:
         return told_groups(self._inner.param_groups, self._names)
 
