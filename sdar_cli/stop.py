@@ -14,6 +14,7 @@ A wish is never forgotten: whoever cannot be sure that the exception came throug
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import signal
@@ -166,6 +167,18 @@ class Stop:
     def end(self) -> None:
         """What was to be done is done: a first signal changes nothing any more."""
         self._over = True
+
+    def leave(self, code: int) -> None:
+        """The process does nothing but end from here on: a signal changes its exit code no more."""
+
+        def deaf() -> None:
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: os._exit(code))
+        # Python gives its handlers up while it ends, and would die of the signal then.
+        atexit.register(deaf)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         first = self.hear(number)

@@ -29,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``sdar`` with the given arguments (default: the process's) and return the exit code."""
     streams.prepare()
     with trust.scope(), STOP.guard(), _warnings_as_sentences():
-        return _main(list(sys.argv[1:] if arguments is None else arguments))
+        if arguments is not None:
+            return _main(list(arguments))
+        code = _main(sys.argv[1:])
+        STOP.leave(code)
+        return code
 
 
 def _main(arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ from sdar_cli.tracking import notes, tables
 from sdar_cli.tracking.creation import create
 from sdar_cli.tracking.experiment import opening
 from sdar_cli.tracking.location import is_missing, usable
-from sdar_cli.tracking.quiet import import_mlflow
+from sdar_cli.tracking.quiet import draw_apart, import_mlflow
 from sdar_cli.tracking.registry import Registration, Version
 from sdar_cli.tracking.warmup import write_warmup
 from sdar_cli.tracking.wire import METRICS_PER_CALL, PARAMS_PER_CALL, Verdict, batches, is_absent, refusal, shortened
@@ -69,6 +69,7 @@ class Delivery:
         if self._client is None:
             with opening(self.uri, patience):
                 self._client = import_mlflow().MlflowClient(tracking_uri=usable(self.uri))
+                draw_apart()
         return self._client
 
     def verdict(self, error: Exception) -> Verdict:
