@@ -242,6 +242,7 @@ warmup: {demonstrations: 8, required_success: 0.0}
 """
 
 
+@pytest.mark.long
 @pytest.mark.train
 def test_runs_fill_the_table_once(tmp_path: Path) -> None:
     """Two workers' worth of runs: one ends, one fails with its sentence, and neither leaves weights or runs again."""

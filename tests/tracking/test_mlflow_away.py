@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
 ]

@@ -18,7 +18,7 @@ from sdar_cli.rollout.replay import read_rollouts
 from sdar_cli.runs.store import RunFolder
 from sdar_cli.tracking.journal import Journal
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.long]
 
 DEADLINE = 180.0
 """Seconds; reached only where something hangs."""
