@@ -1,12 +1,12 @@
 # make quickstart   install, train the quickstart recipe, measure it with and without skills
-# make test         install the test extras, run the suite but for what takes long: under ten minutes
+# make test         install the test extras, run the suite but for what takes long
 # make test-long    the rest of the suite: workers and servers killed over and over, memory over fifty turns
 # make lint         ruff
 # make verify       claims and benchmarks: hours, never part of the suite
 # make benchmarks   speed, side by side with GRPO, TRL and the usual way: half an hour
 # make verify-vllm  real vLLM on a CPU, DeepSpeed, bitsandbytes, two ranks as one, installed beside: minutes
 # make soak         an hour of kills, faults and resumptions, compared with undisturbed trainings
-# make garbage      1,000 malformed and 1,000 valid inputs of each kind: a quarter of an hour
+# make garbage      1,000 malformed and 1,000 valid inputs of each kind: minutes
 # make clean        remove build products and caches (not .venv, not .venv-vllm, not runs)
 #
 # PYTHON=python3.12 names another interpreter; ARGS="train.steps=3" goes to train or pytest.

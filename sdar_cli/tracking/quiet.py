@@ -15,7 +15,6 @@ DEFAULTS = {
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
 }
 """Environment variables that MLflow reads; what the user has set is left alone."""
 BORROWED = (
